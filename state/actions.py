@@ -1,0 +1,306 @@
+"""The actions Crossdock emits, and the reason each one carries.
+
+`Action` is the wire form: a CloudEvents 1.0 envelope whose ``data`` holds the decision and its
+`Because`. An action's id is ``{network}:{seq}-{n}``: the nth action, from 1, caused by the journal
+record at `seq`. ``{seq}-{n}`` is also its Redis stream entry id.
+"""
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta, Struct, field
+
+from state.quantities import (
+    Cents,
+    Id,
+    Instant,
+    PositiveUnits,
+    Share,
+    SignedCents,
+    SignedUnits,
+    Text,
+    Units,
+    doc,
+)
+
+ActMode = Literal["act", "propose"]
+
+
+class Decision(Struct, frozen=True, kw_only=True, gc=False):
+    """What is to be done. `verb` is the action's kind: the end of its wire type."""
+
+    verb: ClassVar[str] = ""
+
+
+class LegLine(Struct, frozen=True, kw_only=True, gc=False):
+    """Units of one SKU that a leg carries."""
+
+    sku: Id
+    quantity: PositiveUnits
+
+
+class Leg(Struct, frozen=True, kw_only=True, gc=False):
+    """One parcel of an allocation: from a node, with a carrier's service, of these lines."""
+
+    node: Id
+    carrier: Id
+    service: Id
+    lines: tuple[LegLine, ...]
+    hand_over_by: Annotated[Instant, doc("carrier pickup that this plan counts on")]
+    expected_delivery: Annotated[Instant, doc("mean of the transit forecast")]
+    p_late: Annotated[Share, doc("probability of delivery after the promise")]
+    cost_cents: Annotated[Cents, doc("this leg's share of the score")]
+
+
+class Allocate(Decision, frozen=True, kw_only=True):
+    """Serve an order: node, carrier and service for each parcel. Stock is reserved until then."""
+
+    verb: ClassVar[str] = "allocate"
+    order: Id
+    legs: tuple[Leg, ...]
+    reserved_until: Annotated[Instant, doc("when the reservation lapses if nothing is picked")]
+    replaces: Annotated[Id | None, doc("why an earlier allocation no longer stands")] = None
+
+
+class Shortage(Struct, frozen=True, kw_only=True, gc=False):
+    """Units of an order that no node can promise."""
+
+    sku: Id
+    missing: PositiveUnits
+
+
+class Backorder(Decision, frozen=True, kw_only=True):
+    """Keep an order waiting: nothing feasible now. It is served when stock or capacity comes."""
+
+    verb: ClassVar[str] = "backorder"
+    order: Id
+    shortages: tuple[Shortage, ...]
+    reason: Literal["no_stock", "no_route", "unknown_reference"]
+
+
+class Reroute(Decision, frozen=True, kw_only=True):
+    """Move a shipment that is under way to a faster service of its carrier."""
+
+    verb: ClassVar[str] = "reroute"
+    order: Id
+    shipment: Id
+    carrier: Id
+    from_service: Id
+    to_service: Id
+    expected_delivery: Instant
+
+
+class Reship(Decision, frozen=True, kw_only=True):
+    """Send the content of a shipment again, from stock; the first one is given up."""
+
+    verb: ClassVar[str] = "reship"
+    order: Id
+    shipment: Annotated[Id, doc("the shipment given up")]
+    leg: Leg
+
+
+class Hold(Decision, frozen=True, kw_only=True):
+    """Keep an order or a scope of the network from moving."""
+
+    verb: ClassVar[str] = "hold"
+    scope: Annotated[Id, doc("an order, node, lane or SKU")]
+    reason: Text
+
+
+class Release(Decision, frozen=True, kw_only=True):
+    """Give reserved stock back: the reservation lapsed or is no longer needed."""
+
+    verb: ClassVar[str] = "release"
+    order: Id
+    node: Id
+    lines: tuple[LegLine, ...]
+    reason: Literal["expired", "cancelled", "shipped_elsewhere", "uncovered"]
+
+
+class Cancel(Decision, frozen=True, kw_only=True):
+    """Tell the executing systems not to work on an order any more."""
+
+    verb: ClassVar[str] = "cancel"
+    order: Id
+    reason: Text
+
+
+class Transfer(Decision, frozen=True, kw_only=True):
+    """Move stock between nodes ahead of demand."""
+
+    verb: ClassVar[str] = "transfer"
+    origin: Id
+    destination: Id
+    sku: Id
+    quantity: PositiveUnits
+
+
+class Reconcile(Decision, frozen=True, kw_only=True):
+    """A count contradicts the ledger: the books are set to the count, the difference explained."""
+
+    verb: ClassVar[str] = "reconcile"
+    node: Id
+    sku: Id
+    ledger: Annotated[SignedUnits, doc("units the ledger had at the count's time")]
+    counted: Units
+    difference: Annotated[SignedUnits, doc("counted - ledger")]
+    value_cents: Annotated[SignedCents, doc("difference × unit value")]
+
+
+class Refund(Decision, frozen=True, kw_only=True):
+    """Compensate a customer."""
+
+    verb: ClassVar[str] = "refund"
+    order: Id
+    customer: Id
+    cents: Cents
+    reason: Text
+
+
+class Notify(Decision, frozen=True, kw_only=True):
+    """Tell a customer what changed and what comes next."""
+
+    verb: ClassVar[str] = "notify"
+    order: Id
+    customer: Id
+    topic: Literal["delayed", "backordered", "reshipped", "lost"]
+    promised: Annotated[Instant, doc("the date the customer was promised")]
+    expected: Annotated[Instant | None, doc("the new date; None = not known yet")]
+    message: Text
+
+
+class Reprice(Decision, frozen=True, kw_only=True):
+    """Propose a price in a region."""
+
+    verb: ClassVar[str] = "reprice"
+    region: Id
+    sku: Id
+    price_cents: Cents
+
+
+class Escalate(Decision, frozen=True, kw_only=True):
+    """Ask a person to look."""
+
+    verb: ClassVar[str] = "escalate"
+    about: Annotated[Id, doc("an order, shipment, action or feed")]
+    reason: Text
+
+
+DECISIONS: tuple[type[Decision], ...] = (
+    Allocate,
+    Backorder,
+    Reroute,
+    Reship,
+    Hold,
+    Release,
+    Cancel,
+    Transfer,
+    Reconcile,
+    Refund,
+    Notify,
+    Reprice,
+    Escalate,
+)
+#: Wire type, such as ``crossdock.action.allocate``, to the decision's class.
+ACTION_TYPES: dict[str, type[Decision]] = {f"crossdock.action.{d.verb}": d for d in DECISIONS}
+KINDS: tuple[str, ...] = tuple(d.verb for d in DECISIONS)
+
+
+class Alternative(Struct, frozen=True, kw_only=True, gc=False):
+    """An option that was feasible and lost."""
+
+    option: Annotated[str, doc("what it was, in words")]
+    score_cents: Annotated[int, doc("sum of its terms")]
+    terms: Annotated[dict[str, int], doc("cents by term")]
+
+
+class Eliminated(Struct, frozen=True, kw_only=True, gc=False):
+    """Options that a hard constraint ruled out."""
+
+    constraint: Annotated[str, doc("which constraint")]
+    count: Annotated[int, Meta(ge=1), doc("options it ruled out")]
+    examples: Annotated[tuple[str, ...], doc("up to three of them")]
+
+
+class Contribution(Struct, frozen=True, kw_only=True, gc=False):
+    """What one feature added to a probability, in log-odds, with sign."""
+
+    feature: str
+    log_odds: float
+
+
+class Confidence(Struct, frozen=True, kw_only=True, gc=False):
+    """The probability the action rests on, and what moved it most."""
+
+    statement: Annotated[str, doc("what the probability is of")]
+    probability: Share
+    contributions: tuple[Contribution, ...] = ()
+
+
+class Switch(Struct, frozen=True, kw_only=True, gc=False):
+    """The nearest point at which the decision would have been another."""
+
+    when: Annotated[str, doc("the change, in words")]
+    then: Annotated[str, doc("the option that would be taken")]
+    quantity: Annotated[str, doc("what would have to change")]
+    by: Annotated[float, doc("by how much, signed, in the quantity's unit")]
+
+
+class Because(Struct, frozen=True, kw_only=True, gc=False):
+    """Why: readable first, then everything needed to check it.
+
+    ``sum(terms.values()) == score_cents`` holds exactly for every action.
+    """
+
+    summary: Annotated[str, doc("one or two sentences with numbers and units")]
+    score_cents: Annotated[int, doc("sum of the terms, minor units")]
+    terms: Annotated[dict[str, int], doc("cents by term")]
+    alternatives: tuple[Alternative, ...] = ()
+    eliminated: tuple[Eliminated, ...] = ()
+    confidence: Confidence | None = None
+    flips_if: tuple[Switch, ...] = ()
+    causes: Annotated[tuple[int, ...], doc("journal positions it follows from, ascending")] = ()
+    policy: Annotated[str, doc("hash of the policy in force")] = ""
+    model: Annotated[str, doc("version of the code and models")] = ""
+
+
+class ActionData(Struct, frozen=True, kw_only=True, gc=False):
+    """The payload of an action. `decision` is the class that the action's type names."""
+
+    mode: Annotated[ActMode, doc("act: carry it out; propose: a person decides first")]
+    value_cents: Annotated[Cents, doc("money at stake, as counted against limits")]
+    decision: Decision
+    because: Because
+    deadline: Annotated[Instant | None, doc("after this it no longer helps")] = None
+    approves: Annotated[str | None, doc("the proposal that a person approved")] = None
+
+
+class Action(Struct, frozen=True, kw_only=True, gc=False):
+    """An action as it is written to Redis and the action log; field order is the wire's."""
+
+    specversion: str = "1.0"
+    id: Annotated[str, doc("{network}:{seq}-{n}")]
+    source: str
+    type: str
+    time: Annotated[datetime, doc("the journal's now when it was decided")]
+    subject: str
+    partitionkey: Annotated[str, doc("the network")]
+    correlationid: Annotated[str | None, doc("the order or shipment it is about")] = None
+    causationid: Annotated[str | None, doc("id of the event that caused it")] = None
+    expirytime: Annotated[datetime | None, doc("do not carry it out after this")] = None
+    data: ActionData = field()
+
+    @property
+    def kind(self) -> str:
+        """The verb: ``allocate``, ``notify`` and so on."""
+        return self.data.decision.verb
+
+    @property
+    def entry_id(self) -> str:
+        """``{seq}-{n}``: the Redis stream entry id."""
+        return self.id.rpartition(":")[2]
+
+    @property
+    def seq(self) -> int:
+        """Position in the journal of the record that caused it."""
+        return int(self.entry_id.partition("-")[0])

@@ -1,0 +1,46 @@
+"""Every error that crosses a module boundary, in one tree.
+
+    CrossdockError
+    ├── PolicyError          a policy file that cannot be read or does not hold together
+    ├── JournalError         a log that cannot be opened, read or resumed
+    ├── SnapshotError        operator state of an unknown version or shape
+    ├── StoreError           a store that cannot be reached or started
+    │   ├── JournalMismatch  the store belongs to another journal
+    │   └── Diverged         the store holds other actions under the same ids
+    └── InvariantBroken      the twin contradicts itself: a defect, the process must stop
+
+A bad *record* is never one of these: it becomes a `state.codec.DeadLetter` and the stream goes on.
+Messages read "expected X, was Y, at PLACE" and say what to do.
+"""
+
+
+class CrossdockError(Exception):
+    """The root: a command ends with this message and exit code 1."""
+
+
+class PolicyError(CrossdockError):
+    """A policy that cannot be read; the message names the file and the key."""
+
+
+class JournalError(CrossdockError):
+    """A log that cannot be opened, read, or resumed from where it was left."""
+
+
+class SnapshotError(CrossdockError):
+    """A snapshot written by a version that this one cannot read."""
+
+
+class StoreError(CrossdockError):
+    """A store (Redis) that cannot be reached, started or written."""
+
+
+class JournalMismatch(StoreError):
+    """The keys belong to another journal; writing would mix two histories."""
+
+
+class Diverged(StoreError):
+    """An action id is taken by different bytes: policy, code or journal have changed."""
+
+
+class InvariantBroken(CrossdockError):
+    """The twin contradicts itself; nothing after this point can be trusted."""

@@ -1,0 +1,67 @@
+"""Control facts: time passing, and what people and executing systems say of actions."""
+
+from typing import Annotated, ClassVar
+
+from state.events.base import Fact
+from state.quantities import Id, Text, doc
+
+
+class ClockTicked(Fact, frozen=True, kw_only=True):
+    """Time passed; its recorded time advances the journal's now when nothing else happens."""
+
+    suffix: ClassVar[str] = "clock.ticked"
+
+
+class ActionApproved(Fact, frozen=True, kw_only=True):
+    """A person approved a proposed action."""
+
+    suffix: ClassVar[str] = "action.approved"
+
+    action: Annotated[Id, doc("the action's id, {network}:{seq}-{n}")]
+    by: Text
+    reason: Text = ""
+
+
+class ActionRejected(Fact, frozen=True, kw_only=True):
+    """A person or an executing system refused an action."""
+
+    suffix: ClassVar[str] = "action.rejected"
+
+    action: Annotated[Id, doc("the action's id, {network}:{seq}-{n}")]
+    by: Text
+    reason: Text = ""
+
+
+class ActionCompleted(Fact, frozen=True, kw_only=True):
+    """An executing system carried an action out."""
+
+    suffix: ClassVar[str] = "action.completed"
+
+    action: Annotated[Id, doc("the action's id, {network}:{seq}-{n}")]
+
+
+class ActionFailed(Fact, frozen=True, kw_only=True):
+    """An executing system could not carry an action out."""
+
+    suffix: ClassVar[str] = "action.failed"
+
+    action: Annotated[Id, doc("the action's id, {network}:{seq}-{n}")]
+    reason: Text = ""
+
+
+class NetworkHalted(Fact, frozen=True, kw_only=True):
+    """The kill switch: from here on nothing acts, everything is only proposed."""
+
+    suffix: ClassVar[str] = "network.halted"
+
+    by: Text
+    reason: Text = ""
+
+
+class NetworkResumed(Fact, frozen=True, kw_only=True):
+    """The kill switch is released."""
+
+    suffix: ClassVar[str] = "network.resumed"
+
+    by: Text
+    reason: Text = ""
