@@ -1,8 +1,8 @@
 """Bytes to events and back, totally: any bytes give an `Event` or a `DeadLetter`.
 
-The wire is JSON by orjson, which refuses NaN, infinities, wrong UTF-8 and nesting deeper than 1,024;
-msgspec then checks names, types and bounds. Canonical bytes of an action are compact JSON with the
-fields in the order of the types, so equal actions are equal bytes.
+The wire is JSON by orjson, which refuses NaN, infinities, wrong UTF-8 and nesting deeper than
+1,024; msgspec then checks names, types and bounds. Canonical bytes of an action are compact JSON
+with the fields in the order of the types, so equal actions are equal bytes.
 """
 
 import base64
@@ -256,7 +256,7 @@ def decode_action(raw: bytes) -> Action:
 
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:
-    """One JSON line for the dead-letter log; ``raw`` is text, or ``raw_base64`` if it is not UTF-8."""
+    """One JSON line for the dead-letter log; ``raw_base64`` stands for ``raw`` if not UTF-8."""
     line = letter.line
     document: dict[str, Any] = {
         "reason": letter.reason,

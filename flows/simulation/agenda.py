@@ -1,0 +1,45 @@
+"""The agenda: what is going to happen, in the order in which it does."""
+
+import heapq
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
+P = ParamSpec("P")
+
+
+class Agenda:
+    """Future happenings by time; those of one instant happen in the order they were entered.
+
+    It holds open work only: a happening is gone once it has happened.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Callable[[int], object]]] = []
+        self._entered = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def at(
+        self,
+        time_ms: int,
+        happening: Callable[Concatenate[int, P], object],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        """Call ``happening(time_ms, *args)`` once `time_ms` (ms since the epoch) has come."""
+
+        def happen(now_ms: int) -> None:
+            happening(now_ms, *args, **kwargs)
+
+        self._entered += 1
+        heapq.heappush(self._heap, (time_ms, self._entered, happen))
+
+    def next_ms(self) -> int:
+        """When the next happening is due, in ms since the epoch."""
+        return self._heap[0][0]
+
+    def happen(self) -> None:
+        """Let the next happening happen."""
+        now_ms, _, happen = heapq.heappop(self._heap)
+        happen(now_ms)

@@ -1,0 +1,217 @@
+"""Carriers: what they publish (rates, cut-offs, factors), and what they are really like."""
+
+from dataclasses import dataclass
+
+from state.events import CarrierRegistered, CarrierService
+from state.events.reference import Mode
+from state.quantities import HOUR_S
+
+_DEFRA = "DEFRA 2025, well-to-wheel, "
+_ARTICULATED = (96.0, _DEFRA + "articulated HGV")
+_AVERAGE_HGV = (125.0, _DEFRA + "average HGV")
+_RIGID = (241.0, _DEFRA + "rigid HGV")
+_AVERAGE_VAN = (792.0, _DEFRA + "average van")
+_BATTERY_VAN = (276.0, _DEFRA + "battery van")
+_RAIL = (35.0, _DEFRA + "rail freight")
+_AIR = (961.0, _DEFRA + "short-haul air freight, without radiative forcing")
+_CARGO_BIKE = (30.0, "assumed: electric cargo bike; DEFRA 2025 has none")
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """What a carrier is really like. The log never says it; only its scans betray it.
+
+    `pace` is real over published line time (median), `spread` the sigma of its lognormal noise,
+    `astray` the share of parcels sent the wrong way once, `misses` scales failed attempts,
+    `fragility` scales what weather, traffic and load do to it.
+    """
+
+    pace: float
+    spread: float
+    astray: float
+    misses: float
+    fragility: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    service: str
+    mode: Mode
+    base_cents: int
+    per_kg_cents: int
+    per_100km_cents: int
+    base_h: float
+    h_per_100km: float
+    cutoff_h: float
+    share: float
+    factor: tuple[float, str]
+    max_kg: float = 31.5
+    max_km: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Carrier:
+    id: str
+    name: str
+    claimed_on_time: float
+    character: Character
+    offers: tuple[_Offer, ...]
+
+
+_CARRIERS: tuple[_Carrier, ...] = (
+    _Carrier(
+        "NORDPOST",
+        "Nordpost",
+        0.95,
+        Character(0.96, 0.17, 0.012, 1.0, 1.0),
+        (
+            _Offer("economy", "road", 330, 25, 12, 33, 3.0, 17.0, 0.50, _ARTICULATED),
+            _Offer("standard", "road", 430, 35, 18, 17, 2.3, 18.0, 0.45, _AVERAGE_HGV),
+        ),
+    ),
+    _Carrier(
+        "EUROLINE",
+        "Euroline Parcel",
+        0.96,
+        Character(0.90, 0.13, 0.006, 0.8, 0.8),
+        (
+            _Offer("rail_economy", "rail", 300, 18, 9, 42, 2.6, 15.0, 0.35, _RAIL),
+            _Offer("parcel", "road", 450, 32, 17, 16.5, 2.1, 18.5, 0.40, _AVERAGE_HGV),
+            _Offer("express", "road", 790, 55, 30, 14, 1.5, 19.0, 0.25, _RIGID),
+        ),
+    ),
+    _Carrier(
+        "AEROX",
+        "AeroX",
+        0.98,
+        Character(0.86, 0.15, 0.005, 0.8, 1.3),
+        (
+            _Offer("express_air", "air", 1_290, 160, 22, 15, 0.5, 18.0, 0.25, _AIR),
+            _Offer("express_road", "road", 840, 60, 34, 13.5, 1.4, 19.5, 0.20, _RIGID),
+        ),
+    ),
+    _Carrier(
+        "HANSALOG",
+        "Hansalog",
+        0.95,
+        # Cheap, and worse than it claims: what a learner has to find out.
+        Character(1.08, 0.24, 0.022, 1.5, 1.4),
+        (
+            _Offer("economy", "road", 310, 22, 11, 34, 3.1, 16.5, 0.35, _ARTICULATED),
+            _Offer("standard", "road", 405, 31, 16, 18, 2.3, 17.5, 0.35, _AVERAGE_HGV),
+            _Offer("van", "parcel_van", 440, 28, 80, 17, 2.5, 19.0, 0.20, _AVERAGE_VAN, 31.5, 200),
+        ),
+    ),
+    _Carrier(
+        "VELOCITO",
+        "Velocito",
+        0.97,
+        Character(0.92, 0.12, 0.003, 1.2, 1.2),
+        (
+            _Offer("bike", "bike", 390, 60, 0, 3, 0.0, 16.0, 0.15, _CARGO_BIKE, 15.0, 25),
+            _Offer("van", "parcel_van", 420, 25, 85, 16, 2.8, 18.0, 0.25, _BATTERY_VAN, 31.5, 150),
+        ),
+    ),
+    _Carrier(
+        "MERIDIAN",
+        "Meridian Freight",
+        0.94,
+        Character(1.00, 0.18, 0.010, 1.0, 1.0),
+        (
+            _Offer("economy", "road", 320, 24, 12, 35, 2.9, 16.0, 0.35, _ARTICULATED),
+            _Offer("express_air", "air", 1_190, 170, 24, 16, 0.6, 17.5, 0.20, _AIR),
+        ),
+    ),
+)
+#: How many carriers there are to choose from.
+MOST = len(_CARRIERS)
+
+
+class Service:
+    """One service of a carrier as it runs: what it published, and how full it is.
+
+    `capacity` is parcels per day as last announced, `load` parcels handed over by day since the
+    epoch; both change. `usual` is the published capacity.
+    """
+
+    def __init__(
+        self, index: int, carrier: str, character: Character, spec: CarrierService
+    ) -> None:
+        self.index = index
+        self.carrier = carrier
+        self.character = character
+        self.spec = spec
+        self.usual = spec.parcels_per_day
+        self.capacity = spec.parcels_per_day
+        self.load: dict[int, int] = {}
+
+    def freight_cents(self, distance_km: float, weight_g: int) -> float:
+        """Freight by the rate card, in cents (see `CarrierService`)."""
+        spec = self.spec
+        return (
+            spec.base_cents
+            + spec.per_kg_cents * weight_g / 1_000
+            + spec.per_100km_cents * distance_km / 100
+        )
+
+    def nominal_ms(self, distance_km: float) -> int:
+        """Published transit time in ms (see `CarrierService`)."""
+        spec = self.spec
+        return round(
+            1_000 * (spec.transit_base_s + spec.transit_s_per_100km * distance_km / 100)
+        )
+
+    def takes(self, distance_km: float, weight_g: int) -> bool:
+        """Whether a parcel of this weight may go this far."""
+        spec = self.spec
+        return weight_g <= spec.max_weight_g and (
+            spec.max_distance_km == 0 or distance_km <= spec.max_distance_km
+        )
+
+    def fullness(self, day: int) -> float:
+        """Parcels handed over on `day` (days since the epoch) over capacity."""
+        return self.load.get(day, 0) / max(1, self.capacity)
+
+
+def build_carriers(
+    count: int, parcels_per_day: float
+) -> tuple[list[CarrierRegistered], list[Service]]:
+    """Registrations and running services of `count` carriers that share `parcels_per_day`.
+
+    Raises ValueError if the table has fewer carriers.
+    """
+    if count > MOST:
+        raise ValueError(f"expected at most {MOST} carriers, was {count}")
+    facts, services = [], []
+    for carrier in _CARRIERS[:count]:
+        specs = tuple(_published(offer, parcels_per_day) for offer in carrier.offers)
+        facts.append(
+            CarrierRegistered(
+                carrier=carrier.id,
+                services=specs,
+                claimed_on_time=carrier.claimed_on_time,
+                name=carrier.name,
+            )
+        )
+        for spec in specs:
+            services.append(Service(len(services), carrier.id, carrier.character, spec))
+    return facts, services
+
+
+def _published(offer: _Offer, parcels_per_day: float) -> CarrierService:
+    factor, source = offer.factor
+    return CarrierService(
+        service=offer.service,
+        mode=offer.mode,
+        base_cents=offer.base_cents,
+        per_kg_cents=offer.per_kg_cents,
+        per_100km_cents=offer.per_100km_cents,
+        transit_base_s=round(offer.base_h * HOUR_S),
+        transit_s_per_100km=round(offer.h_per_100km * HOUR_S),
+        cutoff_s=round(offer.cutoff_h * HOUR_S),
+        parcels_per_day=max(10, round(offer.share * parcels_per_day)),
+        max_weight_g=round(offer.max_kg * 1_000),
+        max_distance_km=offer.max_km,
+        gco2e_per_tonne_km=factor,
+        factor_source=source,
+    )

@@ -1,0 +1,133 @@
+"""The operator contract: a fold over records, and the chain of them.
+
+An operator does no I/O, reads no clock and draws no luck. `step` takes one record and returns the
+records that go on down the chain: what it received, unless it rules it out, then what it derived.
+All records that one journal record causes share its `seq` and `now_ms`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from state.codec import DeadLetter, JournalLine
+from state.errors import SnapshotError
+from state.events import Event
+
+S = TypeVar("S")
+
+
+class Record(Struct, frozen=True, gc=False):
+    """One thing on its way down the chain.
+
+    `fact` is a journal fact, a derived fact, a draft, an action or a dead letter; its class says
+    which. `now_ms` is the journal's now: the largest recorded time up to this record. `event` and
+    `line` are given only for journal facts.
+    """
+
+    seq: int
+    now_ms: int
+    fact: Any
+    event: Event | None = None
+    line: JournalLine | None = None
+
+    def derive(self, fact: object) -> "Record":
+        """A record with `fact`, caused by the same journal record."""
+        return Record(self.seq, self.now_ms, fact)
+
+
+class Operator(Protocol):
+    """What the chain is made of."""
+
+    name: str
+
+    def step(self, record: Record) -> list[Record]:
+        """Fold one record in; returns what goes on, in order."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """The whole state, as bytes that `restore` of this version reads."""
+        ...
+
+    def restore(self, data: bytes) -> None:
+        """Become what `snapshot` described; raises SnapshotError on an unknown version."""
+        ...
+
+
+class Chain:
+    """Operators in a line, itself an operator: the fused form, and the plain fold."""
+
+    def __init__(self, operators: Sequence[Operator]) -> None:
+        self.name = "chain"
+        self.operators = tuple(operators)
+        self._steps: tuple[Callable[[Record], list[Record]], ...] = tuple(
+            operator.step for operator in self.operators
+        )
+
+    def step(self, record: Record) -> list[Record]:
+        """Pass one record through all operators; returns all that leaves the last one."""
+        records = [record]
+        for step in self._steps:
+            if len(records) == 1:
+                records = step(records[0])
+            else:
+                passed: list[Record] = []
+                for each in records:
+                    passed += step(each)
+                records = passed
+        return records
+
+    def fold(self, records: Iterable[Record]) -> Iterable[Record]:
+        """Lazily step through `records`, in order."""
+        for record in records:
+            yield from self.step(record)
+
+    def snapshot(self) -> bytes:
+        """All operators' snapshots, by name."""
+        return msgspec.msgpack.encode({o.name: o.snapshot() for o in self.operators})
+
+    def restore(self, data: bytes) -> None:
+        """Restore every operator; raises SnapshotError if they are not the same operators."""
+        parts = msgspec.msgpack.decode(data, type=dict[str, bytes])
+        names = [operator.name for operator in self.operators]
+        if list(parts) != names:
+            raise SnapshotError(
+                f"expected a snapshot of the operators {', '.join(names)}, was {', '.join(parts)}"
+            )
+        for operator in self.operators:
+            operator.restore(parts[operator.name])
+
+
+def pack(version: str, state: object) -> bytes:
+    """Snapshot bytes: a line with the version, then `state` as MessagePack."""
+    return version.encode() + b"\n" + msgspec.msgpack.encode(state)
+
+
+def unpack(version: str, data: bytes, kind: type[S]) -> S:
+    """Inverse of `pack`; raises SnapshotError if `data` has another version or shape."""
+    head, _, body = data.partition(b"\n")
+    if head != version.encode():
+        raise SnapshotError(
+            f"expected a snapshot of {version}, was {head[:80]!r}: "
+            "replay the journal from its start with this version to rebuild the state"
+        )
+    try:
+        return msgspec.msgpack.decode(body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"expected state of {version}, was damaged: {error}") from error
+
+
+def dead_letter(record: Record, reason: Any, expected: str, was: str) -> Record:
+    """The record as a dead letter; only for records that came from the journal."""
+    assert record.event is not None and record.line is not None
+    return record.derive(
+        DeadLetter(
+            reason=reason,
+            expected=expected,
+            was=was,
+            line=record.line,
+            network=record.event.network,
+            type=record.event.type,
+        )
+    )

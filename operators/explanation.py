@@ -1,0 +1,166 @@
+"""Explanations: a choice in words and numbers that can be checked."""
+
+from operators.sourcing import Choice, Plan
+from state.actions import (
+    Alternative,
+    Confidence,
+    Eliminated,
+    Leg,
+    LegLine,
+    Shortage,
+    Switch,
+)
+from state.policy import Policy
+from state.quantities import from_ms
+
+_EXAMPLES = 3
+
+
+def money(cents: int | float, currency: str) -> str:
+    """Amount with two decimals and the currency: ``7.31 EUR``."""
+    return f"{cents / 100:.2f} {currency}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in the unit people would use: minutes, hours or days."""
+    if seconds < 5_400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / 86_400:.1f} days"
+
+
+def day(ms: int) -> str:
+    """An instant as ``12 Jan 14:05`` UTC."""
+    return f"{from_ms(ms):%d %b %H:%M}"
+
+
+def legs(plan: Plan) -> tuple[Leg, ...]:
+    """The plan's legs as they are published."""
+    return tuple(
+        Leg(
+            node=leg.option.node,
+            carrier=leg.option.carrier,
+            service=leg.option.service.partition("/")[2],
+            lines=tuple(LegLine(sku=sku, quantity=quantity) for sku, quantity in leg.lines),
+            hand_over_by=from_ms(leg.option.hand_over_ms),
+            expected_delivery=from_ms(leg.option.expected_ms),
+            p_late=round(leg.option.p_late, 4),
+            cost_cents=leg.option.score,
+        )
+        for leg in plan.legs
+    )
+
+
+def alternatives(choice: Choice) -> tuple[Alternative, ...]:
+    """The best rejected plans, the best first."""
+    return tuple(
+        Alternative(option=plan.describe(), score_cents=plan.score, terms=plan.terms())
+        for plan in choice.runners_up
+    )
+
+
+def eliminated(choice: Choice) -> tuple[Eliminated, ...]:
+    """What hard constraints ruled out, by constraint."""
+    return tuple(
+        Eliminated(constraint=name, count=len(options), examples=tuple(options[:_EXAMPLES]))
+        for name, options in choice.eliminated.items()
+    )
+
+
+def confidence(plan: Plan, order: str, promised_ms: int) -> Confidence:
+    """The probability that the plan rests on: that of its leg most likely to be late."""
+    worst = max(plan.legs, key=lambda leg: (leg.option.p_late, leg.option.node))
+    return Confidence(
+        statement=f"{order} arrives after {day(promised_ms)} from {worst.option.node}, "
+        f"transit normal around {day(worst.option.expected_ms)}",
+        probability=round(worst.option.p_late, 4),
+    )
+
+
+def switches(choice: Choice, policy: Policy) -> tuple[Switch, ...]:
+    """The nearest changes that would have led to another plan."""
+    plan = choice.plan
+    if plan is None or not choice.runners_up:
+        return ()
+    second = choice.runners_up[0]
+    gap = second.score - plan.score + 1
+    found = [
+        Switch(
+            when=f"{second.describe()} becomes {money(gap, policy.currency)} cheaper",
+            then=second.describe(),
+            quantity="cents off the runner-up",
+            by=float(-gap),
+        )
+    ]
+    greener = _carbon_switch(plan, choice.runners_up, policy)
+    if greener is not None:
+        found.append(greener)
+    return tuple(found)
+
+
+def _carbon_switch(plan: Plan, others: tuple[Plan, ...], policy: Policy) -> Switch | None:
+    """The carbon price at which a plan with less carbon wins.
+
+    Terms are rounded to cents, by at most one cent over both plans' carbon; one more breaks a tie.
+    """
+    carbon = plan.terms()["carbon"]
+    best: tuple[float, Plan] | None = None
+    for other in others:
+        saved_kg = plan.carbon_kg - other.carbon_kg
+        if saved_kg <= 1e-9:
+            continue
+        extra = (other.score - other.terms()["carbon"]) - (plan.score - carbon) + 2 * len(
+            (*plan.legs, *other.legs)
+        )
+        weight = extra / saved_kg
+        if best is None or weight < best[0]:
+            best = (weight, other)
+    if best is None:
+        return None
+    weight, other = best
+    now = policy.weights.carbon_kg_cents
+    return Switch(
+        when=f"carbon weighs more than {money(weight, policy.currency)} per kg "
+        f"instead of {money(now, policy.currency)}",
+        then=other.describe(),
+        quantity="weights.carbon_kg_cents",
+        by=round(weight - now, 2),
+    )
+
+
+def allocation_summary(
+    order: str, lines: int, units: int, plan: Plan, choice: Choice, promised_ms: int, policy: Policy
+) -> str:
+    """One or two sentences on where an order goes and why."""
+    arrives_ms = max(leg.option.expected_ms for leg in plan.legs)
+    slack_s = (promised_ms - arrives_ms) / 1000
+    against = f"{span(slack_s)} before" if slack_s >= 0 else f"{span(-slack_s)} after"
+    worst = max(leg.option.p_late for leg in plan.legs)
+    goods = f"{units} unit{'s' * (units != 1)} of {lines} SKU{'s' * (lines != 1)}"
+    parcels = "" if len(plan.legs) == 1 else f" in {len(plan.legs)} parcels"
+    text = (
+        f"{order} ({goods}) goes{parcels} from {plan.describe()}, expected {day(arrives_ms)}, "
+        f"{against} the promise (P(late) {worst:.0%}), for {money(plan.score, policy.currency)}."
+    )
+    if choice.runners_up:
+        second = choice.runners_up[0]
+        text += (
+            f" Next best: {second.describe()}, {money(second.score, policy.currency)}"
+            f"{_main_difference(plan, second, policy)}."
+        )
+    return text
+
+
+def shortages(missing: dict[str, int]) -> tuple[Shortage, ...]:
+    """Missing units by SKU, as they are published."""
+    return tuple(Shortage(sku=sku, missing=units) for sku, units in missing.items())
+
+
+def _main_difference(plan: Plan, other: Plan, policy: Policy) -> str:
+    """The term in which the runner-up is worse by most."""
+    ours, theirs = plan.terms(), other.terms()
+    name = max(theirs, key=lambda term: (theirs[term] - ours.get(term, 0), term))
+    worse = theirs[name] - ours.get(name, 0)
+    return f" ({money(worse, policy.currency)} more {name})" if worse > 0 else ""
+

@@ -1,0 +1,194 @@
+"""Hygiene: what enters the chain, and in what state the feeds are.
+
+Duplicates are left out; facts that refer to something unknown wait for it, up to the lateness
+bound, and then become dead letters; a fact too late or too far ahead to be applied becomes one at
+once. Hygiene also owns the journal's now and the policy in force.
+"""
+
+from msgspec import Struct, field
+
+from operators.contract import Operator, Record, dead_letter, pack, unpack
+from operators.deadlines import Deadlines
+from operators.derived import Duplicate, Parked, PolicyInForce
+from operators.feeds import Feeds
+from operators.references import References
+from state.codec import JournalLine, decode
+from state.errors import PolicyError
+from state.events import Event, PolicyChanged, StockCounted
+from state.policy import Policy, parse_policy
+from state.quantities import rfc3339
+
+_VERSION = "hygiene/1"
+#: So many records in a row beyond the largest jump, and the world is believed to have moved on.
+_JUMPS_BELIEVED = 3
+
+
+class _State(Struct):
+    policy: Policy = field(default_factory=Policy)
+    now_ms: int = 0
+    jumps: int = 0
+    # Insertion order is age; the values are unused.
+    seen: dict[str, None] = field(default_factory=dict)
+    references: References = field(default_factory=References)
+    feeds: Feeds = field(default_factory=Feeds)
+    # What is missing -> the lines waiting for it; and how many wait in all.
+    parked: dict[str, list[JournalLine]] = field(default_factory=dict)
+    parked_count: int = 0
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+
+class Hygiene(Operator):
+    """The first operator. Emits Duplicate, Parked, FeedHealth, PolicyInForce and dead letters."""
+
+    name = "hygiene"
+
+    def __init__(self, policy: Policy) -> None:
+        self._state = _State(policy=policy)
+
+    @property
+    def parked(self) -> int:
+        """Events that wait for something they refer to."""
+        return self._state.parked_count
+
+    def step(self, record: Record) -> list[Record]:
+        """Let a journal record in, leave it out, park it, or make it a dead letter."""
+        event = record.event
+        if event is None:
+            return [record]
+        state = self._state
+        rules = state.policy.hygiene
+
+        key = _key(event)
+        if key in state.seen:
+            feed = state.feeds.duplicated(event)
+            return [Record(record.seq, max(record.now_ms, state.now_ms), Duplicate(feed=feed))]
+
+        refused = self._impossible(record, event)
+        if refused is not None:
+            return [*self._advance(record), refused]
+        state.seen[key] = None
+        if len(state.seen) > rules.remembered_ids:
+            del state.seen[next(iter(state.seen))]
+
+        state.now_ms = max(state.now_ms, event.recorded_ms)
+        if record.now_ms != state.now_ms:
+            record = Record(record.seq, state.now_ms, record.fact, event, record.line)
+        out = self._advance(record)
+        out += (record.derive(h) for h in state.feeds.heard(event, state.now_ms, rules))
+        missing = state.references.missing(event.fact)
+        if missing is None:
+            out += self._admit(record)
+        else:
+            out.append(self._park(record, missing))
+        return out
+
+    def _impossible(self, record: Record, event: Event) -> Record | None:
+        """A dead letter for a fact whose times cannot be; else None."""
+        state = self._state
+        rules = state.policy.hygiene
+        ahead = event.recorded_ms - state.now_ms
+        if state.now_ms and ahead > rules.largest_jump_s * 1000:
+            state.jumps += 1
+            if state.jumps < _JUMPS_BELIEVED:
+                return dead_letter(
+                    Record(record.seq, state.now_ms, record.fact, event, record.line),
+                    "absurd_time",
+                    f"recordedtime within {rules.largest_jump_s} s of {rfc3339(state.now_ms)}",
+                    rfc3339(event.recorded_ms),
+                )
+        state.jumps = 0
+        now_ms = max(state.now_ms, event.recorded_ms)
+        if event.time_ms > now_ms + rules.clock_skew_s * 1000:
+            reason, expected = "absurd_time", f"time up to {rules.clock_skew_s} s past recordedtime"
+        elif type(event.fact) is StockCounted and event.time_ms < now_ms - rules.lateness_s * 1000:
+            # The ledger before the bound is settled; what was sold since then cannot be told.
+            reason, expected = "too_late", f"a count at most {rules.lateness_s} s old"
+        elif type(event.fact) is PolicyChanged:
+            try:
+                parse_policy(event.fact.policy, "policy.changed")
+                return None
+            except PolicyError as error:
+                reason, expected = "invalid_data", f"a valid policy: {error}"
+        else:
+            return None
+        state.feeds.quarantined(event)
+        at = Record(record.seq, now_ms, record.fact, event, record.line)
+        return dead_letter(at, reason, expected, rfc3339(event.time_ms))
+
+    def _admit(self, record: Record) -> list[Record]:
+        """Pass a fact on, and after it whatever waited for it."""
+        state = self._state
+        assert record.event is not None
+        fact = record.event.fact
+        out = [record]
+        if type(fact) is PolicyChanged:
+            state.policy = parse_policy(fact.policy, "policy.changed")
+            out.append(record.derive(PolicyInForce(policy=state.policy)))
+        for name in state.references.learn(fact, record.event.time_ms, state.now_ms):
+            for line in state.parked.pop(name, ()):
+                state.parked_count -= 1
+                event = decode(line)
+                assert isinstance(event, Event)
+                out += self._retry(Record(record.seq, state.now_ms, event.fact, event, line))
+        return out
+
+    def _retry(self, record: Record) -> list[Record]:
+        missing = self._state.references.missing(record.fact)
+        return self._admit(record) if missing is None else [self._park(record, missing)]
+
+    def _park(self, record: Record, missing: str) -> Record:
+        state = self._state
+        rules = state.policy.hygiene
+        assert record.event is not None and record.line is not None
+        if state.parked_count >= rules.parked_events:
+            self._quarantine(record.event)
+            return dead_letter(
+                record, "unknown_reference", f"a known {missing}", "never registered"
+            )
+        state.parked.setdefault(missing, []).append(record.line)
+        state.parked_count += 1
+        state.deadlines.set(state.now_ms + rules.lateness_s * 1000, missing, str(record.line.seq))
+        return record.derive(Parked(reference=missing))
+
+    def _advance(self, record: Record) -> list[Record]:
+        """What falls due as now moves on: parked facts given up, feeds gone silent."""
+        state = self._state
+        out: list[Record] = []
+        for missing, seq, _ in state.deadlines.due(state.now_ms):
+            waiting = state.parked.get(missing, [])
+            for line in [each for each in waiting if each.seq == int(seq)]:
+                waiting.remove(line)
+                state.parked_count -= 1
+                event = decode(line)
+                assert isinstance(event, Event)
+                self._quarantine(event)
+                given_up = Record(record.seq, state.now_ms, event.fact, event, line)
+                out.append(
+                    dead_letter(given_up, "unknown_reference", f"a known {missing}", "none in time")
+                )
+            if not waiting:
+                state.parked.pop(missing, None)
+        state.references.forget(state.now_ms, state.policy.hygiene.lateness_s * 1000)
+        out += (
+            record.derive(health)
+            for health in state.feeds.silent(state.now_ms, state.policy.hygiene)
+        )
+        return out
+
+    def _quarantine(self, event: Event) -> None:
+        """Count it against its feed; forget its id, so that it can be put in again."""
+        self._state.feeds.quarantined(event)
+        self._state.seen.pop(_key(event), None)
+
+    def snapshot(self) -> bytes:
+        """State as versioned plain values."""
+        return pack(_VERSION, self._state)
+
+    def restore(self, data: bytes) -> None:
+        """Inverse of `snapshot`."""
+        self._state = unpack(_VERSION, data, _State)
+
+
+def _key(event: Event) -> str:
+    """CloudEvents: an id is unique within its source."""
+    return f"{event.source}\n{event.id}"

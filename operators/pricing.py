@@ -1,0 +1,202 @@
+"""Pricing: what it costs to send a parcel from a node to a region with a service, in cents.
+
+Every term is a whole number of cents, so that terms sum exactly to a score.
+"""
+
+from collections.abc import Mapping
+from math import erfc, exp, pi, sqrt
+
+from msgspec import Struct
+
+from operators.outlook import Outlook
+from state.events import NodeRegistered
+from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
+from state.policy import Policy, Weights
+from state.quantities import DAY_MS
+from state.twin import Twin
+
+_SQRT_2 = sqrt(2.0)
+_SQRT_2PI = sqrt(2.0 * pi)
+#: Days looked ahead for a day on which node and service have room.
+_DAYS_AHEAD = 4
+
+#: The terms of an allocation's score, in the order in which people ask about them.
+TERMS = ("freight", "handling", "expected lateness", "expected displacement", "carbon")
+
+
+class Quote(Struct, frozen=True, gc=False):
+    """A service from a node to a region, without a parcel: what does not depend on the order."""
+
+    carrier: str
+    service: str
+    name: str
+    room: str
+    fixed_cents: float
+    per_kg_cents: float
+    carbon_kg_per_kg: float
+    mean_s: float
+    sd_s: float
+    cutoff_ms: int
+    max_weight_g: int
+
+
+class Option(Struct, frozen=True, gc=False, order=True):
+    """One parcel priced. Options order by score, then node, then service: ties have one winner."""
+
+    score: int
+    node: str
+    service: str
+    freight: int
+    handling: int
+    lateness: int
+    displacement: int
+    carbon: int
+    carbon_kg: float
+    p_late: float
+    hand_over_ms: int
+    expected_ms: int
+    carrier: str
+
+    def terms(self) -> dict[str, int]:
+        """Cents by term; they sum to `score`."""
+        values = (self.freight, self.handling, self.lateness, self.displacement, self.carbon)
+        return dict(zip(TERMS, values, strict=True))
+
+
+class Parcel(Struct, frozen=True, gc=False):
+    """What is to be sent: from a node, ready at an instant, these units."""
+
+    node: str
+    ready_ms: int
+    weight_g: int
+    units: int
+    displacement: int
+
+
+class RateBook:
+    """Quotes by (node, region), made when first asked for and dropped when a lane is news."""
+
+    def __init__(self, twin: Twin, outlook: Outlook) -> None:
+        self._twin, self._outlook = twin, outlook
+        self._quotes: dict[tuple[str, str], tuple[list[Quote], list[str]]] = {}
+        # (carrier, service or empty, region or empty) -> (extra seconds, until ms)
+        self.disruptions: Mapping[str, tuple[int, int]] = {}
+
+    def quotes(self, node: str, region: str) -> tuple[list[Quote], list[str]]:
+        """Services that reach `region` from `node`, and the names of those that do not."""
+        key = (node, region)
+        known = self._quotes.get(key)
+        if known is None:
+            known = self._quotes[key] = self._make(node, region)
+        return known
+
+    def forget(self, node: str, region: str) -> None:
+        """Make the quotes of one lane anew when next asked for."""
+        self._quotes.pop((node, region), None)
+
+    def forget_all(self) -> None:
+        """Make all quotes anew."""
+        self._quotes.clear()
+
+    def _make(self, node: str, region: str) -> tuple[list[Quote], list[str]]:
+        geography = self._twin.geography
+        distance = geography.distance_km(node, region)
+        quotes: list[Quote] = []
+        unreachable: list[str] = []
+        if distance is None:
+            return quotes, list(geography.services)
+        for name, service in geography.services.items():
+            if service.max_distance_km and distance > service.max_distance_km:
+                unreachable.append(name)
+                continue
+            carrier, _, code = name.partition("/")
+            nominal = nominal_transit_s(service, distance)
+            mean, sd = self._outlook.transit_ratio(name, node, region)
+            quotes.append(
+                Quote(
+                    carrier=carrier,
+                    service=code,
+                    name=name,
+                    room=f"service {name}",
+                    fixed_cents=float(freight_cents(service, distance, 0)),
+                    per_kg_cents=float(service.per_kg_cents),
+                    carbon_kg_per_kg=carbon_gco2e(service, distance, 1000) / 1000,
+                    mean_s=nominal * mean + self._disruption_s(carrier, code, region),
+                    sd_s=max(nominal * sd, 60.0),
+                    cutoff_ms=service.cutoff_s * 1000,
+                    max_weight_g=service.max_weight_g,
+                )
+            )
+        return quotes, unreachable
+
+    def _disruption_s(self, carrier: str, service: str, region: str) -> int:
+        """Extra transit that a carrier's reported trouble causes; the worst that applies."""
+        if not self.disruptions:
+            return 0
+        keys = [f"{carrier}\n{s}\n{r}" for s in ("", service) for r in ("", region)]
+        return max(self.disruptions.get(key, (0, 0))[0] for key in keys)
+
+
+def price(
+    parcel: Parcel,
+    quote: Quote,
+    node: NodeRegistered,
+    promised_ms: int,
+    policy: Policy,
+    hand_over_ms: int,
+) -> Option:
+    """Price one parcel with one service, handed over at `hand_over_ms`."""
+    weights = policy.weights
+    kg = parcel.weight_g / 1000
+    freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
+    handling = node.handling_fixed_cents + node.handling_unit_cents * parcel.units
+    slack_s = (promised_ms - hand_over_ms) / 1000
+    p_late, late_s = lateness(slack_s, quote.mean_s, quote.sd_s)
+    late = lateness_cents(p_late, late_s, weights)
+    carbon_kg = quote.carbon_kg_per_kg * kg
+    carbon = round(carbon_kg * weights.carbon_kg_cents)
+    return Option(
+        freight + handling + late + parcel.displacement + carbon,
+        parcel.node,
+        quote.name,
+        freight,
+        handling,
+        late,
+        parcel.displacement,
+        carbon,
+        carbon_kg,
+        p_late,
+        hand_over_ms,
+        hand_over_ms + round(quote.mean_s * 1000),
+        quote.carrier,
+    )
+
+
+def lateness(slack_s: float, mean_s: float, sd_s: float) -> tuple[float, float]:
+    """P(late) and expected seconds late, for a normal transit time T: P(T > s), E[(T − s)⁺].
+
+    E[(T − s)⁺] = (μ − s)·P(T > s) + σ·φ((s − μ)/σ), the loss function of inventory theory.
+    """
+    z = (slack_s - mean_s) / sd_s
+    p_late = 0.5 * erfc(z / _SQRT_2)
+    if z > 8.0:
+        return p_late, 0.0
+    density = exp(-0.5 * z * z) / _SQRT_2PI
+    return p_late, max(0.0, (mean_s - slack_s) * p_late + sd_s * density)
+
+
+def lateness_cents(p_late: float, late_s: float, weights: Weights) -> int:
+    """Money for expected lateness: a fixed part for being late at all, and a part per hour."""
+    return round(weights.late_fixed_cents * p_late + weights.late_hour_cents * late_s / 3600)
+
+
+def hand_over(twin: Twin, quote: Quote, node_room: str, ready_ms: int) -> int | None:
+    """The first pickup after `ready_ms` on a day when node and service have room; else None."""
+    at_ms = ready_ms - ready_ms % DAY_MS + quote.cutoff_ms
+    if at_ms < ready_ms:
+        at_ms += DAY_MS
+    for _ in range(_DAYS_AHEAD):
+        if twin.capacity.has_room(quote.room, at_ms) and twin.capacity.has_room(node_room, at_ms):
+            return at_ms
+        at_ms += DAY_MS
+    return None

@@ -1,0 +1,81 @@
+"""Where things are and how far apart: nodes, regions, carrier services, distances.
+
+Several operators need it; each keeps its own, learned from the same registrations.
+"""
+
+from functools import lru_cache
+from math import asin, cos, radians, sin, sqrt
+
+from msgspec import Struct, field
+
+from state.events import (
+    CarrierRegistered,
+    CarrierService,
+    Fact,
+    NodeRegistered,
+    RegionRegistered,
+)
+
+_EARTH_RADIUS_KM = 6371.0088
+#: Roads are longer than the crow flies; 1.3 is usual for Western Europe (Boscoe et al. 2012: 1.4).
+DETOUR = 1.3
+
+
+class Geography(Struct):
+    """Registered places and services. `services` is keyed ``carrier/service``."""
+
+    nodes: dict[str, NodeRegistered] = field(default_factory=dict)
+    regions: dict[str, RegionRegistered] = field(default_factory=dict)
+    services: dict[str, CarrierService] = field(default_factory=dict)
+
+    def learn(self, fact: Fact) -> None:
+        """Take in a registration; other facts are ignored."""
+        match fact:
+            case NodeRegistered():
+                self.nodes[fact.node] = fact
+            case RegionRegistered():
+                self.regions[fact.region] = fact
+            case CarrierRegistered():
+                for service in fact.services:
+                    self.services[f"{fact.carrier}/{service.service}"] = service
+            case _:
+                pass
+
+    def distance_km(self, node: str, region: str) -> float | None:
+        """Road distance in km from a node to a region's centre; None if either is unknown."""
+        origin, destination = self.nodes.get(node), self.regions.get(region)
+        if origin is None or destination is None:
+            return None
+        return DETOUR * great_circle_km(
+            origin.latitude, origin.longitude, destination.latitude, destination.longitude
+        )
+
+
+@lru_cache(maxsize=200_000)
+def great_circle_km(
+    latitude_a: float, longitude_a: float, latitude_b: float, longitude_b: float
+) -> float:
+    """Distance in km along the sphere (haversine formula); arguments in degrees."""
+    phi_a, phi_b = radians(latitude_a), radians(latitude_b)
+    half = sin((phi_b - phi_a) / 2) ** 2
+    half += cos(phi_a) * cos(phi_b) * sin(radians(longitude_b - longitude_a) / 2) ** 2
+    return 2 * _EARTH_RADIUS_KM * asin(min(1.0, sqrt(half)))
+
+
+def nominal_transit_s(service: CarrierService, distance_km: float) -> float:
+    """Seconds from handover to delivery that the service names for a distance."""
+    return service.transit_base_s + service.transit_s_per_100km * distance_km / 100
+
+
+def freight_cents(service: CarrierService, distance_km: float, weight_g: int) -> int:
+    """Freight of one parcel by the rate card, rounded to the nearest cent."""
+    return round(
+        service.base_cents
+        + service.per_kg_cents * weight_g / 1000
+        + service.per_100km_cents * distance_km / 100
+    )
+
+
+def carbon_gco2e(service: CarrierService, distance_km: float, weight_g: int) -> float:
+    """g CO2e of one parcel, well-to-wheel: tonnes × km × factor (ISO 14083)."""
+    return weight_g / 1e6 * distance_km * service.gco2e_per_tonne_km

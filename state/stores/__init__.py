@@ -1,0 +1,1 @@
+"""Where actions are kept and read from. The only part of `state` that does I/O over a network."""

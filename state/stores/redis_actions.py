@@ -1,0 +1,233 @@
+"""Write actions to Redis streams, each exactly once, however often they are delivered.
+
+An action's id is its stream entry id, and Redis refuses an id that is not larger than the last
+one of the stream. So a replay after a crash cannot duplicate an action; all that is left to do is
+to tell a repetition (same id, same bytes) from a contradiction (same id, other bytes).
+"""
+
+from collections.abc import Iterable, Sequence
+
+import redis
+from msgspec import Struct
+from redis.exceptions import RedisError, ResponseError
+
+from state.actions import KINDS
+from state.errors import Diverged, JournalMismatch
+from state.stores.redis_connection import place, store_error
+from state.stores.redis_keys import (
+    FIELD,
+    PREFIX,
+    checked_name,
+    entry_order,
+    journal_key,
+    networks_key,
+    stream_key,
+    text,
+)
+
+#: Entries in one round trip: bounds what is held in memory here and at Redis.
+CHUNK = 512
+_SCAN_COUNT = 1_000
+_REFUSED = "equal or smaller"
+
+
+class StreamEntry(Struct, frozen=True, gc=False):
+    """An action on its way to its stream. `body` is `state.codec.encode_action`'s bytes."""
+
+    network: str
+    kind: str
+    entry_id: str
+    body: bytes
+
+
+class Written(Struct, frozen=True, kw_only=True, gc=False):
+    """What became of a batch: `new`, there already (`repeated`), or there once (`trimmed`)."""
+
+    new: int = 0
+    repeated: int = 0
+    trimmed: int = 0
+
+    def __add__(self, other: "Written") -> "Written":
+        return Written(
+            new=self.new + other.new,
+            repeated=self.repeated + other.repeated,
+            trimmed=self.trimmed + other.trimmed,
+        )
+
+
+class RedisActionWriter:
+    """Writes a network's actions; there is one writer per network.
+
+    `journal` is the identity of the journal that the ids are positions of. `fresh` deletes what an
+    earlier run left of a network before this writer's first write to it, consumer groups included.
+    `maxlen` keeps about that many of the newest actions per stream; None keeps all.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        journal: str,
+        prefix: str = PREFIX,
+        fresh: bool = False,
+        maxlen: int | None = None,
+    ) -> None:
+        if client.connection_pool.connection_kwargs.get("decode_responses"):
+            raise ValueError("expected a client that replies in bytes, was decode_responses=True")
+        self._client = client
+        self._journal = journal
+        self._prefix = checked_name(prefix, "prefix")
+        self._fresh = fresh
+        self._maxlen = maxlen
+        self._claimed: set[str] = set()
+        self._keys: dict[tuple[str, str], str] = {}
+
+    def claim(self, network: str) -> None:
+        """Make sure that the network's keys belong to this journal; `write` calls it when needed.
+
+        Raises JournalMismatch where they belong to another one, StoreError where Redis fails.
+        """
+        if network in self._claimed:
+            return
+        checked_name(network, "network")
+        try:
+            self._claim(network)
+        except RedisError as error:
+            raise store_error(self._client, f"claim network {network}", error) from error
+        self._claimed.add(network)
+
+    def write(self, entries: Sequence[StreamEntry]) -> Written:
+        """Write `entries`, which come in id order per stream; one round trip per `CHUNK` of them.
+
+        What was there already stays as it is and is counted. When this returns, all are readable.
+        When it raises, a prefix of them may be: write them again. Raises Diverged where an id
+        holds other bytes, JournalMismatch as `claim` does, StoreError where Redis fails.
+        """
+        written = Written()
+        for start in range(0, len(entries), CHUNK):
+            chunk = entries[start : start + CHUNK]
+            for entry in chunk:
+                if entry.network not in self._claimed:
+                    self.claim(entry.network)
+            try:
+                written += self._write(chunk)
+            except RedisError as error:
+                raise store_error(self._client, "write actions", error) from error
+        return written
+
+    def _write(self, entries: Sequence[StreamEntry]) -> Written:
+        # A transaction where there is more than one: without it, Redis could refuse one entry for
+        # want of memory and take the next, and the id of the first would be lost for good.
+        with self._client.pipeline(transaction=len(entries) > 1) as pipeline:
+            for entry in entries:
+                pipeline.xadd(
+                    self._key(entry), {FIELD: entry.body}, entry.entry_id, maxlen=self._maxlen
+                )
+            replies = pipeline.execute(raise_on_error=False)
+        refused = []
+        for entry, reply in zip(entries, replies, strict=True):
+            if isinstance(reply, ResponseError) and _REFUSED in str(reply):
+                refused.append(entry)
+            elif isinstance(reply, Exception):
+                raise reply
+        repeated = self._compare(refused) if refused else 0
+        return Written(
+            new=len(entries) - len(refused),
+            repeated=repeated,
+            trimmed=len(refused) - repeated,
+        )
+
+    def _compare(self, refused: Sequence[StreamEntry]) -> int:
+        """How many of `refused` are there with the same bytes; the others were trimmed."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for entry in refused:
+                pipeline.xrange(self._key(entry), entry.entry_id, entry.entry_id)
+            found = pipeline.execute()
+        absent = []
+        for entry, held in zip(refused, found, strict=True):
+            if not held:
+                absent.append(entry)
+            elif held[0][1] != {FIELD: entry.body}:
+                raise self._diverged(entry, "the stream holds other bytes under this id")
+        if absent:
+            oldest = self._oldest({self._key(entry) for entry in absent})
+            for entry in absent:
+                first = oldest[self._key(entry)]
+                if first is not None and entry_order(entry.entry_id) > entry_order(first):
+                    raise self._diverged(entry, "the stream went past this id without it")
+        return len(refused) - len(absent)
+
+    def _oldest(self, keys: Iterable[str]) -> dict[str, str | None]:
+        ordered = sorted(keys)
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in ordered:
+                pipeline.xrange(key, count=1)
+            firsts = pipeline.execute()
+        return {
+            key: first[0][0].decode() if first else None
+            for key, first in zip(ordered, firsts, strict=True)
+        }
+
+    def _claim(self, network: str) -> None:
+        key = journal_key(self._prefix, network)
+        if self._fresh:
+            self._delete(network)
+        elif self._client.hget(key, "identity") is None and self._has_actions(network):
+            raise JournalMismatch(
+                f"expected {key} at {place(self._client)} to name the journal of the actions "
+                f"beside it, was absent; {self._way_out(network)}"
+            )
+        self._client.hsetnx(key, "identity", self._journal)
+        owner = text(self._client.hget(key, "identity") or b"")
+        if owner != self._journal:
+            raise JournalMismatch(
+                f"expected network {network} at {place(self._client)} to belong to journal "
+                f"{self._journal}, was {owner or 'absent'}; {self._way_out(network)}"
+            )
+        self._client.sadd(networks_key(self._prefix), network)
+
+    def _has_actions(self, network: str) -> bool:
+        # Length, not existence: a consumer that came first has made empty streams.
+        with self._client.pipeline(transaction=False) as pipeline:
+            for kind in KINDS:
+                pipeline.xlen(stream_key(self._prefix, network, kind))
+            return any(pipeline.execute())
+
+    def _delete(self, network: str) -> None:
+        # The identity goes first: if this is cut short, what is left is refused, not continued.
+        self._client.delete(journal_key(self._prefix, network))
+        pattern = f"{self._prefix}:{network}:*"
+        cursor = 0
+        while True:
+            cursor, keys = self._client.scan(cursor, match=pattern, count=_SCAN_COUNT)
+            with self._client.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.type(key)
+                types = pipeline.execute()
+            streams = [key for key, kept in zip(keys, types, strict=True) if kept == b"stream"]
+            if streams:
+                self._client.unlink(*streams)
+            if cursor == 0:
+                return
+
+    def _way_out(self, network: str) -> str:
+        return (
+            "--prefix NAME writes beside it, --fresh first deletes all actions and consumer "
+            f"groups of {network} under {self._prefix!r}"
+        )
+
+    def _diverged(self, entry: StreamEntry, what: str) -> Diverged:
+        return Diverged(
+            f"expected {entry.kind} {entry.network}:{entry.entry_id} to be as it was first "
+            f"written, was not: {what}, at {place(self._client)}. The journal has the same "
+            "identity, so the policy, the version of Crossdock or the journal's content has "
+            f"changed since. Run what wrote it, or: {self._way_out(entry.network)}"
+        )
+
+    def _key(self, entry: StreamEntry) -> str:
+        pair = (entry.network, entry.kind)
+        key = self._keys.get(pair)
+        if key is None:
+            kind = checked_name(entry.kind, "kind")
+            key = self._keys[pair] = stream_key(self._prefix, entry.network, kind)
+        return key

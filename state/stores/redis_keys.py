@@ -1,0 +1,93 @@
+"""What Crossdock keeps in Redis: the names of the keys, and the shape of a stream's entries.
+
+    {prefix}:networks                          set     networks that have been written
+    {prefix}:{network}:journal                 hash    which journal the network's ids belong to
+    {prefix}:{network}:{kind}                  stream  actions of one kind, id {seq}-{n}, one field
+    {prefix}:{network}:poison:{group}          stream  entries that a consumer group could not read
+
+A prefix, a network, a kind and a group hold no colon, so no key reads two ways.
+"""
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from state.actions import Action
+from state.codec import decode_action
+
+#: The one field of a stream entry: the action as one JSON object, as in the action log.
+FIELD = b"action"
+PREFIX = "crossdock"
+#: How often a reader looks for networks that it does not know yet.
+DISCOVER_EVERY_S = 3.0
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Poison(Struct, frozen=True, kw_only=True, gc=False):
+    """A stream entry that is no action: where it is, its fields as they are, and what is wrong."""
+
+    network: str
+    kind: str
+    entry_id: str
+    fields: Mapping[bytes, bytes]
+    reason: str
+
+
+def checked_name(name: str, what: str) -> str:
+    """`name`, if it can be a part of a key; raises ValueError otherwise."""
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"expected a {what} of letters, digits, '.', '_' and '-', was {name!r}")
+    return name
+
+
+def stream_key(prefix: str, network: str, kind: str) -> str:
+    """Key of the stream that holds a network's actions of one kind."""
+    return f"{prefix}:{network}:{kind}"
+
+
+def journal_key(prefix: str, network: str) -> str:
+    """Key of the hash that says which journal the network's ids belong to."""
+    return f"{prefix}:{network}:journal"
+
+
+def networks_key(prefix: str) -> str:
+    """Key of the set of all networks under `prefix`."""
+    return f"{prefix}:networks"
+
+
+def poison_key(prefix: str, network: str, group: str) -> str:
+    """Key of the stream where `group` puts entries that it cannot read."""
+    return f"{prefix}:{network}:poison:{group}"
+
+
+def text(value: bytes | str) -> str:
+    """`value` as text; what is not UTF-8 in it is replaced."""
+    return value if isinstance(value, str) else value.decode(errors="replace")
+
+
+def entry_order(entry_id: str) -> tuple[int, int]:
+    """``"12-3"`` as ``(12, 3)``: ids order as numbers, not as text."""
+    seq, _, n = entry_id.partition("-")
+    return int(seq), int(n or 0)
+
+
+def read_entry(
+    network: str, kind: str, entry_id: str, fields: Mapping[bytes, bytes]
+) -> Action | Poison:
+    """Typed action of a stream entry; never raises on account of what is in it."""
+    body = fields.get(FIELD)
+    if body is None:
+        reason = f"expected the field {FIELD.decode()!r}, was {sorted(fields)!r:.200}"
+    else:
+        try:
+            action = decode_action(body)
+        except ValueError as error:
+            reason = str(error)
+        else:
+            if action.id == f"{network}:{entry_id}" and action.kind == kind:
+                return action
+            # Acting on it would confirm or reject some other action than the one that was read.
+            reason = f"expected {kind} {network}:{entry_id}, was {action.kind} {action.id}"
+    return Poison(network=network, kind=kind, entry_id=entry_id, fields=fields, reason=reason)

@@ -1,0 +1,39 @@
+"""A shipment: its latest state is the same for any order of arrival of its scans."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from state.events import ShipmentDispatched
+
+Terminal = Literal["delivered", "failed"]
+
+
+class Shipment(Struct):
+    """A parcel under way, or just arrived.
+
+    `status` is that of the latest scan by (time, event id); a terminal status is never overridden
+    by one that is not.
+    """
+
+    dispatched: ShipmentDispatched
+    dispatched_ms: int
+    seq: int
+    status: str = "dispatched"
+    status_ms: int = 0
+    status_by: str = ""
+    is_terminal: bool = False
+    p_late: float = 0.0
+    #: What was last done about a delay; nothing is done twice.
+    remedy: str = ""
+
+    def saw(self, status: str, time_ms: int, event: str, terminal: bool) -> bool:
+        """Take in a scan; returns whether it is the latest."""
+        newer = (time_ms, event) > (self.status_ms, self.status_by)
+        if self.is_terminal and not terminal:
+            return False
+        if newer or (terminal and not self.is_terminal):
+            self.status, self.status_ms, self.status_by = status, time_ms, event
+            self.is_terminal = self.is_terminal or terminal
+            return True
+        return False

@@ -1,0 +1,114 @@
+"""One stock position: what a node has of a SKU, what is promised of it, and what is due.
+
+The ledger gives the same result for any order of arrival within the lateness bound: a count holds
+for the instant it was taken, movements before it are in it, movements after it are added to it.
+Ties in time are broken by event id.
+"""
+
+from msgspec import Struct, field
+
+#: Movements kept before the old ones are folded; bounds the work per event.
+_SETTLE_EVERY = 16
+
+
+class Inbound(Struct, array_like=True):
+    """Units due, and when (ms since epoch)."""
+
+    eta_ms: int
+    quantity: int
+
+
+class Movement(Struct, array_like=True):
+    """A signed change of the shelf at an instant."""
+
+    time_ms: int
+    event: str
+    delta: int
+
+
+class Position(Struct):
+    """Units of one SKU at one node.
+
+    `on_hand` may turn negative when facts contradict each other (more picked than was ever there);
+    a count mends it. `held` says how many units are reserved for which order, the oldest first.
+    """
+
+    on_hand: int = 0
+    reserved: int = 0
+    held: dict[str, int] = field(default_factory=dict)
+    inbound: dict[str, Inbound] = field(default_factory=dict)
+    counted_ms: int = 0
+    counted_by: str = ""
+    recent: list[Movement] = field(default_factory=list)
+
+    def move(self, time_ms: int, event: str, delta: int, settled_ms: int) -> None:
+        """Apply a movement, unless a later count has it already.
+
+        Movements before `settled_ms` need not be told apart any more: no count that old will come.
+        """
+        if (time_ms, event) <= (self.counted_ms, self.counted_by):
+            return
+        self.on_hand += delta
+        self.recent.append(Movement(time_ms, event, delta))
+        if len(self.recent) >= _SETTLE_EVERY:
+            self.recent = [m for m in self.recent if m.time_ms >= settled_ms]
+
+    def count(self, time_ms: int, event: str, quantity: int) -> int | None:
+        """Apply a count; returns counted − ledger at that instant, None if a later count stands."""
+        if (time_ms, event) <= (self.counted_ms, self.counted_by):
+            return None
+        since = [m for m in self.recent if (m.time_ms, m.event) > (time_ms, event)]
+        moved_since = sum(m.delta for m in since)
+        expected = self.on_hand - moved_since
+        self.on_hand = quantity + moved_since
+        self.recent = since
+        self.counted_ms, self.counted_by = time_ms, event
+        return quantity - expected
+
+    def promisable_ms(self, quantity: int, now_ms: int, safety: int, slip_ms: int) -> int | None:
+        """When `quantity` more units can be promised for (dated ATP); None if not at all.
+
+        ATP(t) = on hand − reserved − safety + inbound due by t. Inbound counts `slip_ms` after its
+        ETA, and after now if it is overdue. All reservations count against what is on hand, so a
+        promise on inbound never takes what another order was promised.
+        """
+        free = self.on_hand - self.reserved - safety
+        if free >= quantity:
+            return now_ms
+        if not self.inbound:
+            return None
+        for due in sorted(self.inbound.values(), key=lambda i: (i.eta_ms, i.quantity)):
+            free += due.quantity
+            if free >= quantity:
+                return max(due.eta_ms, now_ms) + slip_ms
+        return None
+
+    def promisable(self, safety: int) -> int:
+        """Units that could be promised for some date."""
+        return max(0, self.on_hand - self.reserved - safety + self.due())
+
+    def due(self) -> int:
+        """Units scheduled inbound."""
+        return sum(i.quantity for i in self.inbound.values()) if self.inbound else 0
+
+    def uncovered(self) -> int:
+        """Reserved units that neither the shelf nor any inbound covers any more."""
+        if not self.reserved:
+            return 0
+        return max(0, self.reserved - max(self.on_hand, 0) - self.due())
+
+    def reserve(self, order: str, quantity: int) -> None:
+        """Hold units for an order."""
+        self.held[order] = self.held.get(order, 0) + quantity
+        self.reserved += quantity
+
+    def release(self, order: str, quantity: int) -> int:
+        """Stop holding up to `quantity` units for an order; returns how many were held."""
+        held = self.held.get(order, 0)
+        freed = min(held, quantity)
+        if freed == held:
+            self.held.pop(order, None)
+        else:
+            self.held[order] = held - freed
+        self.reserved -= freed
+        return freed

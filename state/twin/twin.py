@@ -1,0 +1,98 @@
+"""The twin as a whole: plain state that the orchestrator alone changes."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct, field
+
+from state.errors import InvariantBroken
+from state.events import SkuRegistered
+from state.geography import Geography
+from state.twin.capacity import Capacity
+from state.twin.orders import OpenOrder
+from state.twin.shipments import Shipment
+from state.twin.stock import Position
+
+
+class Twin(Struct):
+    """Everything known of a network that a decision may need.
+
+    `stock` is keyed by SKU, then node. `waiting` lists, by SKU, the orders that wait for it, the
+    oldest first. Memory follows open work: finished orders and shipments are dropped.
+    """
+
+    geography: Geography = field(default_factory=Geography)
+    skus: dict[str, SkuRegistered] = field(default_factory=dict)
+    stock: dict[str, dict[str, Position]] = field(default_factory=dict)
+    orders: dict[str, OpenOrder] = field(default_factory=dict)
+    shipments: dict[str, Shipment] = field(default_factory=dict)
+    waiting: dict[str, dict[str, None]] = field(default_factory=dict)
+    capacity: Capacity = field(default_factory=Capacity)
+    # Inbound and transfer ids that ended -> now_ms, so that a late schedule does not revive them.
+    ended_inbound: dict[str, int] = field(default_factory=dict)
+
+    def position(self, node: str, sku: str) -> Position:
+        """The position, made empty if there is none yet."""
+        nodes = self.stock.get(sku)
+        if nodes is None:
+            nodes = self.stock[sku] = {}
+        position = nodes.get(node)
+        if position is None:
+            position = nodes[node] = Position()
+        return position
+
+    def reserve(self, order: OpenOrder, node: str, sku: str, quantity: int) -> None:
+        """Hold units at a node for an order."""
+        self.position(node, sku).reserve(order.placed.order, quantity)
+        key = (node, sku)
+        order.reserved[key] = order.reserved.get(key, 0) + quantity
+
+    def release(self, order: OpenOrder, node: str, sku: str, quantity: int) -> int:
+        """Stop holding up to `quantity` units; returns how many were held."""
+        freed = self.position(node, sku).release(order.placed.order, quantity)
+        key = (node, sku)
+        left = order.reserved.get(key, 0) - freed
+        if left > 0:
+            order.reserved[key] = left
+        else:
+            order.reserved.pop(key, None)
+        return freed
+
+    def wait(self, order: OpenOrder) -> None:
+        """Queue an order for stock of each of its SKUs."""
+        for line in order.placed.lines:
+            self.waiting.setdefault(line.sku, {})[order.placed.order] = None
+
+    def stop_waiting(self, order: OpenOrder) -> None:
+        """Take an order out of all queues."""
+        for line in order.placed.lines:
+            queue = self.waiting.get(line.sku)
+            if queue is not None:
+                queue.pop(order.placed.order, None)
+                if not queue:
+                    del self.waiting[line.sku]
+
+    def positions(self) -> Iterator[tuple[str, str, Position]]:
+        """All (node, SKU, position), in the order they came up."""
+        for sku, nodes in self.stock.items():
+            for node, position in nodes.items():
+                yield node, sku, position
+
+    def check(self) -> None:
+        """Raise InvariantBroken unless reservations of orders and positions agree."""
+        held: dict[tuple[str, str, str], int] = {}
+        for node, sku, position in self.positions():
+            if position.reserved != sum(position.held.values()) or position.reserved < 0:
+                raise InvariantBroken(
+                    f"expected {position.reserved} units held at {node} of {sku}, "
+                    f"was {position.held}"
+                )
+            for order, quantity in position.held.items():
+                held[order, node, sku] = quantity
+        promised = {
+            (name, node, sku): quantity
+            for name, order in self.orders.items()
+            for (node, sku), quantity in order.reserved.items()
+        }
+        if held != promised:
+            different = sorted(set(held.items()) ^ set(promised.items()))[:3]
+            raise InvariantBroken(f"expected equal reservations, was different: {different}")
