@@ -106,7 +106,14 @@ class OrderMoved(Derived, frozen=True, kw_only=True):
     order: str
     before: str
     after: Literal[
-        "allocated", "backordered", "unfillable", "cancelled", "shipped", "delivered", "released"
+        "allocated",
+        "backordered",
+        "unfillable",
+        "cancelled",
+        "shipped",
+        "delivered",
+        "released",
+        "lost",
     ]
 
 

@@ -110,8 +110,10 @@ def _carbon_switch(plan: Plan, others: tuple[Plan, ...], policy: Policy) -> Swit
         saved_kg = plan.carbon_kg - other.carbon_kg
         if saved_kg <= 1e-9:
             continue
-        extra = (other.score - other.terms()["carbon"]) - (plan.score - carbon) + 2 * len(
-            (*plan.legs, *other.legs)
+        extra = (
+            (other.score - other.terms()["carbon"])
+            - (plan.score - carbon)
+            + 2 * len((*plan.legs, *other.legs))
         )
         weight = extra / saved_kg
         if best is None or weight < best[0]:
@@ -163,4 +165,3 @@ def _main_difference(plan: Plan, other: Plan, policy: Policy) -> str:
     name = max(theirs, key=lambda term: (theirs[term] - ours.get(term, 0), term))
     worse = theirs[name] - ours.get(name, 0)
     return f" ({money(worse, policy.currency)} more {name})" if worse > 0 else ""
-

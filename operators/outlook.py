@@ -48,10 +48,12 @@ class Outlook(Struct):
         spread = outlook.sd if outlook.seen >= _SPREAD_AFTER else max(outlook.sd, _UNSEEN[1])
         self.lanes[key] = (outlook.ratio, spread)
 
-    def transit_ratio(self, service: str, node: str, region: str) -> tuple[float, float]:
-        """Mean and sd of transit ÷ nominal: of the lane, else the service, else a usual one."""
-        lane = self.lanes.get(f"{service}\n{node}\n{region}")
-        return lane or self.lanes.get(f"{service}\n\n") or _UNSEEN
+    def transit_ratio(self, service: str, lane: str) -> tuple[float, float]:
+        """Mean and sd of transit ÷ nominal: of the lane, else the service, else a usual one.
+
+        `lane` is the service, node and region, joined by newlines.
+        """
+        return self.lanes.get(lane) or self.lanes.get(f"{service}\n\n") or _UNSEEN
 
     def shortage_risk(
         self, region: str, sku: str, category: str, left: int, horizon_s: int, now_ms: int

@@ -11,7 +11,7 @@ from msgspec import Struct
 from operators.outlook import Outlook
 from state.events import NodeRegistered
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
-from state.policy import Policy, Weights
+from state.policy import Weights
 from state.quantities import DAY_MS
 from state.twin import Twin
 
@@ -34,8 +34,9 @@ class Quote(Struct, frozen=True, gc=False):
     fixed_cents: float
     per_kg_cents: float
     carbon_kg_per_kg: float
-    mean_s: float
-    sd_s: float
+    nominal_s: float
+    disrupted_s: int
+    lane: str
     cutoff_ms: int
     max_weight_g: int
 
@@ -74,10 +75,14 @@ class Parcel(Struct, frozen=True, gc=False):
 
 
 class RateBook:
-    """Quotes by (node, region), made when first asked for and dropped when a lane is news."""
+    """Quotes by (node, region), made when first asked for.
 
-    def __init__(self, twin: Twin, outlook: Outlook) -> None:
-        self._twin, self._outlook = twin, outlook
+    They depend on registrations and reported disruptions alone, so that a book made anew after a
+    restart quotes the same; what is learned of a lane is looked up when a parcel is priced.
+    """
+
+    def __init__(self, twin: Twin) -> None:
+        self._twin = twin
         self._quotes: dict[tuple[str, str], tuple[list[Quote], list[str]]] = {}
         # (carrier, service or empty, region or empty) -> (extra seconds, until ms)
         self.disruptions: Mapping[str, tuple[int, int]] = {}
@@ -89,10 +94,6 @@ class RateBook:
         if known is None:
             known = self._quotes[key] = self._make(node, region)
         return known
-
-    def forget(self, node: str, region: str) -> None:
-        """Make the quotes of one lane anew when next asked for."""
-        self._quotes.pop((node, region), None)
 
     def forget_all(self) -> None:
         """Make all quotes anew."""
@@ -110,8 +111,6 @@ class RateBook:
                 unreachable.append(name)
                 continue
             carrier, _, code = name.partition("/")
-            nominal = nominal_transit_s(service, distance)
-            mean, sd = self._outlook.transit_ratio(name, node, region)
             quotes.append(
                 Quote(
                     carrier=carrier,
@@ -121,8 +120,9 @@ class RateBook:
                     fixed_cents=float(freight_cents(service, distance, 0)),
                     per_kg_cents=float(service.per_kg_cents),
                     carbon_kg_per_kg=carbon_gco2e(service, distance, 1000) / 1000,
-                    mean_s=nominal * mean + self._disruption_s(carrier, code, region),
-                    sd_s=max(nominal * sd, 60.0),
+                    nominal_s=nominal_transit_s(service, distance),
+                    disrupted_s=self._disruption_s(carrier, code, region),
+                    lane=f"{name}\n{node}\n{region}",
                     cutoff_ms=service.cutoff_s * 1000,
                     max_weight_g=service.max_weight_g,
                 )
@@ -142,16 +142,18 @@ def price(
     quote: Quote,
     node: NodeRegistered,
     promised_ms: int,
-    policy: Policy,
     hand_over_ms: int,
+    outlook: Outlook,
+    weights: Weights,
 ) -> Option:
     """Price one parcel with one service, handed over at `hand_over_ms`."""
-    weights = policy.weights
     kg = parcel.weight_g / 1000
     freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
     handling = node.handling_fixed_cents + node.handling_unit_cents * parcel.units
     slack_s = (promised_ms - hand_over_ms) / 1000
-    p_late, late_s = lateness(slack_s, quote.mean_s, quote.sd_s)
+    ratio, spread = outlook.transit_ratio(quote.name, quote.lane)
+    mean_s = quote.nominal_s * ratio + quote.disrupted_s
+    p_late, late_s = lateness(slack_s, mean_s, max(quote.nominal_s * spread, 60.0))
     late = lateness_cents(p_late, late_s, weights)
     carbon_kg = quote.carbon_kg_per_kg * kg
     carbon = round(carbon_kg * weights.carbon_kg_cents)
@@ -167,7 +169,7 @@ def price(
         carbon_kg,
         p_late,
         hand_over_ms,
-        hand_over_ms + round(quote.mean_s * 1000),
+        hand_over_ms + round(mean_s * 1000),
         quote.carrier,
     )
 

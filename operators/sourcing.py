@@ -149,9 +149,9 @@ class Sourcing:
         eliminated: dict[str, list[str]],
     ) -> _Price:
         """A function from (node, lines of a parcel) to its options, remembered per decision."""
-        twin, policy = self._twin, self.policy
+        twin, weights = self._twin, self.policy.weights
         promised_ms = to_ms(order.promised)
-        rules = policy.sourcing
+        rules = self.policy.sourcing
         slip_ms = rules.inbound_slip_s * 1000
         index_of = {sku: index for index, (sku, _) in enumerate(lines)}
         known: dict[tuple[str, Lines], list[Option]] = {}
@@ -196,7 +196,9 @@ class Sourcing:
                 if at_ms is None:
                     _rule_out(eliminated, "no capacity within days", node, quote.name)
                     continue
-                found.append(price(parcel, quote, registered, promised_ms, policy, at_ms))
+                found.append(
+                    price(parcel, quote, registered, promised_ms, at_ms, self._outlook, weights)
+                )
             return found
 
         return options

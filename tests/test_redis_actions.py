@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import redis
@@ -60,7 +61,8 @@ def a_writer(
 
 
 def held(client: redis.Redis, key: str) -> list[tuple[str, bytes]]:
-    return [(entry_id.decode(), fields[b"action"]) for entry_id, fields in client.xrange(key)]
+    entries: Any = client.xrange(key)
+    return [(entry_id.decode(), fields[b"action"]) for entry_id, fields in entries]
 
 
 def test_actions_are_readable_under_their_own_ids(redis_client: redis.Redis, prefix: str) -> None:

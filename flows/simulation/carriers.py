@@ -63,7 +63,7 @@ _CARRIERS: tuple[_Carrier, ...] = (
         "NORDPOST",
         "Nordpost",
         0.95,
-        Character(0.96, 0.17, 0.012, 1.0, 1.0),
+        Character(0.78, 0.17, 0.012, 1.0, 1.0),
         (
             _Offer("economy", "road", 330, 25, 12, 33, 3.0, 17.0, 0.50, _ARTICULATED),
             _Offer("standard", "road", 430, 35, 18, 17, 2.3, 18.0, 0.45, _AVERAGE_HGV),
@@ -73,10 +73,10 @@ _CARRIERS: tuple[_Carrier, ...] = (
         "EUROLINE",
         "Euroline Parcel",
         0.96,
-        Character(0.90, 0.13, 0.006, 0.8, 0.8),
+        Character(0.74, 0.13, 0.006, 0.8, 0.8),
         (
             _Offer("rail_economy", "rail", 300, 18, 9, 42, 2.6, 15.0, 0.35, _RAIL),
-            _Offer("parcel", "road", 450, 32, 17, 16.5, 2.1, 18.5, 0.40, _AVERAGE_HGV),
+            _Offer("parcel", "road", 440, 34, 18, 16.5, 2.1, 18.5, 0.40, _AVERAGE_HGV),
             _Offer("express", "road", 790, 55, 30, 14, 1.5, 19.0, 0.25, _RIGID),
         ),
     ),
@@ -84,7 +84,7 @@ _CARRIERS: tuple[_Carrier, ...] = (
         "AEROX",
         "AeroX",
         0.98,
-        Character(0.86, 0.15, 0.005, 0.8, 1.3),
+        Character(0.72, 0.15, 0.005, 0.8, 1.3),
         (
             _Offer("express_air", "air", 1_290, 160, 22, 15, 0.5, 18.0, 0.25, _AIR),
             _Offer("express_road", "road", 840, 60, 34, 13.5, 1.4, 19.5, 0.20, _RIGID),
@@ -95,28 +95,28 @@ _CARRIERS: tuple[_Carrier, ...] = (
         "Hansalog",
         0.95,
         # Cheap, and worse than it claims: what a learner has to find out.
-        Character(1.08, 0.24, 0.022, 1.5, 1.4),
+        Character(0.81, 0.22, 0.022, 1.5, 1.3),
         (
-            _Offer("economy", "road", 310, 22, 11, 34, 3.1, 16.5, 0.35, _ARTICULATED),
-            _Offer("standard", "road", 405, 31, 16, 18, 2.3, 17.5, 0.35, _AVERAGE_HGV),
-            _Offer("van", "parcel_van", 440, 28, 80, 17, 2.5, 19.0, 0.20, _AVERAGE_VAN, 31.5, 200),
+            _Offer("economy", "road", 318, 22, 11, 34, 3.1, 16.5, 0.40, _ARTICULATED),
+            _Offer("standard", "road", 424, 34, 17, 18, 2.3, 17.5, 0.35, _AVERAGE_HGV),
+            _Offer("van", "parcel_van", 425, 28, 50, 17, 2.5, 19.0, 0.20, _AVERAGE_VAN, 31.5, 200),
         ),
     ),
     _Carrier(
         "VELOCITO",
         "Velocito",
         0.97,
-        Character(0.92, 0.12, 0.003, 1.2, 1.2),
+        Character(0.78, 0.12, 0.003, 1.2, 1.2),
         (
             _Offer("bike", "bike", 390, 60, 0, 3, 0.0, 16.0, 0.15, _CARGO_BIKE, 15.0, 25),
-            _Offer("van", "parcel_van", 420, 25, 85, 16, 2.8, 18.0, 0.25, _BATTERY_VAN, 31.5, 150),
+            _Offer("van", "parcel_van", 410, 25, 55, 16, 2.8, 18.0, 0.25, _BATTERY_VAN, 31.5, 150),
         ),
     ),
     _Carrier(
         "MERIDIAN",
         "Meridian Freight",
         0.94,
-        Character(1.00, 0.18, 0.010, 1.0, 1.0),
+        Character(0.82, 0.18, 0.010, 1.0, 1.0),
         (
             _Offer("economy", "road", 320, 24, 12, 35, 2.9, 16.0, 0.35, _ARTICULATED),
             _Offer("express_air", "air", 1_190, 170, 24, 16, 0.6, 17.5, 0.20, _AIR),
@@ -157,9 +157,7 @@ class Service:
     def nominal_ms(self, distance_km: float) -> int:
         """Published transit time in ms (see `CarrierService`)."""
         spec = self.spec
-        return round(
-            1_000 * (spec.transit_base_s + spec.transit_s_per_100km * distance_km / 100)
-        )
+        return round(1_000 * (spec.transit_base_s + spec.transit_s_per_100km * distance_km / 100))
 
     def takes(self, distance_km: float, weight_g: int) -> bool:
         """Whether a parcel of this weight may go this far."""
@@ -176,13 +174,12 @@ class Service:
 def build_carriers(
     count: int, parcels_per_day: float
 ) -> tuple[list[CarrierRegistered], list[Service]]:
-    """Registrations and running services of `count` carriers that share `parcels_per_day`.
+    """Registrations and running services of the first `count` carriers of the table.
 
-    Raises ValueError if the table has fewer carriers.
+    Their capacities are shares of `parcels_per_day`.
     """
-    if count > MOST:
-        raise ValueError(f"expected at most {MOST} carriers, was {count}")
-    facts, services = [], []
+    facts: list[CarrierRegistered] = []
+    services: list[Service] = []
     for carrier in _CARRIERS[:count]:
         specs = tuple(_published(offer, parcels_per_day) for offer in carrier.offers)
         facts.append(

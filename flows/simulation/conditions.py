@@ -87,11 +87,11 @@ class Conditions:
 
     def start(self, now_ms: int) -> None:
         """Enter the first fronts (some already under way) and all observations."""
-        for _ in range(2):
-            self._add_front(now_ms, -self._front_luck.randrange(0, 12 * HOUR_MS))
-        self._agenda.at(
-            now_ms + gap_ms(self._front_luck, self._config.fronts_per_day), self._new_front
-        )
+        if self._config.fronts_per_day > 0:
+            for _ in range(3):
+                self._add_front(now_ms, -self._front_luck.randrange(0, 12 * HOUR_MS))
+            first_ms = now_ms + gap_ms(self._front_luck, self._config.fronts_per_day)
+            self._agenda.at(first_ms, self._new_front)
         weather_ms = self._config.weather_every_h * HOUR_MS
         traffic_ms = self._config.traffic_every_h * HOUR_MS
         for region in range(len(self._world.regions)):
@@ -125,8 +125,8 @@ class Conditions:
         regions = self._world.regions
         kind = Weighted(_KINDS, _KINDS_BY_QUARTER[(from_ms(now_ms).month - 1) // 3]).draw(luck)
         centre = regions[luck.randrange(len(regions))]
-        radius_km = luck.uniform(120, 420)
-        peak = 0.25 + 0.7 * luck.betavariate(1.6, 2.0)
+        radius_km = luck.uniform(110, 340)
+        peak = 0.25 + 0.65 * luck.betavariate(1.6, 2.0)
         km_per_h = luck.uniform(25, 60)
         km_per_degree = 111.0 * math.cos(math.radians(centre.latitude))
         peaks, onset_ms = [], []
@@ -144,12 +144,8 @@ class Conditions:
         self.on_front(now_ms, front)
 
     def _see_weather(self, now_ms: int, region: int) -> None:
-        self._agenda.at(
-            now_ms + self._config.weather_every_h * HOUR_MS, self._see_weather, region
-        )
-        worst = max(
-            self._fronts, key=lambda front: front.severity(region, now_ms), default=None
-        )
+        self._agenda.at(now_ms + self._config.weather_every_h * HOUR_MS, self._see_weather, region)
+        worst = max(self._fronts, key=lambda front: front.severity(region, now_ms), default=None)
         severity = worst.severity(region, now_ms) if worst else 0.0
         seen = min(1.0, max(0.0, severity + self._luck.gauss(0.0, 0.02)))
         kind: WeatherKind = worst.kind if worst and severity > _FAIR else "fair"
@@ -162,9 +158,7 @@ class Conditions:
         )
 
     def _see_traffic(self, now_ms: int, region: int) -> None:
-        self._agenda.at(
-            now_ms + self._config.traffic_every_h * HOUR_MS, self._see_traffic, region
-        )
+        self._agenda.at(now_ms + self._config.traffic_every_h * HOUR_MS, self._see_traffic, region)
         self._mood[region] = _MOOD_KEPT * self._mood[region] + self._luck.gauss(0, _MOOD_SIGMA)
         self._outbox.emit(
             TRAFFIC,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from flows.simulation.carriers import MOST
 from state.quantities import to_ms
 
 
@@ -11,7 +12,7 @@ class WorldConfig:
     """Size and temper of a simulated network.
 
     Rates are means of Poisson processes over the whole network unless a field says otherwise;
-    shares are probabilities from 0 to 1. The defaults put 100,000 events into about a week.
+    shares are probabilities from 0 to 1. The defaults put 100,000 events into about eight days.
     """
 
     network: str = "demo"
@@ -28,7 +29,7 @@ class WorldConfig:
     carriers: int = 5
     """Carriers, from 1 to `flows.simulation.carriers.MOST`."""
 
-    orders_per_day: float = 1_350.0
+    orders_per_day: float = 1_000.0
     """Orders per day in an average week without promotions."""
     cancelled_share: float = 0.015
     """Share of orders that the customer withdraws within half an hour."""
@@ -42,13 +43,13 @@ class WorldConfig:
     spoiled_share: float = 0.0015
     """Share of parcels that are damaged or refused at the door."""
 
-    fronts_per_day: float = 1.3
+    fronts_per_day: float = 2.2
     """Weather fronts that cross the network, per day."""
-    disruptions_per_day: float = 0.7
+    disruptions_per_day: float = 0.8
     """Carrier disruptions, per day."""
     carrier_squeezes_per_day: float = 0.6
     """Days on which a service accepts fewer parcels than usual, begun per day."""
-    node_squeezes_per_day: float = 1.0
+    node_squeezes_per_day: float = 1.5
     """Node capacity losses (staff, machines, rarely a closure) begun per day."""
 
     promotions_per_day: float = 2.5
@@ -69,7 +70,7 @@ class WorldConfig:
     transfers_per_day: float = 40.0
     """Attempts per day to move stock between nodes; not each finds a donor and a taker."""
 
-    weather_every_h: int = 3
+    weather_every_h: int = 4
     """Hours between two weather observations of a region."""
     traffic_every_h: int = 4
     """Hours between two traffic observations of a region."""
@@ -84,9 +85,19 @@ class WorldConfig:
     """Share of scans that arrive hours late, often after the next one."""
 
     def __post_init__(self) -> None:
-        for name, least in (("nodes", 4), ("regions", 1), ("skus", 1), ("carriers", 1)):
+        for name, least in (
+            ("nodes", 4),
+            ("regions", 1),
+            ("skus", 1),
+            ("carriers", 1),
+            ("tick_s", 1),
+            ("weather_every_h", 1),
+            ("traffic_every_h", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"expected {name} of at least {least}, was {getattr(self, name)}")
+        if self.carriers > MOST:
+            raise ValueError(f"expected at most {MOST} carriers, was {self.carriers}")
         if self.start.tzinfo is None:
             raise ValueError(f"expected a start with an offset, was {self.start.isoformat()}")
         if self.orders_per_day <= 0:

@@ -21,10 +21,10 @@ _MINUTE_MS = 60_000
 _PACKAGING_G = 180
 #: Promises end in the evening (UTC); nobody promises a Sunday.
 _PROMISE_HOUR = 20
-_PADDING_MS = {"economy": 14 * HOUR_MS, "standard": 4 * HOUR_MS, "express": 1 * HOUR_MS}
+_PADDING_MS = {"economy": 14 * HOUR_MS, "standard": 8 * HOUR_MS, "express": 2 * HOUR_MS}
 _NOWHERE_IN_STOCK_MS = 3 * DAY_MS
 #: The dispatcher wants the published arrival this long before the promise.
-_MARGIN_MS = 2 * HOUR_MS
+_MARGIN_MS = 6 * HOUR_MS
 _STORE_HOURS = (8, 20)
 _CANCEL_REASONS = ("changed_mind", "found_cheaper", "payment_failed", "ordered_twice")
 
@@ -53,7 +53,7 @@ class Dispatcher:
         stock.on_arrival = self._retry
 
     def promise(self, now_ms: int, lines: list[Line], region: int, level: ServiceLevel) -> int:
-        """Delivery promise (ms) that the checkout shows: published times, padded, by the evening."""
+        """Delivery promise (ms) shown at checkout: published times, padded, by the evening."""
         weight_g = self._weight_g(lines)
         plan = self._stock.plan(lines, region, now_ms // DAY_MS)
         arrival_ms = 0
@@ -166,7 +166,7 @@ class Dispatcher:
     def _pick_ms(self, now_ms: int, node: Node) -> int:
         """When picking starts: within the handling time, later the fuller the node is."""
         fullness = node.fullness(now_ms // DAY_MS)
-        slowness = 0.5 * self._luck.lognormvariate(0, 0.35) * (1 + 1.5 * max(0, fullness - 0.6))
+        slowness = 0.55 * self._luck.lognormvariate(0, 0.45) * (1 + 1.5 * max(0, fullness - 0.6))
         return self._opened_ms(now_ms, node) + round(node.handling_s * 1_000 * slowness)
 
     def _pick(self, now_ms: int, parcel: Parcel, at: int) -> None:
@@ -195,7 +195,7 @@ class Dispatcher:
         """Have the parcel ready for its pickup, or for the next one if it took too long."""
         node = self._world.nodes[parcel.node]
         fullness = node.fullness(now_ms // DAY_MS)
-        slowness = 0.3 * self._luck.lognormvariate(0, 0.35) * (1 + 1.5 * max(0, fullness - 0.6))
+        slowness = 0.35 * self._luck.lognormvariate(0, 0.45) * (1 + 1.5 * max(0, fullness - 0.6))
         ready_ms = now_ms + round(node.handling_s * 1_000 * slowness)
         pickup_ms = parcel.due_ms + round(self._luck.triangular(-5, 25, 2) * _MINUTE_MS)
         if ready_ms > pickup_ms:

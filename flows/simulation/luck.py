@@ -1,4 +1,4 @@
-"""Luck: seeded streams of random numbers, one per concern, so that concerns do not disturb each other."""
+"""Luck: seeded streams of random numbers, one per concern, so that none disturbs another."""
 
 import random
 from bisect import bisect_right

@@ -93,9 +93,7 @@ class Upkeep:
     def _depart(self, now_ms: int, donor: Shelf, taker: Shelf, units: int) -> None:
         nodes = self._world.nodes
         origin, destination = nodes[donor.node].site, nodes[taker.node].site
-        hours = (
-            _DOCK_TO_SHELF_H + self._world.km[donor.node][destination.region] / _TRUCK_KM_PER_H
-        )
+        hours = _DOCK_TO_SHELF_H + self._world.km[donor.node][destination.region] / _TRUCK_KM_PER_H
         self._transfers += 1
         transfer = f"T-{self._transfers:05d}"
         self._stock.put(donor, -units)

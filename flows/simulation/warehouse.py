@@ -87,7 +87,7 @@ class Stock:
         return Shelf(node, sku, units, units, low, full)
 
     def initial_counts(self) -> Iterable[StockCounted]:
-        """Counts of all shelves at the beginning."""
+        """Counts of all shelves."""
         return (self._count(shelf) for shelf in self.all_shelves)
 
     def missing(self, lines: list[Line]) -> int | None:
@@ -155,8 +155,7 @@ class Stock:
         found = min(quantity, shelf.physical)
         node_id, sku_id = self._ids(shelf)
         if found == quantity:
-            shelf.physical -= quantity
-            shelf.book -= quantity
+            self.put(shelf, -quantity)
             picked = StockPicked(node=node_id, sku=sku_id, quantity=quantity, order=order)
             self.record(now_ms, shelf, picked, order)
             return found
@@ -175,12 +174,9 @@ class Stock:
 
     def count(self, now_ms: int, shelf: Shelf) -> None:
         """Count a shelf; the books then say what is there."""
-        risen = shelf.physical > shelf.book
         shelf.book = shelf.physical
         self.record(now_ms, shelf, self._count(shelf))
         self.replenish(now_ms, shelf)
-        if risen:
-            self.on_arrival(now_ms, shelf.sku)
 
     def lose(self, shelf: Shelf, units: int) -> None:
         """Lose units silently: no event says so."""

@@ -162,7 +162,7 @@ def _assort(
         stocking = dict.fromkeys(sorted(order[: 2 if sku.scarce else count]), 0.0)
         units = units_per_day * sku.weight / demand
         for index, region in enumerate(regions):
-            nearest = min(stocking, key=lambda node: km[node][index])  # noqa: B023 - used at once
+            nearest = min(stocking, key=lambda node: km[node][index])
             stocking[nearest] += units * region.weight / people
         assortment.append(stocking)
     return assortment

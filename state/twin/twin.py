@@ -27,6 +27,10 @@ class Twin(Struct):
     shipments: dict[str, Shipment] = field(default_factory=dict)
     waiting: dict[str, dict[str, None]] = field(default_factory=dict)
     capacity: Capacity = field(default_factory=Capacity)
+    # Orders not heard of yet -> shipments handed over for them.
+    early_shipments: dict[str, list[str]] = field(default_factory=dict)
+    # Transfers under way -> (destination, SKU).
+    transfers: dict[str, tuple[str, str]] = field(default_factory=dict)
     # Inbound and transfer ids that ended -> now_ms, so that a late schedule does not revive them.
     ended_inbound: dict[str, int] = field(default_factory=dict)
 
@@ -45,16 +49,20 @@ class Twin(Struct):
         self.position(node, sku).reserve(order.placed.order, quantity)
         key = (node, sku)
         order.reserved[key] = order.reserved.get(key, 0) + quantity
+        order.lines[sku].reserved += quantity
 
     def release(self, order: OpenOrder, node: str, sku: str, quantity: int) -> int:
         """Stop holding up to `quantity` units; returns how many were held."""
-        freed = self.position(node, sku).release(order.placed.order, quantity)
         key = (node, sku)
-        left = order.reserved.get(key, 0) - freed
+        if key not in order.reserved:
+            return 0
+        freed = self.position(node, sku).release(order.placed.order, quantity)
+        order.lines[sku].reserved -= freed
+        left = order.reserved[key] - freed
         if left > 0:
             order.reserved[key] = left
         else:
-            order.reserved.pop(key, None)
+            del order.reserved[key]
         return freed
 
     def wait(self, order: OpenOrder) -> None:

@@ -1,0 +1,204 @@
+"""Demand: orders arrive at random, by the hour and the weekday, and where something pulls them."""
+
+from dataclasses import dataclass
+
+from flows.simulation.agenda import Agenda
+from flows.simulation.catalogue import CATEGORIES
+from flows.simulation.conditions import weekday
+from flows.simulation.config import WorldConfig
+from flows.simulation.dispatcher import Dispatcher
+from flows.simulation.feeds import SHOP, Outbox
+from flows.simulation.luck import Weighted, stream
+from flows.simulation.work import Order, ServiceLevel
+from flows.simulation.world import HEAVIEST_IN_PIECES_G, LINES_SHARES, PIECES_SHARES, World
+from state.events import OrderLine, OrderPlaced
+from state.quantities import DAY_MS, HOUR_MS, from_ms
+
+#: Orders by hour of the day (UTC), relative to the day's mean.
+_HOURS = (
+    0.35, 0.22, 0.15, 0.12, 0.15, 0.30, 0.55, 0.80, 1.05, 1.25, 1.35, 1.40,
+    1.45, 1.35, 1.25, 1.20, 1.25, 1.35, 1.60, 1.85, 1.90, 1.60, 1.00, 0.55,
+)  # fmt: skip
+_HOURS_MEAN = sum(_HOURS) / 24
+_WEEKDAYS = (1.08, 1.02, 1.00, 0.98, 0.94, 0.90, 1.08)
+_PEAK = max(_HOURS) / _HOURS_MEAN * max(_WEEKDAYS)
+_LEVELS: tuple[ServiceLevel, ...] = ("economy", "standard", "express")
+_LEVEL_SHARES = (0.27, 0.55, 0.18)
+_CUSTOMERS = 60_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pull:
+    """Something that moves demand between two instants; None = every region, every SKU.
+
+    `ratio` is orders over usual orders when it sets in; what exceeds 1 fades by half until the end.
+    """
+
+    start_ms: int
+    end_ms: int
+    ratio: float
+    region: int | None = None
+    category: str | None = None
+    sku: int | None = None
+
+    def at(self, now_ms: int) -> float:
+        """Orders over usual orders at `now_ms`."""
+        passed = (now_ms - self.start_ms) / (self.end_ms - self.start_ms)
+        if not 0.0 <= passed < 1.0:
+            return 1.0
+        return 1.0 + (self.ratio - 1.0) * (1.0 - 0.5 * passed)
+
+
+class Demand:
+    """Places orders: a Poisson process, another one for each pull, and fewer where one pushes."""
+
+    def __init__(
+        self,
+        seed: int,
+        config: WorldConfig,
+        world: World,
+        agenda: Agenda,
+        outbox: Outbox,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self._config = config
+        self._world = world
+        self._agenda = agenda
+        self._outbox = outbox
+        self._dispatcher = dispatcher
+        self._luck = stream(seed, "demand")
+        self._pulled_luck = stream(seed, "demand", "pulled")
+        self._placed = 0
+        self._dampers: list[Pull] = []
+        skus = world.skus
+        self._skus = Weighted(range(len(skus)), [sku.weight for sku in skus])
+        self._regions = Weighted(
+            range(len(world.regions)), [region.weight for region in world.regions]
+        )
+        self._by_category: dict[str, Weighted[int]] = {}
+        for category in CATEGORIES:
+            members = [index for index, sku in enumerate(skus) if sku.category == category]
+            if members:
+                self._by_category[category] = Weighted(
+                    members, [skus[index].weight for index in members]
+                )
+        self._levels = Weighted(_LEVELS, _LEVEL_SHARES)
+        self._line_counts = Weighted(range(1, 6), LINES_SHARES)
+        self._pieces = Weighted(range(1, 4), PIECES_SHARES)
+
+    def start(self, now_ms: int) -> None:
+        """Enter the first order."""
+        self._agenda.at(self._next_ms(now_ms, 1.0), self._arrive)
+
+    def draw_sku(self) -> int:
+        """Draw a SKU, the more likely the more it is asked for."""
+        return self._skus.draw(self._pulled_luck)
+
+    def categories(self) -> list[str]:
+        """Categories that have any SKU."""
+        return list(self._by_category)
+
+    def pull(self, pull: Pull) -> None:
+        """Move demand from `pull.start_ms` on."""
+        if pull.ratio < 1.0:
+            self._agenda.at(pull.start_ms, self._dampen, pull)
+        elif pull.ratio > 1.0:
+            self._agenda.at(pull.start_ms, self._pulled, pull, True)
+
+    def _rate(self, now_ms: int) -> float:
+        """Usual orders at `now_ms` relative to an average moment of the week."""
+        hour, past_ms = divmod(now_ms % DAY_MS, HOUR_MS)
+        share = past_ms / HOUR_MS
+        level = _HOURS[hour] * (1 - share) + _HOURS[(hour + 1) % 24] * share
+        return level / _HOURS_MEAN * _WEEKDAYS[weekday(now_ms)]
+
+    def _next_ms(self, now_ms: int, share: float) -> int:
+        per_ms = self._config.orders_per_day * _PEAK * share / DAY_MS
+        luck = self._luck if share == 1.0 else self._pulled_luck
+        return now_ms + max(1, round(luck.expovariate(per_ms)))
+
+    def _arrive(self, now_ms: int) -> None:
+        """Thin the Poisson process of the busiest moment down to that of now."""
+        self._agenda.at(self._next_ms(now_ms, 1.0), self._arrive)
+        luck = self._luck
+        if luck.random() * _PEAK > self._rate(now_ms):
+            return
+        region, sku = self._regions.draw(luck), self._skus.draw(luck)
+        for damper in self._dampers:
+            if self._concerns(damper, region, sku) and luck.random() > damper.at(now_ms):
+                return
+        self._order(now_ms, region, sku)
+
+    def _pulled(self, now_ms: int, pull: Pull, first: bool) -> None:
+        """Place what comes on top of the usual, by the same thinning."""
+        if now_ms >= pull.end_ms:
+            return
+        share = self._share(pull) * (pull.ratio - 1.0)
+        self._agenda.at(self._next_ms(now_ms, share), self._pulled, pull, False)
+        luck = self._pulled_luck
+        strength = (pull.at(now_ms) - 1.0) / (pull.ratio - 1.0)
+        if first or luck.random() * _PEAK > self._rate(now_ms) * strength:
+            return
+        region = self._regions.draw(luck) if pull.region is None else pull.region
+        sku = pull.sku
+        if sku is None:
+            wanted = self._by_category[pull.category] if pull.category else self._skus
+            sku = wanted.draw(luck)
+        self._order(now_ms, region, sku)
+
+    def _share(self, pull: Pull) -> float:
+        """Return the share of usual orders that a pull concerns."""
+        share = 1.0
+        if pull.region is not None:
+            share *= self._world.regions[pull.region].weight / self._regions.total
+        if pull.sku is not None:
+            share *= self._world.skus[pull.sku].weight / self._skus.total
+        elif pull.category is not None:
+            share *= self._by_category[pull.category].total / self._skus.total
+        return share
+
+    def _concerns(self, pull: Pull, region: int, sku: int) -> bool:
+        return (
+            pull.region in (None, region)
+            and pull.sku in (None, sku)
+            and pull.category in (None, self._world.skus[sku].category)
+        )
+
+    def _dampen(self, now_ms: int, pull: Pull) -> None:
+        self._dampers.append(pull)
+        self._agenda.at(pull.end_ms, lambda _: self._dampers.remove(pull))
+
+    def _order(self, now_ms: int, region: int, first_sku: int) -> None:
+        luck, skus = self._luck, self._world.skus
+        wanted = [first_sku]
+        for _ in range(self._line_counts.draw(luck) - 1):
+            sku = self._skus.draw(luck)
+            if sku not in wanted:
+                wanted.append(sku)
+        lines = [
+            (sku, self._pieces.draw(luck) if skus[sku].weight_g <= HEAVIEST_IN_PIECES_G else 1)
+            for sku in wanted
+        ]
+        level = self._levels.draw(luck)
+        self._placed += 1
+        order = Order(
+            id=f"O-{self._placed:06d}",
+            region=region,
+            promised_ms=self._dispatcher.promise(now_ms, lines, region, level),
+            lines=lines,
+        )
+        placed = OrderPlaced(
+            order=order.id,
+            customer=f"C-{luck.randrange(_CUSTOMERS):05d}",
+            region=self._world.regions[region].id,
+            lines=tuple(
+                OrderLine(
+                    sku=skus[sku].id, quantity=quantity, unit_price_cents=skus[sku].value_cents
+                )
+                for sku, quantity in lines
+            ),
+            promised=from_ms(order.promised_ms),
+            service_level=level,
+        )
+        self._outbox.emit(SHOP, placed, now_ms, subject=order.id, correlation=order.id)
+        self._dispatcher.accept(now_ms, order)

@@ -1,0 +1,50 @@
+"""The floor: what all desks of the orchestrator share while they work on one record."""
+
+from msgspec import Struct, field
+
+from operators.deadlines import Deadlines
+from operators.outlook import Outlook
+from operators.pricing import RateBook
+from operators.sourcing import Sourcing
+from state.policy import Policy
+from state.twin import Twin
+
+
+class FloorState(Struct):
+    """All that the orchestrator remembers; its snapshot."""
+
+    policy: Policy
+    twin: Twin = field(default_factory=Twin)
+    outlook: Outlook = field(default_factory=Outlook)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    # "carrier\nservice or empty\nregion or empty" -> (extra transit in s, until in ms)
+    disruptions: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+class Floor:
+    """The state, what is made from it, and where the record in hand stands in the journal."""
+
+    def __init__(self, state: FloorState) -> None:
+        self.state = state
+        self.twin = state.twin
+        self.outlook = state.outlook
+        self.deadlines = state.deadlines
+        self.rates = RateBook(state.twin)
+        self.rates.disruptions = state.disruptions
+        self.sourcing = Sourcing(state.twin, state.outlook, self.rates, state.policy)
+        self.seq = 0
+        self.now_ms = 0
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.state.policy
+
+    def adopt(self, policy: Policy) -> None:
+        """Let another policy hold from here on."""
+        self.state.policy = self.sourcing.policy = policy
+
+    @property
+    def settled_ms(self) -> int:
+        """Facts before this instant will not come any more."""
+        return self.now_ms - self.policy.hygiene.lateness_s * 1000

@@ -1,0 +1,205 @@
+"""Notices: what the customer hears. Changes that come close together make one message.
+
+A notice waits until its order has been quiet for a while (an event-time session window), so that a
+risk that passes again is never told, and a reroute that follows a delay is told with its new date.
+A customer who was told hears again only if the date slips materially.
+"""
+
+from msgspec import Struct, field
+
+from operators.contract import Operator, Record, pack, unpack
+from operators.deadlines import Deadlines
+from operators.derived import DelayRisk, Draft, Inert, OrderMoved, PolicyInForce
+from operators.explanation import day
+from state.actions import Backorder, Confidence, Notify, Reroute, Reship
+from state.events import OrderPlaced
+from state.policy import Notices as NoticeRules
+from state.policy import Policy
+from state.quantities import from_ms, to_ms
+
+_VERSION = "notices/1"
+_ENDED = ("cancelled", "delivered", "lost")
+
+
+class _Pending(Struct):
+    """A notice that waits for quiet. `expected_ms` None: the new date is not known."""
+
+    topic: str
+    expected_ms: int | None
+    first_ms: int
+    latest_ms: int
+    causes: list[int]
+    confidence: Confidence | None = None
+
+
+class _Customer(Struct):
+    """Whom an order is for, what was promised, and what was told last."""
+
+    customer: str
+    promised_ms: int
+    seq: int
+    told: str = ""
+    told_ms: int | None = None
+    pending: _Pending | None = None
+
+
+class _State(Struct):
+    rules: NoticeRules
+    notify_above: float
+    orders: dict[str, _Customer] = field(default_factory=dict)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+
+class Notices(Operator):
+    """Emits drafts of `notify`, and Inert where a pending notice was no longer true."""
+
+    name = "notices"
+
+    def __init__(self, policy: Policy) -> None:
+        self._state = _State(policy.notices, policy.delays.notify_above)
+
+    def step(self, record: Record) -> list[Record]:
+        """Fold in risks and actions; everything is passed on."""
+        state = self._state
+        out: list[Record] = []
+        if state.deadlines.heap and state.deadlines.heap[0][0] <= record.now_ms:
+            out = self._fire(record)
+        match record.fact:
+            case DelayRisk() as risk:
+                self._risk(record, risk)
+            case OrderPlaced() as placed:
+                promised_ms = to_ms(placed.promised)
+                state.orders.setdefault(
+                    placed.order, _Customer(placed.customer, promised_ms, record.seq)
+                )
+            case Draft():
+                self._action(record, record.fact)
+            case OrderMoved() as moved if moved.after in _ENDED:
+                state.orders.pop(moved.order, None)
+            case OrderMoved() as moved if moved.before == "backordered":
+                customer = state.orders.get(moved.order)
+                if customer is not None and customer.pending is not None:
+                    customer.pending = None  # served before anybody was told
+            case PolicyInForce() as changed:
+                state.rules = changed.policy.notices
+                state.notify_above = changed.policy.delays.notify_above
+            case _:
+                pass
+        out.append(record)
+        return out
+
+    def _risk(self, record: Record, risk: DelayRisk) -> None:
+        customer = self._state.orders.get(risk.order)
+        if customer is None:
+            return
+        if risk.p_late < self._state.notify_above:
+            if customer.pending is not None and customer.pending.topic == "delayed":
+                customer.pending = None
+            return
+        self._await(record, risk.order, "delayed", risk.expected_ms, risk.confidence)
+
+    def _action(self, record: Record, draft: Draft) -> None:
+        match draft.decision:
+            case Backorder() as decision:
+                self._await(record, decision.order, "backordered", None, None)
+            case Reroute() as decision:
+                expected_ms = to_ms(decision.expected_delivery)
+                self._await(record, decision.order, "delayed", expected_ms, draft.confidence)
+            case Reship() as decision:
+                expected_ms = to_ms(decision.leg.expected_delivery)
+                self._await(record, decision.order, "reshipped", expected_ms, draft.confidence)
+            case _:
+                pass
+
+    def _await(
+        self,
+        record: Record,
+        order: str,
+        topic: str,
+        expected_ms: int | None,
+        confidence: Confidence | None,
+    ) -> None:
+        """Open a notice, or let a change extend the one that is open."""
+        customer = self._state.orders.get(order)
+        if customer is None:
+            return
+        pending = customer.pending
+        if pending is None:
+            pending = customer.pending = _Pending(
+                topic, expected_ms, record.now_ms, record.now_ms, []
+            )
+        pending.topic = topic
+        pending.expected_ms = expected_ms
+        pending.latest_ms = record.now_ms
+        pending.confidence = confidence
+        pending.causes = sorted({*pending.causes, record.seq})[-4:]
+        self._state.deadlines.set(self._due_ms(pending), "tell", order)
+
+    def _due_ms(self, pending: _Pending) -> int:
+        rules = self._state.rules
+        quiet_ms = pending.latest_ms + rules.quiet_s * 1000
+        return min(quiet_ms, pending.first_ms + rules.longest_wait_s * 1000)
+
+    def _fire(self, record: Record) -> list[Record]:
+        out: list[Record] = []
+        for _, order, _ in self._state.deadlines.due(record.now_ms):
+            customer = self._state.orders.get(order)
+            if customer is None or customer.pending is None:
+                continue
+            if self._due_ms(customer.pending) > record.now_ms:
+                continue  # a later change extended the session; its own deadline follows
+            pending, customer.pending = customer.pending, None
+            told = self._tell(order, customer, pending)
+            out.append(record.derive(told))
+        return out
+
+    def _tell(self, order: str, customer: _Customer, pending: _Pending) -> Draft | Inert:
+        expected_ms = pending.expected_ms
+        in_time = expected_ms is not None and expected_ms <= customer.promised_ms
+        if in_time and not customer.told:
+            return Inert(kind="notify", about=order, reason="it will be in time after all")
+        if not self._is_news(customer, pending):
+            return Inert(kind="notify", about=order, reason="the customer knows already")
+        customer.told, customer.told_ms = pending.topic, expected_ms
+        new_date = f" We now expect it on {day(expected_ms)} UTC." if expected_ms else ""
+        message = {
+            "delayed": f"Your order {order} is delayed.",
+            "backordered": f"Your order {order} has to wait for stock. We write when it leaves.",
+            "reshipped": f"Your order {order} is on its way to you again.",
+        }[pending.topic] + new_date
+        return Draft(
+            decision=Notify(
+                order=order,
+                customer=customer.customer,
+                topic=pending.topic,  # type: ignore[arg-type] # checked by the table above
+                promised=from_ms(customer.promised_ms),
+                expected=from_ms(expected_ms) if expected_ms is not None else None,
+                message=message,
+            ),
+            subject=order,
+            correlation=order,
+            summary=f"{customer.customer} is told that {order} is {pending.topic}: promised "
+            f"{day(customer.promised_ms)}, "
+            + (f"now expected {day(expected_ms)}." if expected_ms else "no date known yet."),
+            terms={},
+            value_cents=0,
+            causes=tuple(sorted({customer.seq, *pending.causes})),
+            confidence=pending.confidence,
+            rests_on=("inventory",) if pending.topic == "backordered" else ("telemetry",),
+        )
+
+    def _is_news(self, customer: _Customer, pending: _Pending) -> bool:
+        """Whether it differs materially from what the customer was told."""
+        if customer.told != pending.topic:
+            return True
+        if customer.told_ms is None or pending.expected_ms is None:
+            return customer.told_ms is None and pending.expected_ms is not None
+        return pending.expected_ms - customer.told_ms > self._state.rules.material_s * 1000
+
+    def snapshot(self) -> bytes:
+        """Orders and pending notices as versioned plain values."""
+        return pack(_VERSION, self._state)
+
+    def restore(self, data: bytes) -> None:
+        """Inverse of `snapshot`."""
+        self._state = unpack(_VERSION, data, _State)

@@ -1,0 +1,179 @@
+"""Orchestrate: owns the twin, and hands each fact to the desk that it concerns."""
+
+from operators.contract import Operator, Record, pack, unpack
+from operators.derived import (
+    DelayRisk,
+    DemandLift,
+    DemandOutlook,
+    Derived,
+    LaneOutlook,
+    PolicyInForce,
+)
+from operators.floor import Floor, FloorState
+from operators.order_desk import OrderDesk
+from operators.shipment_desk import ShipmentDesk
+from operators.stock_desk import StockDesk
+from state.events import (
+    CarrierCapacityChanged,
+    CarrierDisrupted,
+    CarrierRegistered,
+    Event,
+    NodeCapacityChanged,
+    NodeRegistered,
+    OrderCancelled,
+    OrderPlaced,
+    RegionRegistered,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentFailed,
+    ShipmentScanned,
+    SkuRegistered,
+)
+from state.policy import Policy
+from state.quantities import to_ms
+from state.twin import Twin
+
+_VERSION = "orchestrate/1"
+
+
+class Orchestrate(Operator):
+    """Emits drafts of actions, OrderMoved, and Inert where nothing was to be done."""
+
+    name = "orchestrate"
+
+    def __init__(self, policy: Policy) -> None:
+        self._open(FloorState(policy=policy))
+
+    def _open(self, state: FloorState) -> None:
+        self._floor = Floor(state)
+        self._orders = OrderDesk(self._floor)
+        self._stock = StockDesk(self._floor, self._orders)
+        self._shipments = ShipmentDesk(self._floor, self._orders, self._stock)
+
+    @property
+    def twin(self) -> Twin:
+        """The twin; only to be read."""
+        return self._floor.twin
+
+    def step(self, record: Record) -> list[Record]:
+        """Fire what is due, then let the record's fact take effect."""
+        floor = self._floor
+        floor.seq, floor.now_ms = record.seq, record.now_ms
+        out: list[Record] = []
+        if floor.deadlines.heap and floor.deadlines.heap[0][0] <= record.now_ms:
+            out += (record.derive(each) for each in self._fire())
+        out.append(record)
+        event = record.event
+        derived = self._derived(record.fact) if event is None else self._journal(event)
+        if self._stock.freed:
+            freed, self._stock.freed = self._stock.freed, {}
+            derived = [*derived, *self._orders.serve_waiting(freed)]
+        out += (record.derive(each) for each in derived)
+        return out
+
+    def _journal(self, event: Event) -> list[Derived]:
+        match event.fact:
+            case ShipmentScanned() as fact:
+                return self._shipments.scanned(fact, event.time_ms, event.id)
+            case OrderPlaced() as fact:
+                return self._orders.place(fact)
+            case ShipmentDelivered() as fact:
+                return self._shipments.delivered(fact, event.time_ms, event.id)
+            case ShipmentDispatched() as fact:
+                return self._shipments.dispatched(fact, event.time_ms)
+            case ShipmentFailed() as fact:
+                return self._shipments.failed(fact, event.time_ms, event.id)
+            case OrderCancelled() as fact:
+                return self._orders.cancel(fact)
+            case NodeRegistered() | RegionRegistered() | CarrierRegistered() | SkuRegistered():
+                self._register(event.fact)
+                return []
+            case NodeCapacityChanged() as fact:
+                self._floor.twin.capacity.limit(f"node {fact.node}", fact.parcels_per_day)
+                return []
+            case CarrierCapacityChanged() as fact:
+                name = f"service {fact.carrier}/{fact.service}"
+                self._floor.twin.capacity.limit(name, fact.parcels_per_day)
+                return []
+            case CarrierDisrupted() as fact:
+                self._disrupt(fact)
+                return []
+            case _:
+                return self._stock.handle(event.fact, event.time_ms, event.id)
+
+    def _derived(self, fact: object) -> list[Derived]:
+        floor = self._floor
+        match fact:
+            case DelayRisk():
+                return self._shipments.at_risk(fact)
+            case LaneOutlook():
+                floor.outlook.learn_lane(fact)
+            case DemandOutlook():
+                floor.outlook.learn_demand(fact)
+            case DemandLift():
+                floor.outlook.learn_lift(fact)
+            case PolicyInForce():
+                floor.adopt(fact.policy)
+            case _:
+                pass
+        return []
+
+    def _register(
+        self, fact: NodeRegistered | RegionRegistered | CarrierRegistered | SkuRegistered
+    ) -> None:
+        twin = self._floor.twin
+        match fact:
+            case SkuRegistered():
+                twin.skus[fact.sku] = fact
+                return
+            case NodeRegistered():
+                twin.capacity.limit(f"node {fact.node}", fact.parcels_per_day)
+            case CarrierRegistered():
+                for service in fact.services:
+                    name = f"service {fact.carrier}/{service.service}"
+                    twin.capacity.limit(name, service.parcels_per_day)
+            case RegionRegistered():
+                pass
+        twin.geography.learn(fact)
+        self._floor.rates.forget_all()
+
+    def _disrupt(self, trouble: CarrierDisrupted) -> None:
+        floor = self._floor
+        key = f"{trouble.carrier}\n{trouble.service or ''}\n{trouble.region or ''}"
+        until_ms = to_ms(trouble.until)
+        if trouble.delay_s and until_ms > floor.now_ms:
+            floor.state.disruptions[key] = (trouble.delay_s, until_ms)
+            floor.deadlines.set(until_ms, "disruption", key)
+        else:
+            floor.state.disruptions.pop(key, None)
+        floor.rates.forget_all()
+
+    def _fire(self) -> list[Derived]:
+        """What falls due by now, in order of its time."""
+        floor = self._floor
+        out: list[Derived] = []
+        for what, key, _ in floor.deadlines.due(floor.now_ms):
+            match what:
+                case "lapse":
+                    out += self._orders.lapse(key)
+                case "retry":
+                    out += self._orders.retry(key)
+                case "forget":
+                    self._shipments.forget(key)
+                case "give up":
+                    out += self._shipments.give_up(key)
+                case "disruption":
+                    if floor.state.disruptions.get(key, (0, 0))[1] <= floor.now_ms:
+                        floor.state.disruptions.pop(key, None)
+                        floor.rates.forget_all()
+                case _:
+                    raise AssertionError(what)
+        return out
+
+    def snapshot(self) -> bytes:
+        """The twin and everything beside it, as versioned plain values."""
+        return pack(_VERSION, self._floor.state)
+
+    def restore(self, data: bytes) -> None:
+        """Become what the snapshot says; quotes are made anew from it."""
+        self._open(unpack(_VERSION, data, FloorState))

@@ -1,0 +1,296 @@
+"""The order desk: allocates orders, keeps waiting what nothing can serve, gives stock back."""
+
+from operators.derived import Derived, Draft, Inert, OrderMoved
+from operators.explanation import (
+    allocation_summary,
+    alternatives,
+    confidence,
+    eliminated,
+    legs,
+    shortages,
+    span,
+    switches,
+)
+from operators.floor import Floor
+from operators.sourcing import Choice, Plan
+from state.actions import Allocate, Backorder, Cancel, LegLine, Release
+from state.events import OrderCancelled, OrderPlaced
+from state.quantities import DAY_S, HOUR_S, from_ms, to_ms
+from state.twin import OpenOrder
+from state.twin.orders import LineProgress, OrderStatus
+
+#: Waiting orders looked at again per fact that brings stock: bounds the work of one event.
+_MOST_SERVED = 25
+#: Journal positions besides the order's own that an action cites.
+_MOST_CAUSES = 4
+#: Feeds that an allocation rests on.
+_RESTS_ON = ("inventory",)
+
+
+class OrderDesk:
+    """Moves orders from placed to handed over. All methods return what they derive, in order."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+
+    def place(self, placed: OrderPlaced) -> list[Derived]:
+        """Take an order in and decide on it at once."""
+        twin = self._floor.twin
+        if placed.order in twin.orders:
+            return [Inert(kind="allocate", about=placed.order, reason="the order is already open")]
+        order = OpenOrder(placed=placed, seq=self._floor.seq)
+        for line in placed.lines:
+            order.lines.setdefault(line.sku, LineProgress()).ordered += line.quantity
+        twin.orders[placed.order] = order
+        early = twin.early_shipments.pop(placed.order, None)
+        if early:
+            order.shipments = [name for name in early if name in twin.shipments]
+        if order.shipments:
+            return self._already_shipped(order)
+        return self.source(order)
+
+    def cancel(self, cancelled: OrderCancelled) -> list[Derived]:
+        """Withdraw an order that has not been handed over."""
+        order = self._floor.twin.orders.get(cancelled.order)
+        if order is None:
+            reason = "the order is not open"
+            return [Inert(kind="cancel", about=cancelled.order, reason=reason)]
+        if order.shipments:
+            reason = "the order is already under way"
+            return [Inert(kind="cancel", about=cancelled.order, reason=reason)]
+        freed = sum(order.reserved.values())
+        before = order.status
+        self.close(order)
+        draft = Draft(
+            decision=Cancel(order=cancelled.order, reason=cancelled.reason),
+            subject=cancelled.order,
+            correlation=cancelled.order,
+            summary=f"{cancelled.order} was withdrawn"
+            + (f" ({cancelled.reason})" if cancelled.reason else "")
+            + f" before handover; {freed} reserved unit{'s' * (freed != 1)} are free again.",
+            terms={},
+            value_cents=0,
+            causes=(order.seq, self._floor.seq),
+        )
+        return [OrderMoved(order=cancelled.order, before=before, after="cancelled"), draft]
+
+    def source(self, order: OpenOrder, excluded: str = "", why: str = "") -> list[Derived]:
+        """Find a way to serve what nobody has promised of `order` yet, and reserve it.
+
+        `why` says what an earlier allocation failed at. Emits an allocation, or a backorder when
+        the order was not waiting for the same reason before.
+        """
+        lines = order.unsourced()
+        if not lines:
+            return []
+        unknown = self._unknown(order)
+        if unknown:
+            return self._keep_waiting(order, "unknown_reference", unknown, None)
+        choice = self._floor.sourcing.decide(order.placed, lines, self._floor.now_ms, excluded)
+        if choice.plan is None:
+            reason = "no_stock" if choice.missing else "no_route"
+            return self._keep_waiting(order, reason, why, choice)
+        return self._allocate(order, lines, choice, choice.plan, why)
+
+    def serve_waiting(self, skus: dict[str, None]) -> list[Derived]:
+        """Try orders that wait for any of `skus`, the oldest first."""
+        twin = self._floor.twin
+        safety = self._floor.policy.sourcing.safety_stock
+        out: list[Derived] = []
+        for sku in skus:
+            for name in list(twin.waiting.get(sku, ()))[:_MOST_SERVED]:
+                if not any(p.promisable(safety) for p in twin.stock.get(sku, {}).values()):
+                    break
+                order = twin.orders[name]
+                order.causes = [*order.causes, self._floor.seq][-_MOST_CAUSES:]
+                out += self.source(order)
+        return out
+
+    def retry(self, name: str) -> list[Derived]:
+        """Try an order that no route or an unknown reference kept from being served."""
+        order = self._floor.twin.orders.get(name)
+        if order is None or order.status != "unfillable":
+            return []
+        return self.source(order)
+
+    def lapse(self, name: str) -> list[Derived]:
+        """Give back what is still reserved for an order well after its planned handover."""
+        order = self._floor.twin.orders.get(name)
+        if order is None or not order.reserved or self._floor.now_ms < order.lapses_ms:
+            return []
+        out: list[Derived] = []
+        for (node, sku), quantity in list(order.reserved.items()):
+            out += self.release(order, node, sku, quantity, "expired")
+        out.append(OrderMoved(order=name, before=order.status, after="released"))
+        order.status = "released"
+        if order.is_waiting:
+            self._floor.twin.stop_waiting(order)
+        if not order.shipments:
+            self.close(order)
+        return out
+
+    def release(
+        self, order: OpenOrder, node: str, sku: str, quantity: int, reason: str
+    ) -> list[Derived]:
+        """Give back up to `quantity` reserved units and say so."""
+        freed = self._floor.twin.release(order, node, sku, quantity)
+        if not freed:
+            return []
+        because = {
+            "expired": f"nobody picked them within "
+            f"{span(self._floor.policy.sourcing.reservation_s)} of the planned handover",
+            "shipped_elsewhere": "the order was served from elsewhere",
+            "uncovered": "the shelf and what is due no longer cover them",
+        }[reason]
+        decision = Release(
+            order=order.placed.order,
+            node=node,
+            lines=(LegLine(sku=sku, quantity=freed),),
+            reason=reason,  # type: ignore[arg-type] # checked by the table above
+        )
+        return [
+            Draft(
+                decision=decision,
+                subject=order.placed.order,
+                correlation=order.placed.order,
+                summary=f"{freed} unit{'s' * (freed != 1)} of {sku} at {node} are no longer held "
+                f"for {order.placed.order}: {because}.",
+                terms={},
+                value_cents=0,
+                causes=self._causes(order),
+                rests_on=_RESTS_ON,
+            )
+        ]
+
+    def close(self, order: OpenOrder) -> None:
+        """Drop a finished order and whatever is still held for it."""
+        twin = self._floor.twin
+        for (node, sku), quantity in list(order.reserved.items()):
+            twin.release(order, node, sku, quantity)
+        twin.stop_waiting(order)
+        del twin.orders[order.placed.order]
+
+    def move(self, order: OpenOrder, after: OrderStatus) -> list[Derived]:
+        """Change an order's state, if it is another one."""
+        before = order.status
+        if before == after:
+            return []
+        order.status = after
+        return [
+            OrderMoved(
+                order=order.placed.order,
+                before="" if before == "new" else before,
+                after=after,  # type: ignore[arg-type] # nothing moves back to new
+            )
+        ]
+
+    def _already_shipped(self, order: OpenOrder) -> list[Derived]:
+        for name in order.shipments:
+            shipment = self._floor.twin.shipments[name]
+            order.open_shipments += not shipment.is_terminal
+            for line in shipment.dispatched.lines:
+                order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity
+        reason = "it was handed over before it was heard of"
+        out = self.move(order, "shipped")
+        out.append(Inert(kind="allocate", about=order.placed.order, reason=reason))
+        return out
+
+    def _unknown(self, order: OpenOrder) -> str:
+        twin = self._floor.twin
+        if order.placed.region not in twin.geography.regions:
+            return f"region {order.placed.region} is not registered"
+        unknown = [sku for sku in order.lines if sku not in twin.skus]
+        return f"SKU {', '.join(unknown[:3])} is not registered" if unknown else ""
+
+    def _allocate(
+        self,
+        order: OpenOrder,
+        lines: tuple[tuple[str, int], ...],
+        choice: Choice,
+        plan: Plan,
+        why: str,
+    ) -> list[Derived]:
+        floor = self._floor
+        twin, rules = floor.twin, floor.policy.sourcing
+        for leg in plan.legs:
+            option = leg.option
+            for sku, quantity in leg.lines:
+                twin.reserve(order, option.node, sku, quantity)
+            twin.capacity.plan(f"node {option.node}", option.hand_over_ms, floor.now_ms)
+            twin.capacity.plan(f"service {option.service}", option.hand_over_ms, floor.now_ms)
+        hand_over_ms = max(leg.option.hand_over_ms for leg in plan.legs)
+        order.lapses_ms = max(order.lapses_ms, hand_over_ms + rules.reservation_s * 1000)
+        order.retries = 0
+        name = order.placed.order
+        floor.deadlines.set(order.lapses_ms, "lapse", name)
+        twin.stop_waiting(order)
+        promised_ms = to_ms(order.placed.promised)
+        units = sum(quantity for _, quantity in lines)
+        summary = allocation_summary(
+            name, len(lines), units, plan, choice, promised_ms, floor.policy
+        )
+        draft = Draft(
+            decision=Allocate(
+                order=name,
+                legs=legs(plan),
+                reserved_until=from_ms(order.lapses_ms),
+                replaces=why.replace(" ", "_") or None,
+            ),
+            subject=name,
+            correlation=name,
+            summary=f"{summary} Sourced again: {why}." if why else summary,
+            terms=plan.terms(),
+            value_cents=max(plan.score, 0),
+            causes=self._causes(order),
+            alternatives=alternatives(choice),
+            eliminated=eliminated(choice),
+            confidence=confidence(plan, name, promised_ms),
+            flips_if=switches(choice, floor.policy),
+            deadline_ms=min(leg.option.hand_over_ms for leg in plan.legs),
+            expires_ms=order.lapses_ms,
+            rests_on=_RESTS_ON,
+        )
+        return [*self.move(order, "shipped" if order.is_shipped else "allocated"), draft]
+
+    def _keep_waiting(
+        self, order: OpenOrder, reason: str, detail: str, choice: Choice | None
+    ) -> list[Derived]:
+        floor = self._floor
+        name = order.placed.order
+        after: OrderStatus = "backordered" if reason == "no_stock" else "unfillable"
+        floor.twin.wait(order)
+        if after == "unfillable":
+            # Nothing announces that a route opened: look again, ever less often.
+            pause_s = min(HOUR_S << min(order.retries, 5), DAY_S)
+            floor.deadlines.set(floor.now_ms + pause_s * 1000, "retry", name)
+        order.retries += 1
+        if order.status == after:
+            return [Inert(kind="allocate", about=name, reason=f"still {reason}")]
+        missing = choice.missing if choice is not None else {}
+        short = ", ".join(f"{units} of {sku}" for sku, units in missing.items())
+        text = {
+            "no_stock": f"{name} waits: no node can promise {short}",
+            "no_route": f"{name} waits: stock is there, but no service can take it in time and "
+            "within limits",
+            "unknown_reference": f"{name} cannot be served",
+        }[reason]
+        decision = Backorder(
+            order=name,
+            shortages=shortages(missing),
+            reason=reason,  # type: ignore[arg-type] # checked by the table above
+        )
+        draft = Draft(
+            decision=decision,
+            subject=name,
+            correlation=name,
+            summary=f"{text}{f': {detail}' if detail else ''}.",
+            terms={},
+            value_cents=0,
+            causes=self._causes(order),
+            eliminated=eliminated(choice) if choice is not None else (),
+            rests_on=_RESTS_ON,
+        )
+        return [*self.move(order, after), draft]
+
+    def _causes(self, order: OpenOrder) -> tuple[int, ...]:
+        return tuple(sorted({order.seq, *order.causes, self._floor.seq}))

@@ -1,0 +1,218 @@
+"""Remedies: what may be done for a parcel that is likely to be late, or that is lost.
+
+Each remedy is priced as its expected cost from now on, in the same money terms, beside waiting.
+The cheapest is taken; if that is waiting, nothing is done and the reason is kept.
+"""
+
+from operators.derived import DelayRisk, Derived, Draft, Inert
+from operators.explanation import day, legs, money
+from operators.floor import Floor
+from operators.pricing import lateness, lateness_cents
+from operators.sourcing import Lines, Plan
+from state.actions import Alternative, Confidence, Reroute, Reship, Switch
+from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
+from state.quantities import from_ms, to_ms
+from state.twin import OpenOrder, Shipment
+
+#: Stages from which a carrier can still move a parcel to another service.
+_REROUTABLE = ("dispatched", "pending", "picked_up", "in_transit", "delivery_delayed", "on_hold")
+#: Spread of the remaining transit time relative to its mean, for a parcel under way.
+_REMAINING_SPREAD = 0.35
+_RESTS_ON = ("telemetry",)
+
+
+class _Remedy:
+    """A way on: what it costs by term, and what it is."""
+
+    def __init__(self, label: str, terms: dict[str, int], act: object = None) -> None:
+        self.label, self.terms, self.act = label, terms, act
+        self.score = sum(terms.values())
+
+
+class Remedies:
+    """Prices remedies on the twin, and reserves the stock for the one it takes."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+
+    def for_delay(self, order: OpenOrder, risk: DelayRisk, shipment: Shipment) -> list[Derived]:
+        """The cheapest of waiting, rerouting and reshipping; nothing if that is waiting."""
+        waiting = self._wait(risk)
+        remedies = [waiting, *self._reroutes(risk, shipment), *self._reships(order, shipment)]
+        remedies.sort(key=lambda remedy: (remedy.score, remedy.label))
+        best = remedies[0]
+        if best is waiting:
+            saved = remedies[1].score - best.score if len(remedies) > 1 else None
+            reason = (
+                "no alternative"
+                if saved is None
+                else f"waiting is cheaper by {money(saved, self._floor.policy.currency)}"
+            )
+            return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
+        summary = (
+            f"{risk.shipment} of {order.placed.order} would be late with {risk.p_late:.0%} "
+            f"(expected {day(risk.expected_ms)}, promised {day(risk.promised_ms)}). "
+            f"To {best.label} costs {money(best.score, self._floor.policy.currency)}, "
+            f"to wait {money(waiting.score, self._floor.policy.currency)}."
+        )
+        return self._take(order, risk.shipment, shipment, best, remedies, summary, risk.confidence)
+
+    def send_again(
+        self, order: OpenOrder, name: str, shipment: Shipment, reason: str
+    ) -> list[Derived]:
+        """Reship what was lost from the cheapest node; nothing if no node can."""
+        remedies = [
+            _Remedy(remedy.label, _without(remedy.terms, "recall"), remedy.act)
+            for remedy in self._reships(order, shipment)
+        ]
+        if not remedies:
+            return []
+        remedies.sort(key=lambda remedy: (remedy.score, remedy.label))
+        best = remedies[0]
+        summary = (
+            f"{name} of {order.placed.order} was {reason}. To {best.label} costs "
+            f"{money(best.score, self._floor.policy.currency)}."
+        )
+        return self._take(order, name, shipment, best, remedies, summary, None)
+
+    def _wait(self, risk: DelayRisk) -> _Remedy:
+        late_s = max(0.0, (risk.expected_ms - risk.promised_ms) / 1000)
+        cents = lateness_cents(risk.p_late, late_s * risk.p_late, self._floor.policy.weights)
+        return _Remedy("wait", {"expected lateness": cents})
+
+    def _reroutes(self, risk: DelayRisk, shipment: Shipment) -> list[_Remedy]:
+        """Faster services of the same carrier, for the rest of the way."""
+        if shipment.status not in _REROUTABLE:
+            return []
+        floor, shipped = self._floor, shipment.dispatched
+        geography, weights = floor.twin.geography, floor.policy.weights
+        distance = geography.distance_km(shipped.node, shipped.region)
+        current = geography.services[f"{shipped.carrier}/{shipped.service}"]
+        if distance is None:
+            return []
+        nominal_s = max(nominal_transit_s(current, distance), 1.0)
+        left = min(1.0, max(0.0, (risk.expected_ms - floor.now_ms) / 1000 / nominal_s))
+        slack_s = (risk.promised_ms - floor.now_ms) / 1000
+        remedies = []
+        for name, service in geography.services.items():
+            carrier, _, code = name.partition("/")
+            faster_s = nominal_transit_s(service, distance)
+            if carrier != shipped.carrier or faster_s >= nominal_s:
+                continue
+            if shipped.weight_g > service.max_weight_g or (
+                service.max_distance_km and distance > service.max_distance_km
+            ):
+                continue
+            ratio, spread = floor.outlook.transit_ratio(
+                name, f"{name}\n{shipped.node}\n{shipped.region}"
+            )
+            mean_s = faster_s * ratio * left
+            sd_s = max(mean_s * max(spread, _REMAINING_SPREAD), 60.0)
+            p_late, late_s = lateness(slack_s, mean_s, sd_s)
+            grams = carbon_gco2e(service, distance * left, shipped.weight_g)
+            terms = {
+                "freight": freight_cents(service, distance, shipped.weight_g),
+                "expected lateness": lateness_cents(p_late, late_s, weights),
+                "carbon": round(grams / 1000 * weights.carbon_kg_cents),
+            }
+            act = (code, floor.now_ms + round(mean_s * 1000))
+            remedies.append(_Remedy(f"move it to {name}", terms, act))
+        return remedies
+
+    def _reships(self, order: OpenOrder, shipment: Shipment) -> list[_Remedy]:
+        """Sending the same lines again in one parcel; the parcel given up travels back."""
+        floor, shipped = self._floor, shipment.dispatched
+        wanted: dict[str, int] = {}
+        for line in shipped.lines:
+            wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
+        lines: Lines = tuple(wanted.items())
+        if not lines or any(sku not in floor.twin.skus for sku in wanted):
+            return []
+        choice = floor.sourcing.decide(order.placed, lines, floor.now_ms)
+        distance = floor.twin.geography.distance_km(shipped.node, shipped.region)
+        if choice.plan is None or distance is None:
+            return []
+        service = floor.twin.geography.services[f"{shipped.carrier}/{shipped.service}"]
+        recall = freight_cents(service, distance, shipped.weight_g)
+        remedies = []
+        for plan in (choice.plan, *choice.runners_up):
+            if len(plan.legs) == 1:
+                label = f"send it again from {plan.describe()}"
+                remedies.append(_Remedy(label, {**plan.terms(), "recall": recall}, plan))
+        return remedies
+
+    def _take(
+        self,
+        order: OpenOrder,
+        name: str,
+        shipment: Shipment,
+        best: _Remedy,
+        remedies: list[_Remedy],
+        summary: str,
+        confidence: Confidence | None,
+    ) -> list[Derived]:
+        floor, placed = self._floor, order.placed
+        decision: Reship | Reroute
+        if isinstance(best.act, Plan):
+            leg = best.act.legs[0]
+            for sku, quantity in leg.lines:
+                order.lines[sku].ordered += quantity
+                floor.twin.reserve(order, leg.option.node, sku, quantity)
+            floor.twin.capacity.plan(
+                f"node {leg.option.node}", leg.option.hand_over_ms, floor.now_ms
+            )
+            lapses_ms = leg.option.hand_over_ms + floor.policy.sourcing.reservation_s * 1000
+            order.lapses_ms = max(order.lapses_ms, lapses_ms)
+            floor.deadlines.set(order.lapses_ms, "lapse", placed.order)
+            decision = Reship(order=placed.order, shipment=name, leg=legs(best.act)[0])
+            shipment.remedy = "reship"
+        else:
+            assert isinstance(best.act, tuple)
+            code, expected_ms = best.act
+            decision = Reroute(
+                order=placed.order,
+                shipment=name,
+                carrier=shipment.dispatched.carrier,
+                from_service=shipment.dispatched.service,
+                to_service=code,
+                expected_delivery=from_ms(expected_ms),
+            )
+            shipment.remedy = "reroute"
+        others = [remedy for remedy in remedies if remedy is not best]
+        shown = others[: floor.policy.sourcing.alternatives]
+        return [
+            Draft(
+                decision=decision,
+                subject=name,
+                correlation=placed.order,
+                summary=summary,
+                terms=best.terms,
+                value_cents=best.score,
+                causes=tuple(sorted({order.seq, shipment.seq, floor.seq})),
+                alternatives=tuple(
+                    Alternative(option=r.label, score_cents=r.score, terms=r.terms) for r in shown
+                ),
+                confidence=confidence,
+                flips_if=_flip(best, others, floor.policy.currency),
+                deadline_ms=max(floor.now_ms, to_ms(shipment.dispatched.promised)),
+                rests_on=_RESTS_ON,
+            )
+        ]
+
+
+def _flip(best: _Remedy, others: list[_Remedy], currency: str) -> tuple[Switch, ...]:
+    if not others:
+        return ()
+    gap = others[0].score - best.score + 1
+    return (
+        Switch(
+            when=f"to {others[0].label} becomes {money(gap, currency)} cheaper",
+            then=others[0].label,
+            quantity="cents off the runner-up",
+            by=float(-gap),
+        ),
+    )
+
+
+def _without(terms: dict[str, int], name: str) -> dict[str, int]:
+    return {term: cents for term, cents in terms.items() if term != name}

@@ -1,0 +1,189 @@
+"""Rollups: KPIs in tumbling event-time windows, and totals of the whole run.
+
+A window closes when the journal's now passes its end; empty windows in between are not reported.
+On time is measured against the original promise.
+"""
+
+from msgspec import Struct, field
+
+from operators.contract import Operator, Record, pack, unpack
+from operators.derived import (
+    DelayOutcome,
+    DemandOutlook,
+    Duplicate,
+    Inert,
+    KpiWindow,
+    OrderMoved,
+    Parked,
+    PolicyInForce,
+)
+from operators.scores import ForecastScore
+from state.actions import Action, Allocate
+from state.codec import DeadLetter
+from state.events import FAMILY_OF, OrderPlaced
+from state.policy import Policy
+
+_VERSION = "rollups/1"
+#: Order states that count as allocated: a promise stands, or was kept, or lapsed.
+_ALLOCATED = ("allocated", "shipped", "delivered", "released", "lost")
+
+
+class OrderTotals(Struct):
+    """Orders by where they stand; all but `placed` are disjoint and sum to it."""
+
+    placed: int = 0
+    allocated: int = 0
+    backordered: int = 0
+    unfillable: int = 0
+    cancelled: int = 0
+
+
+class Totals(Struct):
+    """Counts since the journal's beginning."""
+
+    events: int = 0
+    by_family: dict[str, int] = field(default_factory=dict)
+    duplicates: int = 0
+    parked: int = 0
+    dead_letters: int = 0
+    actions: dict[str, int] = field(default_factory=dict)
+    proposed: int = 0
+    inert: dict[str, int] = field(default_factory=dict)
+    orders: OrderTotals = field(default_factory=OrderTotals)
+    delivered: int = 0
+    late: int = 0
+    split: int = 0
+    legs: int = 0
+    planned_cents: dict[str, int] = field(default_factory=dict)
+    demand_error: float = 0.0
+    demand_units: float = 0.0
+    at_handover: ForecastScore = field(default_factory=ForecastScore)
+    at_last_scan: ForecastScore = field(default_factory=ForecastScore)
+    first_ms: int = 0
+    now_ms: int = 0
+
+
+class _State(Struct):
+    window_ms: int
+    totals: Totals = field(default_factory=Totals)
+    start_ms: int = 0
+    window: dict[str, float] = field(default_factory=dict)
+
+
+class Rollups(Operator):
+    """The last operator. Emits a KpiWindow for each window that closed with something in it."""
+
+    name = "rollups"
+
+    def __init__(self, policy: Policy) -> None:
+        self._state = _State(policy.reporting.window_s * 1000)
+
+    @property
+    def totals(self) -> Totals:
+        """Counts so far; only to be read."""
+        return self._state.totals
+
+    def step(self, record: Record) -> list[Record]:
+        """Count; everything is passed on, after the windows that closed before it."""
+        state = self._state
+        totals = state.totals
+        out: list[Record] = []
+        if record.now_ms >= state.start_ms + state.window_ms:
+            out = self._close(record)
+        if record.event is not None:
+            family = FAMILY_OF[type(record.fact)]
+            totals.events += 1
+            totals.by_family[family] = totals.by_family.get(family, 0) + 1
+            totals.now_ms = record.now_ms
+            if not totals.first_ms:
+                totals.first_ms = record.now_ms
+            if type(record.fact) is OrderPlaced:
+                self._add("orders placed", 1)
+        else:
+            self._derived(record.fact)
+        out.append(record)
+        return out
+
+    def _derived(self, fact: object) -> None:
+        totals = self._state.totals
+        match fact:
+            case Action():
+                self._action(fact)
+            case OrderMoved():
+                self._moved(fact)
+            case DelayOutcome():
+                totals.delivered += 1
+                totals.late += fact.late
+                totals.at_handover.update(fact.p_at_handover, fact.late)
+                totals.at_last_scan.update(fact.p_last, fact.late)
+                self._add("parcels delivered", 1)
+                self._add("parcels late", int(fact.late))
+            case DemandOutlook():
+                totals.demand_error += abs(fact.observed - fact.forecast)
+                totals.demand_units += fact.observed
+            case Inert():
+                key = f"{fact.kind}: {fact.reason}"
+                totals.inert[key] = totals.inert.get(key, 0) + 1
+            case Duplicate():
+                totals.events += 1
+                totals.duplicates += 1
+            case Parked():
+                totals.parked += 1
+            case DeadLetter():
+                totals.dead_letters += 1
+            case PolicyInForce():
+                self._state.window_ms = fact.policy.reporting.window_s * 1000
+            case _:
+                pass
+
+    def _action(self, action: Action) -> None:
+        totals, kind = self._state.totals, action.kind
+        totals.actions[kind] = totals.actions.get(kind, 0) + 1
+        totals.proposed += action.data.mode == "propose"
+        self._add(f"actions {kind}", 1)
+        if isinstance(action.data.decision, Allocate):
+            legs = len(action.data.decision.legs)
+            totals.legs += legs
+            totals.split += legs > 1
+            self._add("parcels planned", legs)
+            for term, cents in action.data.because.terms.items():
+                totals.planned_cents[term] = totals.planned_cents.get(term, 0) + cents
+                self._add(f"cents planned for {term}", cents)
+
+    def _moved(self, moved: OrderMoved) -> None:
+        orders = self._state.totals.orders
+        before, after = _standing(moved.before), _standing(moved.after)
+        if not before:
+            orders.placed += 1
+        else:
+            setattr(orders, before, getattr(orders, before) - 1)
+        setattr(orders, after, getattr(orders, after) + 1)
+        if before != after:
+            self._add(f"orders {after}", 1)
+
+    def _add(self, name: str, amount: int) -> None:
+        if amount:
+            self._state.window[name] = self._state.window.get(name, 0) + amount
+
+    def _close(self, record: Record) -> list[Record]:
+        state = self._state
+        start_ms, values = state.start_ms, state.window
+        state.start_ms = record.now_ms - record.now_ms % state.window_ms
+        state.window = {}
+        if not values:
+            return []
+        end_ms = start_ms + state.window_ms
+        return [record.derive(KpiWindow(start_ms=start_ms, end_ms=end_ms, values=values))]
+
+    def snapshot(self) -> bytes:
+        """Totals and the open window as versioned plain values."""
+        return pack(_VERSION, self._state)
+
+    def restore(self, data: bytes) -> None:
+        """Inverse of `snapshot`."""
+        self._state = unpack(_VERSION, data, _State)
+
+
+def _standing(status: str) -> str:
+    """Where an order in `status` counts in OrderTotals."""
+    return "allocated" if status in _ALLOCATED else status

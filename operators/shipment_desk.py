@@ -1,0 +1,158 @@
+"""The shipment desk: follows parcels, and acts when one is likely to be late or is lost."""
+
+from operators.derived import DelayRisk, Derived, Draft, Inert, OrderMoved
+from operators.floor import Floor
+from operators.order_desk import OrderDesk
+from operators.remedies import Remedies
+from operators.stock_desk import StockDesk
+from state.actions import Escalate
+from state.events import (
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentFailed,
+    ShipmentScanned,
+)
+from state.quantities import to_ms
+from state.twin import OpenOrder, Shipment
+from state.twin.orders import LineProgress
+
+#: What a node sends again when a parcel fails this way; the others need a person.
+_SENT_AGAIN = ("lost", "damaged")
+
+
+class ShipmentDesk:
+    """Applies telemetry to the twin. Methods return what they derive, in order."""
+
+    def __init__(self, floor: Floor, orders: OrderDesk, stock: StockDesk) -> None:
+        self._floor, self._orders, self._stock = floor, orders, stock
+        self._remedies = Remedies(floor)
+
+    def dispatched(self, shipped: ShipmentDispatched, time_ms: int) -> list[Derived]:
+        """A parcel is under way: it uses up what its order still needed."""
+        twin, name = self._floor.twin, shipped.shipment
+        if name in twin.shipments:
+            reason = "the shipment is already under way"
+            return [Inert(kind="dispatch", about=name, reason=reason)]
+        twin.shipments[name] = Shipment(
+            dispatched=shipped, dispatched_ms=time_ms, seq=self._floor.seq
+        )
+        given_up_ms = to_ms(shipped.promised) + self._floor.policy.delays.give_up_s * 1000
+        self._floor.deadlines.set(max(given_up_ms, self._floor.now_ms + 1), "give up", name)
+        order = twin.orders.get(shipped.order)
+        if order is None:
+            twin.early_shipments.setdefault(shipped.order, []).append(name)
+            return []
+        order.shipments.append(name)
+        order.open_shipments += 1
+        out: list[Derived] = []
+        for line in shipped.lines:
+            order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity
+            out += self._stock.give_back(shipped.order, line.sku)
+        if order.is_shipped:
+            if order.is_waiting:
+                twin.stop_waiting(order)
+            out += self._orders.move(order, "shipped")
+        return out
+
+    def scanned(self, scan: ShipmentScanned, time_ms: int, event: str) -> list[Derived]:
+        """A carrier saw the parcel."""
+        shipment = self._floor.twin.shipments.get(scan.shipment)
+        if shipment is not None:
+            shipment.saw(scan.status, time_ms, event, terminal=False)
+        return []
+
+    def delivered(self, delivered: ShipmentDelivered, time_ms: int, event: str) -> list[Derived]:
+        """The parcel arrived; with the last one, the order is done."""
+        shipment = self._floor.twin.shipments.get(delivered.shipment)
+        if shipment is None or not self._ended(
+            delivered.shipment, shipment, "delivered", time_ms, event
+        ):
+            return []
+        order = self._floor.twin.orders.get(shipment.dispatched.order)
+        if order is None:
+            return []
+        order.delivered += 1
+        return self._close_if_done(order)
+
+    def failed(self, failed: ShipmentFailed, time_ms: int, event: str) -> list[Derived]:
+        """The parcel will not arrive: send it again where that is possible, else ask a person."""
+        shipment = self._floor.twin.shipments.get(failed.shipment)
+        if shipment is None or not self._ended(failed.shipment, shipment, "failed", time_ms, event):
+            return []
+        order = self._floor.twin.orders.get(shipment.dispatched.order)
+        if order is None or shipment.remedy == "reship":
+            return self._close_if_done(order) if order is not None else []
+        out: list[Derived] = []
+        if failed.reason in _SENT_AGAIN:
+            out += self._remedies.send_again(order, failed.shipment, shipment, failed.reason)
+        if not out:
+            fault = f"{failed.reason}, fault of the {failed.party}"
+            out.append(self._escalate(order, failed.shipment, shipment, fault))
+        return out + self._close_if_done(order)
+
+    def at_risk(self, risk: DelayRisk) -> list[Derived]:
+        """A parcel's P(late) is news: act if it is high and something pays."""
+        shipment = self._floor.twin.shipments.get(risk.shipment)
+        if shipment is None or shipment.is_terminal:
+            return []
+        shipment.p_late = risk.p_late
+        if risk.p_late < self._floor.policy.delays.act_above or shipment.remedy:
+            return []
+        order = self._floor.twin.orders.get(shipment.dispatched.order)
+        if order is None:
+            reason = "the order is not known"
+            return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
+        return self._remedies.for_delay(order, risk, shipment)
+
+    def give_up(self, name: str) -> list[Derived]:
+        """Presume lost what has not arrived long after its promise."""
+        shipment = self._floor.twin.shipments.get(name)
+        if shipment is None or shipment.is_terminal:
+            return []
+        waited_days = self._floor.policy.delays.give_up_s // 86_400
+        order = self._floor.twin.orders.get(shipment.dispatched.order)
+        self._ended(name, shipment, "failed", self._floor.now_ms, f"given up {name}")
+        if order is None:
+            return []
+        reason = f"not delivered {waited_days} days after the promise, presumed lost"
+        return [self._escalate(order, name, shipment, reason), *self._close_if_done(order)]
+
+    def forget(self, name: str) -> None:
+        """Drop an ended shipment once no scan of it can come any more."""
+        shipment = self._floor.twin.shipments.pop(name, None)
+        if shipment is not None:
+            self._floor.twin.early_shipments.pop(shipment.dispatched.order, None)
+
+    def _ended(self, name: str, shipment: Shipment, status: str, time_ms: int, event: str) -> bool:
+        """Note the end of a parcel; False if it had ended already."""
+        had_ended = shipment.is_terminal
+        shipment.saw(status, time_ms, event, terminal=True)
+        if had_ended:
+            return False
+        order = self._floor.twin.orders.get(shipment.dispatched.order)
+        if order is not None:
+            order.open_shipments -= 1
+        keep_ms = self._floor.policy.hygiene.lateness_s * 1000
+        self._floor.deadlines.set(self._floor.now_ms + keep_ms, "forget", name)
+        return True
+
+    def _close_if_done(self, order: OpenOrder) -> list[Derived]:
+        if order.open_shipments or not order.is_shipped:
+            return []
+        before = order.status
+        self._orders.close(order)
+        after = "delivered" if order.delivered else "lost"
+        return [OrderMoved(order=order.placed.order, before=before, after=after)]  # type: ignore[arg-type]
+
+    def _escalate(self, order: OpenOrder, name: str, shipment: Shipment, reason: str) -> Draft:
+        return Draft(
+            decision=Escalate(about=name, reason=reason),
+            subject=name,
+            correlation=order.placed.order,
+            summary=f"{name} of {order.placed.order} needs a person: {reason}. "
+            "No node can send it again on its own.",
+            terms={},
+            value_cents=0,
+            causes=tuple(sorted({order.seq, shipment.seq, self._floor.seq})),
+            rests_on=("telemetry",),
+        )

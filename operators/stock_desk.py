@@ -1,0 +1,200 @@
+"""The stock desk: keeps the ledger, reconciles counts, and finds promises that no longer hold."""
+
+from operators.derived import Derived, Draft, Inert
+from operators.explanation import day, money
+from operators.floor import Floor
+from operators.order_desk import OrderDesk
+from state.actions import Reconcile
+from state.events import (
+    Fact,
+    InboundScheduled,
+    StockAdjusted,
+    StockCounted,
+    StockPicked,
+    StockReceived,
+    StockReturned,
+    StockShortPicked,
+    TransferArrived,
+    TransferDeparted,
+)
+from state.quantities import DAY_MS, to_ms
+from state.twin.stock import Inbound
+
+#: An inbound or transfer that ended is remembered this long, against schedules that come late.
+_REMEMBERED_MS = 30 * DAY_MS
+
+
+class StockDesk:
+    """Applies inventory facts. Returns what it derives; `freed` collects SKUs with new supply."""
+
+    def __init__(self, floor: Floor, orders: OrderDesk) -> None:
+        self._floor, self._orders = floor, orders
+        self.freed: dict[str, None] = {}
+
+    def handle(self, fact: Fact, time_ms: int, event: str) -> list[Derived]:
+        """Apply one inventory fact that happened at `time_ms` and has the id `event`."""
+        match fact:
+            case StockCounted():
+                return self._count(fact.node, fact.sku, fact.quantity, time_ms, event)
+            case StockReceived():
+                return self._received(fact, time_ms, event)
+            case StockPicked():
+                out = self._move(fact.node, fact.sku, -fact.quantity, time_ms, event)
+                return out + self._picked(fact.order, fact.node, fact.sku, fact.quantity)
+            case StockShortPicked():
+                return self._short_picked(fact, time_ms, event)
+            case StockAdjusted():
+                return self._move(fact.node, fact.sku, fact.delta, time_ms, event)
+            case StockReturned():
+                if not fact.sellable:
+                    return []
+                return self._move(fact.node, fact.sku, fact.quantity, time_ms, event)
+            case InboundScheduled():
+                due = Inbound(to_ms(fact.eta), fact.quantity)
+                return self._schedule(fact.node, fact.sku, f"inbound {fact.inbound}", due)
+            case TransferDeparted():
+                out = self._move(fact.origin, fact.sku, -fact.quantity, time_ms, event)
+                due = Inbound(to_ms(fact.eta), fact.quantity)
+                name = f"transfer {fact.transfer}"
+                self._floor.twin.transfers[fact.transfer] = (fact.destination, fact.sku)
+                return out + self._schedule(fact.destination, fact.sku, name, due)
+            case TransferArrived():
+                return self._arrived(fact, time_ms, event)
+            case _:
+                return []
+
+    def _move(self, node: str, sku: str, delta: int, time_ms: int, event: str) -> list[Derived]:
+        position = self._floor.twin.position(node, sku)
+        position.move(time_ms, event, delta, self._floor.settled_ms)
+        if delta > 0:
+            self.freed[sku] = None
+            return []
+        return self._uncover(node, sku)
+
+    def _count(self, node: str, sku: str, quantity: int, time_ms: int, event: str) -> list[Derived]:
+        position = self._floor.twin.position(node, sku)
+        is_first = not position.counted_ms and not position.recent and not position.on_hand
+        difference = position.count(time_ms, event, quantity)
+        if difference is None:
+            reason = "a later count stands"
+            return [Inert(kind="reconcile", about=f"{node}/{sku}", reason=reason)]
+        if difference > 0:
+            self.freed[sku] = None
+        if difference == 0 or is_first:
+            return self._uncover(node, sku) if difference < 0 else []
+        return [
+            self._reconcile(node, sku, quantity - difference, quantity, time_ms),
+            *self._uncover(node, sku),
+        ]
+
+    def _reconcile(self, node: str, sku: str, ledger: int, counted: int, time_ms: int) -> Draft:
+        difference = counted - ledger
+        value = difference * self._floor.twin.skus[sku].value_cents
+        amount = money(abs(value), self._floor.policy.currency)
+        side = "more" if difference > 0 else "fewer"
+        return Draft(
+            decision=Reconcile(
+                node=node,
+                sku=sku,
+                ledger=ledger,
+                counted=counted,
+                difference=difference,
+                value_cents=value,
+            ),
+            subject=f"{node}/{sku}",
+            correlation=None,
+            summary=f"{node} counted {counted} of {sku} at {day(time_ms)}, {abs(difference)} "
+            f"{side} than the {ledger} on the books ({amount}). The books follow the count.",
+            terms={"value of the difference": value},
+            value_cents=abs(value),
+            causes=(self._floor.seq,),
+            rests_on=("inventory",),
+        )
+
+    def _received(self, received: StockReceived, time_ms: int, event: str) -> list[Derived]:
+        if received.inbound is not None:
+            self._end(received.node, received.sku, f"inbound {received.inbound}")
+        out = self._move(received.node, received.sku, received.quantity, time_ms, event)
+        return out + self._uncover(received.node, received.sku)
+
+    def _arrived(self, arrived: TransferArrived, time_ms: int, event: str) -> list[Derived]:
+        under_way = self._floor.twin.transfers.pop(arrived.transfer, None)
+        if under_way is None:
+            reason = "the transfer is not under way"
+            return [Inert(kind="transfer", about=arrived.transfer, reason=reason)]
+        destination, sku = under_way
+        self._end(destination, sku, f"transfer {arrived.transfer}")
+        # It may have arrived elsewhere than it was bound for; the units are where they arrived.
+        out: list[Derived] = []
+        if arrived.quantity:
+            out += self._move(arrived.node, sku, arrived.quantity, time_ms, event)
+        return out + self._uncover(destination, sku)
+
+    def _schedule(self, node: str, sku: str, name: str, due: Inbound) -> list[Derived]:
+        if name in self._floor.twin.ended_inbound:
+            return []
+        position = self._floor.twin.position(node, sku)
+        if due.quantity:
+            position.inbound[name] = due
+            self.freed[sku] = None
+        else:
+            position.inbound.pop(name, None)
+        return self._uncover(node, sku)
+
+    def _end(self, node: str, sku: str, name: str) -> None:
+        self._floor.twin.position(node, sku).inbound.pop(name, None)
+        ended, now_ms = self._floor.twin.ended_inbound, self._floor.now_ms
+        ended[name] = now_ms
+        while ended and ended[next(iter(ended))] < now_ms - _REMEMBERED_MS:
+            del ended[next(iter(ended))]
+
+    def _picked(self, name: str, node: str, sku: str, quantity: int) -> list[Derived]:
+        """A pick uses up the order's reservation; what is then held too much is given back."""
+        order = self._floor.twin.orders.get(name)
+        if order is None or sku not in order.lines:
+            return []
+        self._floor.twin.release(order, node, sku, quantity)
+        order.lines[sku].picked += quantity
+        return self.give_back(name, sku)
+
+    def give_back(self, name: str, sku: str) -> list[Derived]:
+        """Release what an order holds beyond what it still needs of `sku`."""
+        order = self._floor.twin.orders[name]
+        out: list[Derived] = []
+        for at, held_sku in list(order.reserved):
+            excess = -order.lines[sku].unsourced
+            if held_sku != sku or excess <= 0:
+                continue
+            out += self._orders.release(order, at, sku, excess, "shipped_elsewhere")
+            self.freed[sku] = None
+        return out
+
+    def _short_picked(self, short: StockShortPicked, time_ms: int, event: str) -> list[Derived]:
+        """The shelf turned out to be empty: a count of zero just after the pick."""
+        out = self._move(short.node, short.sku, -short.picked, time_ms, event)
+        order = self._floor.twin.orders.get(short.order)
+        known = order is not None and short.sku in order.lines
+        if order is not None and known:
+            self._floor.twin.release(order, short.node, short.sku, short.expected)
+            order.lines[short.sku].picked += short.picked
+        out += self._count(short.node, short.sku, 0, time_ms, f"{event}~")
+        if order is not None and known and order.unsourced():
+            order.causes = [*order.causes, self._floor.seq][-4:]
+            out += self._orders.source(order, short.node, f"short pick at {short.node}")
+        return out
+
+    def _uncover(self, node: str, sku: str) -> list[Derived]:
+        """Take back promises that shelf and inbound no longer cover, the newest first."""
+        position = self._floor.twin.position(node, sku)
+        if not position.uncovered():
+            return []
+        out: list[Derived] = []
+        for name in list(reversed(position.held)):
+            short = position.uncovered()
+            if not short:
+                break
+            order = self._floor.twin.orders[name]
+            out += self._orders.release(order, node, sku, short, "uncovered")
+            order.causes = [*order.causes, self._floor.seq][-4:]
+            out += self._orders.source(order, why=f"{sku} at {node} no longer covered")
+        return out
