@@ -1,13 +1,14 @@
 """The delay model: features of a shipment, one shared River logistic regression, explanations.
 
-What brings a linear model level with boosted trees here are features, not depth: slack in bins
+It starts from what a normal transit forecast says, and learns by how much that errs. What brings a
+linear model level with boosted trees here are features, not depth: slack in bins
 crossed with the stage of the journey, categories, and recent late rates of service, lane, region
 and node relative to the network's (as log-odds). The feature space is bounded by the registered
 services and regions.
 """
 
 from bisect import bisect_right
-from math import exp, log
+from math import erfc, exp, log, sqrt
 from typing import Any
 
 from msgspec import Struct, field
@@ -28,7 +29,10 @@ _NETWORK_FADING = 0.005
 _SHRINKAGE = 12.0
 #: Late rate before anything is known, and the log-odds it stands for.
 _PRIOR = 0.1
+_SQRT_2 = sqrt(2.0)
 _EXPLAINED = 3
+_FORECAST = "transit forecast"
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 Features = dict[str, float]
 
@@ -52,6 +56,7 @@ class Situation(Struct, frozen=True):
     region: str
     slack_s: float
     remaining_s: float
+    spread_s: float
     handover_late_s: float | None
     weekday: int
     weather: float
@@ -64,7 +69,8 @@ class DelayModel:
     """Predicts P(late) and learns from labels; holds no shipment."""
 
     def __init__(self, learning_rate: float, state: DelayModelState | None = None) -> None:
-        state = state or DelayModelState(intercept=_log_odds(_PRIOR))
+        # Until labels come, the transit forecast speaks alone: its weight starts at one.
+        state = state or DelayModelState(weights={_FORECAST: 1.0})
         self._regression = linear_model.LogisticRegression(
             optimizer=optim.AdaGrad(learning_rate), intercept_lr=0.01
         )
@@ -89,12 +95,14 @@ class DelayModel:
         days = bisect_right(_DAY_EDGES, now.slack_s / 86_400)
         lane = f"lane {now.service} {now.region}"
         features = {
-            f"slack {slack} at {now.stage}": 1.0,
-            f"slack {slack}": 1.0,
-            f"days {days}": 1.0,
-            f"service {now.service}": 1.0,
+            f"slack {slack} @ {now.stage}": 1.0,
+            f"days {days} @ {now.stage}": 1.0,
+            f"service {now.service} @ {now.stage}": 1.0,
             f"region {now.region}": 1.0,
             f"weekday {now.weekday}": 1.0,
+            _FORECAST: _log_odds(
+                0.5 * erfc((now.slack_s - now.remaining_s) / now.spread_s / _SQRT_2)
+            ),
             "recent lateness": base - _log_odds(_PRIOR),
             "lane's late rate": _log_odds(self._rate(lane, network)) - base,
             "node's late rate": _log_odds(self._rate(f"node {now.node}", network)) - base,
@@ -165,7 +173,7 @@ def _fading(key: str) -> float:
 
 
 def _log_odds(probability: float) -> float:
-    bounded = min(max(probability, 0.002), 0.998)
+    bounded = min(max(probability, 0.005), 0.995)
     return log(bounded / (1 - bounded))
 
 
@@ -175,20 +183,21 @@ def probability(log_odds: float) -> float:
 
 
 def _in_words(name: str) -> str:
-    """A feature's name as people read it: bins as ranges with units."""
-    kind, _, rest = name.partition(" ")
-    if kind == "slack":
-        number, _, stage = rest.partition(" at ")
-        text = f"time left is {_range(_RATIO_EDGES, int(number))} × what is usually needed"
-        return f"{text}, while {stage.replace('_', ' ')}" if stage else text
-    if kind == "days":
-        return f"{_range(_DAY_EDGES, int(rest))} days left until the promise"
-    if kind == "handover":
-        return f"handed over {_range(_HANDOVER_EDGES, int(rest))} h after it was due"
-    if kind == "weekday":
-        days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-        return f"on a {days[int(rest)]}"
-    return name
+    """A feature's name as people read it: bins as ranges with units, the stage at the end."""
+    what, _, stage = name.partition(" @ ")
+    kind, _, rest = what.partition(" ")
+    match kind:
+        case "slack":
+            text = f"time left is {_range(_RATIO_EDGES, int(rest))} × what is usually needed"
+        case "days":
+            text = f"{_range(_DAY_EDGES, int(rest))} days left until the promise"
+        case "handover":
+            text = f"handed over {_range(_HANDOVER_EDGES, int(rest))} h after it was due"
+        case "weekday":
+            text = f"on a {_WEEKDAYS[int(rest)]}"
+        case _:
+            text = what
+    return f"{text}, {stage.replace('_', ' ')}" if stage else text
 
 
 def _range(edges: tuple[float, ...], position: int) -> str:

@@ -42,6 +42,10 @@ _USUAL_REMAINING = {
     "out_for_delivery": 0.05,
 }
 _REMAINING_FADING = 0.02
+#: Deliveries after which what was learned of a stage is believed; before, a usual spread (÷ mean).
+_BELIEVED_AFTER = 10
+_USUAL_SPREAD = 0.35
+_LEAST_SPREAD_S = 1_800.0
 #: Weather and traffic reports count this long.
 _REPORT_MS = 6 * HOUR_MS
 _DISPATCHED = "dispatched"
@@ -243,13 +247,15 @@ class Delays(Operator):
     def _predict(self, shipment: _Open, time_ms: int) -> Features:
         """Set P(late) as of `time_ms` on the shipment; returns the features it rests on."""
         state = self._state
+        remaining_s, spread_s = self._remaining_s(shipment)
         situation = Situation(
             stage=shipment.stage,
             service=shipment.service,
             node=shipment.node,
             region=shipment.region,
             slack_s=(shipment.promised_ms - time_ms) / 1000,
-            remaining_s=self._remaining_s(shipment),
+            remaining_s=remaining_s,
+            spread_s=spread_s,
             handover_late_s=shipment.handover_late_s,
             weekday=(time_ms // DAY_MS + 3) % 7,  # the epoch was a Thursday
             weather=_recent(state.weather.get(shipment.region), time_ms, 0.0),
@@ -275,15 +281,18 @@ class Delays(Operator):
             for r in ("", shipment.region)
         )
 
-    def _remaining_s(self, shipment: _Open) -> float:
+    def _remaining_s(self, shipment: _Open) -> tuple[float, float]:
+        """Mean and spread of the transit time that remains, in s, from the shipment's stage."""
         moments = self._remaining.get(f"{shipment.service}\n{shipment.stage}")
-        if moments is None or moments.seen < 5:
-            return shipment.nominal_s * _USUAL_REMAINING.get(shipment.stage, 0.5)
-        return shipment.nominal_s * moments.mean
+        if moments is None or moments.seen < _BELIEVED_AFTER:
+            mean_s = shipment.nominal_s * _USUAL_REMAINING.get(shipment.stage, 0.5)
+            return mean_s, max(_USUAL_SPREAD * mean_s, _LEAST_SPREAD_S)
+        mean_s, spread_s = shipment.nominal_s * moments.mean, shipment.nominal_s * moments.sd
+        return mean_s, max(spread_s, _LEAST_SPREAD_S)
 
     def _publish(self, record: Record, name: str, shipment: _Open, time_ms: int) -> Record:
         shipment.p_published = shipment.p_latest
-        expected_ms = time_ms + round(self._remaining_s(shipment) * 1000)
+        expected_ms = time_ms + round(self._remaining_s(shipment)[0] * 1000)
         if shipment.p_latest > 0.5:
             # Given that it is late, the mean of what remains is past the promise.
             typical_s = self._lateness.mean if self._lateness.seen else DAY_MS / 1000

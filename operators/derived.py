@@ -145,8 +145,8 @@ class Draft(Derived, frozen=True, kw_only=True):
 
 
 class KpiWindow(Derived, frozen=True, kw_only=True):
-    """KPIs of one closed event-time window, [start_ms, end_ms)."""
+    """Counts and sums of one closed event-time window, [start_ms, end_ms), by name."""
 
     start_ms: int
     end_ms: int
-    values: dict[str, float]
+    values: dict[str, int]

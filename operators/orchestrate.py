@@ -158,6 +158,8 @@ class Orchestrate(Operator):
                     out += self._orders.lapse(key)
                 case "retry":
                     out += self._orders.retry(key)
+                case "abandon":
+                    out += self._orders.abandon(key)
                 case "forget":
                     self._shipments.forget(key)
                 case "give up":

@@ -42,6 +42,10 @@ class OrderDesk:
         for line in placed.lines:
             order.lines.setdefault(line.sku, LineProgress()).ordered += line.quantity
         twin.orders[placed.order] = order
+        abandoned_ms = to_ms(placed.promised) + self._floor.policy.delays.give_up_s * 1000
+        self._floor.deadlines.set(
+            max(abandoned_ms, self._floor.now_ms + 1), "abandon", placed.order
+        )
         early = twin.early_shipments.pop(placed.order, None)
         if early:
             order.shipments = [name for name in early if name in twin.shipments]
@@ -123,11 +127,16 @@ class OrderDesk:
             out += self.release(order, node, sku, quantity, "expired")
         out.append(OrderMoved(order=name, before=order.status, after="released"))
         order.status = "released"
-        if order.is_waiting:
-            self._floor.twin.stop_waiting(order)
-        if not order.shipments:
-            self.close(order)
         return out
+
+    def abandon(self, name: str) -> list[Derived]:
+        """Drop an order of which nothing is under way long after its promise."""
+        order = self._floor.twin.orders.get(name)
+        if order is None or order.open_shipments or order.is_waiting:
+            return []
+        before = order.status
+        self.close(order)
+        return [OrderMoved(order=name, before=before, after="released")]
 
     def release(
         self, order: OpenOrder, node: str, sku: str, quantity: int, reason: str

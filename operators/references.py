@@ -30,7 +30,7 @@ from state.events import (
 from state.quantities import DAY_MS
 
 #: A shipment or transfer is forgotten this long after its last word: longer than any transit.
-_FORGET_MS = 90 * DAY_MS
+_FORGET_MS = 400 * DAY_MS
 
 
 class References(Struct):

@@ -42,12 +42,7 @@ class Remedies:
         remedies.sort(key=lambda remedy: (remedy.score, remedy.label))
         best = remedies[0]
         if best is waiting:
-            saved = remedies[1].score - best.score if len(remedies) > 1 else None
-            reason = (
-                "no alternative"
-                if saved is None
-                else f"waiting is cheaper by {money(saved, self._floor.policy.currency)}"
-            )
+            reason = "waiting is cheapest" if len(remedies) > 1 else "there is no alternative"
             return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
         summary = (
             f"{risk.shipment} of {order.placed.order} would be late with {risk.p_late:.0%} "

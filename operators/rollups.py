@@ -67,7 +67,7 @@ class _State(Struct):
     window_ms: int
     totals: Totals = field(default_factory=Totals)
     start_ms: int = 0
-    window: dict[str, float] = field(default_factory=dict)
+    window: dict[str, int] = field(default_factory=dict)
 
 
 class Rollups(Operator):

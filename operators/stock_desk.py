@@ -39,8 +39,9 @@ class StockDesk:
             case StockReceived():
                 return self._received(fact, time_ms, event)
             case StockPicked():
-                out = self._move(fact.node, fact.sku, -fact.quantity, time_ms, event)
-                return out + self._picked(fact.order, fact.node, fact.sku, fact.quantity)
+                # Its own reservation goes first, or the pick would seem to uncover it.
+                out = self._picked(fact.order, fact.node, fact.sku, fact.quantity)
+                return out + self._move(fact.node, fact.sku, -fact.quantity, time_ms, event)
             case StockShortPicked():
                 return self._short_picked(fact, time_ms, event)
             case StockAdjusted():
@@ -171,12 +172,12 @@ class StockDesk:
 
     def _short_picked(self, short: StockShortPicked, time_ms: int, event: str) -> list[Derived]:
         """The shelf turned out to be empty: a count of zero just after the pick."""
-        out = self._move(short.node, short.sku, -short.picked, time_ms, event)
         order = self._floor.twin.orders.get(short.order)
         known = order is not None and short.sku in order.lines
         if order is not None and known:
             self._floor.twin.release(order, short.node, short.sku, short.expected)
             order.lines[short.sku].picked += short.picked
+        out = self._move(short.node, short.sku, -short.picked, time_ms, event)
         out += self._count(short.node, short.sku, 0, time_ms, f"{event}~")
         if order is not None and known and order.unsourced():
             order.causes = [*order.causes, self._floor.seq][-4:]
