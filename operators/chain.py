@@ -24,9 +24,14 @@ OPERATORS = (
     "rollups",
 )
 
+#: The key of what could not be decoded; no network can have this name.
+NO_NETWORK = ""
+
 
 def build_operator(name: str, network: str, policy: Policy) -> Operator:
-    """A fresh operator of the chain for one network."""
+    """A fresh operator of the chain for one network; for `NO_NETWORK`, one that passes all on."""
+    if network == NO_NETWORK:
+        return Chain([])
     match name:
         case "hygiene":
             return Hygiene(policy)
@@ -49,13 +54,15 @@ def build_operator(name: str, network: str, policy: Policy) -> Operator:
 
 
 def build_chain(network: str, policy: Policy) -> Chain:
-    """All operators for one network, in order."""
+    """All operators for one network, in order; none for `NO_NETWORK`."""
+    if network == NO_NETWORK:
+        return Chain([])
     return Chain([build_operator(name, network, policy) for name in OPERATORS])
 
 
-def to_record(line: JournalLine) -> tuple[str, Record] | DeadLetter:
-    """Decode a line: (network, record), or the dead letter it became."""
+def to_record(line: JournalLine) -> Record:
+    """Decode a line to the record that enters its network's chain; a dead letter is of none."""
     event = decode(line)
     if isinstance(event, DeadLetter):
-        return event
-    return event.network, Record(line.seq, event.recorded_ms, event.fact, event, line)
+        return Record(NO_NETWORK, line.seq, 0, event)
+    return Record(event.network, line.seq, event.recorded_ms, event.fact, event, line)

@@ -22,10 +22,11 @@ class Record(Struct, frozen=True, gc=False):
     """One thing on its way down the chain.
 
     `fact` is a journal fact, a derived fact, a draft, an action or a dead letter; its class says
-    which. `now_ms` is the journal's now: the largest recorded time up to this record. `event` and
-    `line` are given only for journal facts.
+    which. `network` is empty for what could not be decoded. `now_ms` is the journal's now: the
+    largest recorded time up to this record. `event` and `line` are given for journal facts only.
     """
 
+    network: str
     seq: int
     now_ms: int
     fact: Any
@@ -34,7 +35,7 @@ class Record(Struct, frozen=True, gc=False):
 
     def derive(self, fact: object) -> "Record":
         """A record with `fact`, caused by the same journal record."""
-        return Record(self.seq, self.now_ms, fact)
+        return Record(self.network, self.seq, self.now_ms, fact)
 
 
 class Operator(Protocol):

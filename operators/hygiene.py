@@ -61,7 +61,14 @@ class Hygiene(Operator):
         key = _key(event)
         if key in state.seen:
             feed = state.feeds.duplicated(event)
-            return [Record(record.seq, max(record.now_ms, state.now_ms), Duplicate(feed=feed))]
+            return [
+                Record(
+                    record.network,
+                    record.seq,
+                    max(record.now_ms, state.now_ms),
+                    Duplicate(feed=feed),
+                )
+            ]
 
         refused = self._impossible(record, event)
         if refused is not None:
@@ -72,7 +79,9 @@ class Hygiene(Operator):
 
         state.now_ms = max(state.now_ms, event.recorded_ms)
         if record.now_ms != state.now_ms:
-            record = Record(record.seq, state.now_ms, record.fact, event, record.line)
+            record = Record(
+                record.network, record.seq, state.now_ms, record.fact, event, record.line
+            )
         out = self._advance(record)
         out += (record.derive(h) for h in state.feeds.heard(event, state.now_ms, rules))
         missing = state.references.missing(event.fact)
@@ -91,7 +100,9 @@ class Hygiene(Operator):
             state.jumps += 1
             if state.jumps < _JUMPS_BELIEVED:
                 return dead_letter(
-                    Record(record.seq, state.now_ms, record.fact, event, record.line),
+                    Record(
+                        record.network, record.seq, state.now_ms, record.fact, event, record.line
+                    ),
                     "absurd_time",
                     f"recordedtime within {rules.largest_jump_s} s of {rfc3339(state.now_ms)}",
                     rfc3339(event.recorded_ms),
@@ -112,7 +123,7 @@ class Hygiene(Operator):
         else:
             return None
         state.feeds.quarantined(event)
-        at = Record(record.seq, now_ms, record.fact, event, record.line)
+        at = Record(record.network, record.seq, now_ms, record.fact, event, record.line)
         return dead_letter(at, reason, expected, rfc3339(event.time_ms))
 
     def _admit(self, record: Record) -> list[Record]:
@@ -129,7 +140,9 @@ class Hygiene(Operator):
                 state.parked_count -= 1
                 event = decode(line)
                 assert isinstance(event, Event)
-                out += self._retry(Record(record.seq, state.now_ms, event.fact, event, line))
+                out += self._retry(
+                    Record(record.network, record.seq, state.now_ms, event.fact, event, line)
+                )
         return out
 
     def _retry(self, record: Record) -> list[Record]:
@@ -162,7 +175,7 @@ class Hygiene(Operator):
                 event = decode(line)
                 assert isinstance(event, Event)
                 self._quarantine(event)
-                given_up = Record(record.seq, state.now_ms, event.fact, event, line)
+                given_up = Record(record.network, record.seq, state.now_ms, event.fact, event, line)
                 out.append(
                     dead_letter(given_up, "unknown_reference", f"a known {missing}", "none in time")
                 )

@@ -23,6 +23,12 @@ class ForecastScore(Struct):
         likelihood = probability if happened else 1.0 - probability
         self.loss -= log(max(likelihood, _SMALLEST))
 
+    def add(self, other: "ForecastScore") -> None:
+        """Take in the forecasts that `other` scored."""
+        self.hits = [a + b for a, b in zip(self.hits, other.hits, strict=True)]
+        self.misses = [a + b for a, b in zip(self.misses, other.misses, strict=True)]
+        self.loss += other.loss
+
     @property
     def seen(self) -> int:
         """Forecasts scored."""

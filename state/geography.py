@@ -77,5 +77,5 @@ def freight_cents(service: CarrierService, distance_km: float, weight_g: int) ->
 
 
 def carbon_gco2e(service: CarrierService, distance_km: float, weight_g: int) -> float:
-    """g CO2e of one parcel, well-to-wheel: tonnes × km × factor (ISO 14083)."""
+    """Emissions of one parcel in g CO2e, well-to-wheel: tonnes × km × factor (ISO 14083)."""
     return weight_g / 1e6 * distance_km * service.gco2e_per_tonne_km

@@ -1,0 +1,112 @@
+"""The dataflow: journal → decode → the chain, keyed by network → outlets.
+
+The chain runs fused in one stateful step, or staged with one step per operator; both give the same
+actions. Fused is the default: every keyed hop costs time, measured by ``make bench``.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import bytewax.operators as op
+from bytewax._bytewax import cli_main
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import Source
+from bytewax.recovery import RecoveryConfig, init_db_dir
+
+from flows.adapter import Adapter
+from flows.outcomes import outcomes
+from flows.outlets import Outlet
+from flows.sinks import OutletSink
+from operators.chain import OPERATORS, build_chain, build_operator, to_record
+from operators.contract import Chain, Operator, Record
+from state.codec import JournalLine
+from state.errors import CrossdockError
+from state.policy import Policy
+
+#: An epoch is what a crash may have to do again; shorter ones pause the flow more often.
+EPOCH = timedelta(seconds=10)
+
+
+class Flow:
+    """A dataflow ready to run, and what it leaves behind: its operators, and why it failed."""
+
+    def __init__(
+        self,
+        source: Source[JournalLine],
+        outlets: Mapping[str, Outlet],
+        policy: Policy,
+        *,
+        staged: bool = False,
+        is_recoverable: bool = False,
+    ) -> None:
+        self.failure: CrossdockError | None = None
+        self.dataflow = Dataflow("crossdock")
+        lines = op.input("journal", self.dataflow, source)
+        stream: Any = op.flat_map_batch("decode", lines, _decode)
+        self._adapters: dict[str, Adapter] = {}
+        steps = OPERATORS if staged else ("chain",)
+        for name in steps:
+            hand_on = outcomes if name == steps[-1] else _records
+            adapter = Adapter(_builder(name, policy), hand_on, is_recoverable)
+            self._adapters[name] = adapter
+            stream = op.stateful_batch(name, stream, adapter)
+        for name, outlet in outlets.items():
+            op.output(name, stream, OutletSink(outlet, self._failed))
+
+    def _failed(self, error: CrossdockError) -> None:
+        self.failure = error
+
+    def operator(self, network: str, name: str) -> Operator:
+        """The operator `name` of a network that the run has seen."""
+        if "chain" in self._adapters:
+            chain = self._adapters["chain"].operators[network]
+            assert isinstance(chain, Chain)
+            return next(o for o in chain.operators if o.name == name)
+        return self._adapters[name].operators[network]
+
+    def networks(self) -> list[str]:
+        """Networks seen, sorted; what could not be decoded is of none."""
+        adapter = next(iter(self._adapters.values()))
+        return sorted(network for network in adapter.operators if network)
+
+    def run(self, recovery: Path | None = None, epoch: timedelta = EPOCH) -> None:
+        """Run to the source's end; with `recovery`, from the last committed epoch in that folder.
+
+        Raises the CrossdockError that ended it, if one did.
+        """
+        config = None
+        if recovery is not None:
+            recovery.mkdir(parents=True, exist_ok=True)
+            if not any(recovery.glob("*.sqlite3")):
+                init_db_dir(recovery, 1)  # type: ignore[no-untyped-call]
+            config = RecoveryConfig(recovery)  # type: ignore[no-untyped-call]
+        try:
+            cli_main(  # type: ignore[no-untyped-call]
+                self.dataflow,
+                workers_per_process=1,
+                epoch_interval=epoch,
+                recovery_config=config,
+            )
+        except CrossdockError:
+            raise
+        except Exception as error:
+            if self.failure is not None:
+                raise self.failure from error
+            raise
+
+
+def _decode(lines: list[JournalLine]) -> Iterable[tuple[str, Record]]:
+    records = map(to_record, lines)
+    return [(record.network, record) for record in records]
+
+
+def _records(records: list[Record]) -> list[Record]:
+    return records
+
+
+def _builder(name: str, policy: Policy) -> Any:
+    if name == "chain":
+        return lambda network: build_chain(network, policy)
+    return lambda network: build_operator(name, network, policy)

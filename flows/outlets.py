@@ -1,0 +1,128 @@
+"""Outlets: where outcomes go. Each is a plain object; `flows.sinks` makes Bytewax sinks of them.
+
+An outlet's `mark` says where it stands, and opening it at a mark undoes what it wrote after it.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import redis
+
+from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
+from state.errors import StoreError
+from state.stores.redis_actions import RedisActionWriter, StreamEntry, Written
+
+Mark = dict[str, int]
+
+
+class Outlet(Protocol):
+    """Takes outcomes in order."""
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write them; raises StoreError if that cannot be done."""
+        ...
+
+    def mark(self) -> Mark:
+        """Where it stands after the last write."""
+        ...
+
+    def rewind(self, mark: Mark) -> None:
+        """Go back to where `mark` was taken."""
+        ...
+
+
+class RedisOutlet:
+    """Actions and KPIs to Redis streams; ids that Redis already has are checked, not repeated."""
+
+    def __init__(self, client: redis.Redis, journal: str, prefix: str, fresh: bool) -> None:
+        self._writer = RedisActionWriter(client, journal=journal, prefix=prefix, fresh=fresh)
+        self.written = Written(new=0, repeated=0, trimmed=0)
+
+    def claim(self, networks: Iterable[str]) -> None:
+        """Take the keys of `networks` for this journal, before anything is written."""
+        for network in networks:
+            self._writer.claim(network)
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Append what is new; raises JournalMismatch, Diverged or StoreError."""
+        entries = [
+            StreamEntry(o.network, o.stream, o.entry_id, o.body)
+            for o in outcomes
+            if o.stream != DEAD_LETTERS
+        ]
+        if entries:
+            self.written += self._writer.write(entries)
+
+    def mark(self) -> Mark:
+        """Nothing: the ids in Redis say where it stands."""
+        return {}
+
+    def rewind(self, mark: Mark) -> None:
+        """Nothing: what is written again is recognised by its id."""
+
+
+class LogOutlet:
+    """Files in a folder: ``actions.jsonl``, ``dead_letters.jsonl``, ``kpis.jsonl``.
+
+    While a run lasts, each network has files of its own; `finish` joins them in order of the
+    network's name, so that equal runs leave equal files however their networks interleaved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._parts = folder / "parts"
+        self._sizes: Mark = {}
+        try:
+            self._parts.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"expected a writable folder, was {error}") from error
+
+    def clear(self) -> None:
+        """Remove what an earlier run left."""
+        for path in self._parts.iterdir():
+            path.unlink()
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Append each outcome to the file of its stream and network."""
+        lines: dict[str, list[bytes]] = {}
+        for outcome in outcomes:
+            is_action = outcome.stream not in (DEAD_LETTERS, KPIS)
+            stream = "actions" if is_action else outcome.stream
+            lines.setdefault(f"{stream}:{outcome.network}", []).append(outcome.body)
+        for name, bodies in lines.items():
+            data = b"\n".join(bodies) + b"\n"
+            try:
+                with (self._parts / name).open("ab") as file:
+                    file.write(data)
+            except OSError as error:
+                raise StoreError(f"expected to write {self._parts / name}, was {error}") from error
+            self._sizes[name] = self._sizes.get(name, 0) + len(data)
+
+    def mark(self) -> Mark:
+        """Bytes in each file."""
+        return dict(self._sizes)
+
+    def rewind(self, mark: Mark) -> None:
+        """Cut every file back to its size at `mark`."""
+        for path in self._parts.iterdir():
+            size = mark.get(path.name, 0)
+            if path.stat().st_size < size:
+                raise StoreError(
+                    f"expected at least {size} bytes, was {path.stat().st_size}, at {path}: "
+                    "the output was changed since the run that is to be resumed"
+                )
+            with path.open("r+b") as file:
+                file.truncate(size)
+        self._sizes = dict(mark)
+
+    def finish(self) -> None:
+        """Join the networks' files into one per stream and remove them."""
+        for stream in ("actions", DEAD_LETTERS, KPIS):
+            with (self.folder / f"{stream}.jsonl").open("wb") as joined:
+                for part in sorted(self._parts.glob(f"{stream}:*")):
+                    with part.open("rb") as file:
+                        while chunk := file.read(1 << 20):
+                            joined.write(chunk)
+                    part.unlink()
+        self._parts.rmdir()

@@ -1,0 +1,241 @@
+"""Replay: a recorded log through the chain, in the dataflow or as a plain fold, into outlets."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+import orjson
+from msgspec import Struct
+
+from flows.dataflow import EPOCH, Flow
+from flows.journal_source import JournalSource, Progress, Stop
+from flows.outcomes import DEAD_LETTERS, Outcome, outcomes
+from flows.outlets import LogOutlet, Outlet, RedisOutlet
+from flows.summary import Summary, add_up, file_digest, summarise, to_builtins
+from operators.chain import NO_NETWORK, build_chain, to_record
+from operators.contract import Chain, Operator
+from operators.hygiene import Hygiene
+from operators.rollups import Rollups
+from state.journal import JournalReader, journal_identity
+from state.policy import Policy
+from state.stores.embedded_redis import EmbeddedRedis
+from state.stores.redis_connection import connect
+
+Engine = Literal["dataflow", "staged", "fold"]
+#: Embedded Redis keeps its data here, below the output folder.
+REDIS_FOLDER = "redis"
+
+
+class ReplayPlan(Struct, frozen=True, kw_only=True):
+    """What to replay, how, and where to.
+
+    `redis` is a URL, ``embedded`` (a server of our own, saved below `out`) or ``none``. `recovery`
+    is a folder to resume from after a crash; it goes with `out`, whose files it continues.
+    """
+
+    logs: tuple[Path, ...]
+    policy: Policy
+    engine: Engine = "dataflow"
+    redis: str = "none"
+    prefix: str = "crossdock"
+    fresh: bool = False
+    out: Path | None = None
+    recovery: Path | None = None
+    follow: bool = False
+    batch: int = 1_000
+    epoch: timedelta = EPOCH
+
+
+def replay(
+    plan: ReplayPlan,
+    *,
+    stop: Stop | None = None,
+    progress: Progress | None = None,
+    started: Callable[[str], None] | None = None,
+) -> Summary:
+    """Run the plan to the end of its logs.
+
+    `started` hears the Redis URL in use. Raises a CrossdockError if the logs cannot be read, or an
+    outlet cannot be written or belongs to another journal.
+    """
+    identity = journal_identity(plan.logs)
+    with ExitStack() as stack:
+        folder = plan.out
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crossdock-")))
+        log = LogOutlet(folder)
+        is_resumed = plan.recovery is not None and any(plan.recovery.glob("*.sqlite3"))
+        if not is_resumed:
+            log.clear()
+        outlets: dict[str, Outlet] = {"log": log}
+        redis_outlet = None
+        if plan.redis != "none":
+            url = stack.enter_context(_redis(plan, folder, is_resumed))
+            if started is not None:
+                started(url)
+            redis_outlet = RedisOutlet(connect(url), identity, plan.prefix, plan.fresh)
+            outlets["redis"] = redis_outlet
+        tally = _Tally()
+        outlets["tally"] = tally
+
+        begun = time.perf_counter()
+        if plan.engine == "fold":
+            lines, found = _fold(plan, list(outlets.values()), stop, progress)
+        else:
+            lines, found = _flow(plan, outlets, stop, progress)
+        seconds = time.perf_counter() - begun
+
+        log.finish()
+        totals, waiting = add_up(found)
+        summary = summarise(
+            totals,
+            waiting,
+            lines=lines,
+            undecodable=tally.undecodable,
+            seconds=seconds,
+            networks=sorted(found),
+            digest=file_digest(folder / "actions.jsonl"),
+            journal=identity,
+            policy=plan.policy.fingerprint(),
+            engine=plan.engine,
+        )
+        if redis_outlet is not None:
+            written = redis_outlet.written
+            summary.redis = {
+                "prefix": plan.prefix,
+                "new": written.new,
+                "repeated": written.repeated,
+                "trimmed": written.trimmed,
+            }
+        if plan.out is not None:
+            _describe(plan, summary)
+    return summary
+
+
+class _Tally:
+    """Counts what could not be decoded: it is of no network, so no operator's totals have it."""
+
+    def __init__(self) -> None:
+        self.undecodable = 0
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        self.undecodable += sum(
+            o.stream == DEAD_LETTERS and o.network == NO_NETWORK for o in outcomes
+        )
+
+    def mark(self) -> dict[str, int]:
+        return {"undecodable": self.undecodable}
+
+    def rewind(self, mark: dict[str, int]) -> None:
+        self.undecodable = mark["undecodable"]
+
+
+_Found = dict[str, tuple[Hygiene, Rollups]]
+
+
+def _flow(
+    plan: ReplayPlan,
+    outlets: dict[str, Outlet],
+    stop: Stop | None,
+    progress: Progress | None,
+) -> tuple[int, _Found]:
+    lines = 0
+
+    def count(seq: int, done: int, size: int) -> None:
+        nonlocal lines
+        lines = seq
+        if progress is not None:
+            progress(seq, done, size)
+
+    source = JournalSource(
+        plan.logs, batch=plan.batch, follow=plan.follow, stop=stop, progress=count
+    )
+    flow = Flow(
+        source,
+        outlets,
+        plan.policy,
+        staged=plan.engine == "staged",
+        is_recoverable=plan.recovery is not None,
+    )
+    flow.run(plan.recovery, plan.epoch)
+    return lines, {
+        network: _pair(flow.operator(network, "hygiene"), flow.operator(network, "rollups"))
+        for network in flow.networks()
+    }
+
+
+def _fold(
+    plan: ReplayPlan, outlets: list[Outlet], stop: Stop | None, progress: Progress | None
+) -> tuple[int, _Found]:
+    """The same without Bytewax: a loop over the journal. The yardstick, and the reference."""
+    reader = JournalReader(plan.logs)
+    chains: dict[str, Chain] = {}
+    seq = 0
+    while not (stop is not None and stop.is_set) and (lines := reader.read(plan.batch)):
+        found: list[Outcome] = []
+        for line in lines:
+            record = to_record(line)
+            chain = chains.get(record.network)
+            if chain is None:
+                chain = chains[record.network] = build_chain(record.network, plan.policy)
+            found += outcomes(chain.step(record))
+        for outlet in outlets:
+            outlet.write(found)
+        seq = lines[-1].seq
+        if progress is not None:
+            progress(seq, *reader.progress())
+    reader.close()
+    by_name = {
+        network: {operator.name: operator for operator in chain.operators}
+        for network, chain in chains.items()
+        if network != NO_NETWORK
+    }
+    return seq, {n: _pair(named["hygiene"], named["rollups"]) for n, named in by_name.items()}
+
+
+def _pair(hygiene: Operator, rollups: Operator) -> tuple[Hygiene, Rollups]:
+    assert isinstance(hygiene, Hygiene) and isinstance(rollups, Rollups)
+    return hygiene, rollups
+
+
+def _redis(plan: ReplayPlan, folder: Path, is_resumed: bool) -> AbstractContextManager[str]:
+    if plan.redis != "embedded":
+        return nullcontext(plan.redis)
+    data = folder / REDIS_FOLDER
+    if not is_resumed and data.exists():
+        shutil.rmtree(data)  # our own copy of an earlier replay into this folder
+    data.mkdir(parents=True, exist_ok=True)
+    return _embedded(data)
+
+
+class _embedded(AbstractContextManager[str]):  # noqa: N801 - reads as a function
+    """An embedded server that saves its data when it stops; its URL."""
+
+    def __init__(self, data: Path) -> None:
+        self._server = EmbeddedRedis(persist=data)
+
+    def __enter__(self) -> str:
+        return self._server.__enter__().url
+
+    def __exit__(self, *error: object) -> None:
+        self._server.stop()
+
+
+def _describe(plan: ReplayPlan, summary: Summary) -> None:
+    """Leave the summary, and what `explain` needs to derive an action again, in the folder."""
+    assert plan.out is not None
+    summary.files = {
+        name: str(plan.out / name)
+        for name in ("actions.jsonl", "dead_letters.jsonl", "kpis.jsonl", "summary.json")
+    }
+    (plan.out / "policy.json").write_bytes(plan.policy.to_json())
+    document = {
+        **to_builtins(summary),
+        "logs": [str(path.resolve()) for path in plan.logs],
+    }
+    (plan.out / "summary.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))

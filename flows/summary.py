@@ -1,0 +1,161 @@
+"""The summary of a replay: what `--json` prints and ``summary.json`` holds."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from operators.hygiene import Hygiene
+from operators.rollups import OrderTotals, Rollups, Totals
+from operators.scores import ForecastScore
+from state.quantities import rfc3339
+
+
+class DelayScore(Struct, kw_only=True):
+    """How well P(late) foretold lateness, over delivered shipments; each forecast came before.
+
+    `roc_auc` and `log_loss` (nats) score the forecast made at handover, the `_at_last_scan` ones
+    the last one before the truth was known. None where there was nothing to score.
+    """
+
+    n: int
+    roc_auc: float | None
+    log_loss: float | None
+    roc_auc_at_last_scan: float | None
+    log_loss_at_last_scan: float | None
+    late_share: float | None
+
+
+class Summary(Struct, kw_only=True):
+    """What a replay did. Counts over all networks; `lines` = `events` + `dead_letters`.
+
+    `events` are lines that decoded and were not refused, `duplicates` and `waiting` (for something
+    they refer to) among them. `digest` is the SHA-256 of the action log: the canonical bytes of all
+    actions, each with a newline, in order of id, networks in order of name.
+    """
+
+    journal: str
+    policy: str
+    engine: str
+    lines: int
+    events: int
+    dead_letters: int
+    duplicates: int
+    waiting: int
+    actions: dict[str, int]
+    proposed: int
+    digest: str
+    seconds: float
+    events_per_s: float
+    networks: list[str]
+    first: str | None
+    last: str | None
+    orders: OrderTotals
+    delay: DelayScore
+    demand_wape: float | None
+    split_orders: int
+    planned_cents: dict[str, int]
+    inert: dict[str, int]
+    redis: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def add_up(operators: Mapping[str, tuple[Hygiene, Rollups]]) -> tuple[Totals, int]:
+    """Totals over networks, and events that still wait for something they refer to."""
+    total = Totals()
+    waiting = 0
+    for _, (hygiene, rollups) in sorted(operators.items()):
+        waiting += hygiene.parked
+        _add(total, rollups.totals)
+    return total, waiting
+
+
+def summarise(
+    totals: Totals,
+    waiting: int,
+    *,
+    lines: int,
+    undecodable: int,
+    seconds: float,
+    networks: list[str],
+    digest: str,
+    journal: str,
+    policy: str,
+    engine: str,
+) -> Summary:
+    """The summary of one replay."""
+    dead_letters = totals.dead_letters + undecodable
+    score = totals.at_handover
+    return Summary(
+        journal=journal,
+        policy=policy,
+        engine=engine,
+        lines=lines,
+        events=totals.events + waiting,
+        dead_letters=dead_letters,
+        duplicates=totals.duplicates,
+        waiting=waiting,
+        actions=dict(sorted(totals.actions.items())),
+        proposed=totals.proposed,
+        digest=digest,
+        seconds=round(seconds, 3),
+        events_per_s=round(lines / seconds, 1) if seconds else 0.0,
+        networks=networks,
+        first=rfc3339(totals.first_ms) if totals.first_ms else None,
+        last=rfc3339(totals.now_ms) if totals.now_ms else None,
+        orders=totals.orders,
+        delay=DelayScore(
+            n=score.seen,
+            roc_auc=_rounded(score.roc_auc()),
+            log_loss=_rounded(score.log_loss()),
+            roc_auc_at_last_scan=_rounded(totals.at_last_scan.roc_auc()),
+            log_loss_at_last_scan=_rounded(totals.at_last_scan.log_loss()),
+            late_share=_rounded(totals.late / totals.delivered) if totals.delivered else None,
+        ),
+        demand_wape=_rounded(totals.demand_error / totals.demand_units)
+        if totals.demand_units
+        else None,
+        split_orders=totals.split,
+        planned_cents=totals.planned_cents,
+        inert=dict(sorted(totals.inert.items())),
+    )
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _add(total: Totals, other: Totals) -> None:
+    """Add `other` to `total`, field by field."""
+    for name in Totals.__struct_fields__:
+        ours, theirs = getattr(total, name), getattr(other, name)
+        match theirs:
+            case dict():
+                for key, value in theirs.items():
+                    ours[key] = ours.get(key, 0) + value
+            case OrderTotals():
+                for key in OrderTotals.__struct_fields__:
+                    setattr(ours, key, getattr(ours, key) + getattr(theirs, key))
+            case ForecastScore():
+                ours.add(theirs)
+            case _ if name == "first_ms":
+                total.first_ms = min(ours, theirs) if ours and theirs else ours or theirs
+            case _ if name == "now_ms":
+                total.now_ms = max(ours, theirs)
+            case _:
+                setattr(total, name, ours + theirs)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def to_builtins(summary: Summary) -> dict[str, Any]:
+    """The summary as JSON takes it."""
+    plain: dict[str, Any] = msgspec.to_builtins(summary)
+    return plain
