@@ -1,4 +1,4 @@
-"""Pricing: what it costs to send a parcel from a node to a region with a service, in cents.
+"""Pricing: rate cards as quotes, the terms of a score, and what lateness costs.
 
 Every term is a whole number of cents, so that terms sum exactly to a score.
 """
@@ -8,18 +8,12 @@ from math import erfc, exp, pi, sqrt
 
 from msgspec import Struct
 
-from operators.outlook import Outlook
-from state.events import NodeRegistered
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.policy import Weights
-from state.quantities import DAY_MS
 from state.twin import Twin
 
 _SQRT_2 = sqrt(2.0)
 _SQRT_2PI = sqrt(2.0 * pi)
-#: Days looked ahead for a day on which node and service have room.
-_DAYS_AHEAD = 4
-
 #: The terms of an allocation's score, in the order in which people ask about them.
 TERMS = ("freight", "handling", "expected lateness", "expected displacement", "carbon")
 
@@ -64,16 +58,6 @@ class Option(Struct, frozen=True, gc=False, order=True):
         return dict(zip(TERMS, values, strict=True))
 
 
-class Parcel(Struct, frozen=True, gc=False):
-    """What is to be sent: from a node, ready at an instant, these units."""
-
-    node: str
-    ready_ms: int
-    weight_g: int
-    units: int
-    displacement: int
-
-
 class RateBook:
     """Quotes by (node, region), made when first asked for.
 
@@ -88,7 +72,7 @@ class RateBook:
         self.disruptions: Mapping[str, tuple[int, int]] = {}
 
     def quotes(self, node: str, region: str) -> tuple[list[Quote], list[str]]:
-        """Services that reach `region` from `node`, and the names of those that do not."""
+        """Services that reach `region` from `node`, cheapest base first; and those that do not."""
         key = (node, region)
         known = self._quotes.get(key)
         if known is None:
@@ -105,10 +89,10 @@ class RateBook:
         quotes: list[Quote] = []
         unreachable: list[str] = []
         if distance is None:
-            return quotes, list(geography.services)
+            return quotes, [f"{node} with {name}" for name in geography.services]
         for name, service in geography.services.items():
             if service.max_distance_km and distance > service.max_distance_km:
-                unreachable.append(name)
+                unreachable.append(f"{node} with {name}")
                 continue
             carrier, _, code = name.partition("/")
             quotes.append(
@@ -127,6 +111,7 @@ class RateBook:
                     max_weight_g=service.max_weight_g,
                 )
             )
+        quotes.sort(key=lambda quote: (quote.fixed_cents, quote.name))
         return quotes, unreachable
 
     def _disruption_s(self, carrier: str, service: str, region: str) -> int:
@@ -135,43 +120,6 @@ class RateBook:
             return 0
         keys = [f"{carrier}\n{s}\n{r}" for s in ("", service) for r in ("", region)]
         return max(self.disruptions.get(key, (0, 0))[0] for key in keys)
-
-
-def price(
-    parcel: Parcel,
-    quote: Quote,
-    node: NodeRegistered,
-    promised_ms: int,
-    hand_over_ms: int,
-    outlook: Outlook,
-    weights: Weights,
-) -> Option:
-    """Price one parcel with one service, handed over at `hand_over_ms`."""
-    kg = parcel.weight_g / 1000
-    freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
-    handling = node.handling_fixed_cents + node.handling_unit_cents * parcel.units
-    slack_s = (promised_ms - hand_over_ms) / 1000
-    ratio, spread = outlook.transit_ratio(quote.name, quote.lane)
-    mean_s = quote.nominal_s * ratio + quote.disrupted_s
-    p_late, late_s = lateness(slack_s, mean_s, max(quote.nominal_s * spread, 60.0))
-    late = lateness_cents(p_late, late_s, weights)
-    carbon_kg = quote.carbon_kg_per_kg * kg
-    carbon = round(carbon_kg * weights.carbon_kg_cents)
-    return Option(
-        freight + handling + late + parcel.displacement + carbon,
-        parcel.node,
-        quote.name,
-        freight,
-        handling,
-        late,
-        parcel.displacement,
-        carbon,
-        carbon_kg,
-        p_late,
-        hand_over_ms,
-        hand_over_ms + round(mean_s * 1000),
-        quote.carrier,
-    )
 
 
 def lateness(slack_s: float, mean_s: float, sd_s: float) -> tuple[float, float]:
@@ -190,15 +138,3 @@ def lateness(slack_s: float, mean_s: float, sd_s: float) -> tuple[float, float]:
 def lateness_cents(p_late: float, late_s: float, weights: Weights) -> int:
     """Money for expected lateness: a fixed part for being late at all, and a part per hour."""
     return round(weights.late_fixed_cents * p_late + weights.late_hour_cents * late_s / 3600)
-
-
-def hand_over(twin: Twin, quote: Quote, node_room: str, ready_ms: int) -> int | None:
-    """The first pickup after `ready_ms` on a day when node and service have room; else None."""
-    at_ms = ready_ms - ready_ms % DAY_MS + quote.cutoff_ms
-    if at_ms < ready_ms:
-        at_ms += DAY_MS
-    for _ in range(_DAYS_AHEAD):
-        if twin.capacity.has_room(quote.room, at_ms) and twin.capacity.has_room(node_room, at_ms):
-            return at_ms
-        at_ms += DAY_MS
-    return None

@@ -7,8 +7,9 @@ The cheapest is taken; if that is waiting, nothing is done and the reason is kep
 from operators.derived import DelayRisk, Derived, Draft, Inert
 from operators.explanation import day, legs, money
 from operators.floor import Floor
+from operators.parcels import Lines
 from operators.pricing import lateness, lateness_cents
-from operators.sourcing import Lines, Plan
+from operators.sourcing import Plan
 from state.actions import Alternative, Confidence, Reroute, Reship, Switch
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.quantities import from_ms, to_ms
@@ -38,7 +39,9 @@ class Remedies:
     def for_delay(self, order: OpenOrder, risk: DelayRisk, shipment: Shipment) -> list[Derived]:
         """The cheapest of waiting, rerouting and reshipping; nothing if that is waiting."""
         waiting = self._wait(risk)
-        remedies = [waiting, *self._reroutes(risk, shipment), *self._reships(order, shipment)]
+        remedies = [waiting, *self._reroutes(risk, shipment)]
+        if self._recall(shipment) < waiting.score:
+            remedies += self._reships(order, shipment)
         remedies.sort(key=lambda remedy: (remedy.score, remedy.label))
         best = remedies[0]
         if best is waiting:
@@ -124,17 +127,22 @@ class Remedies:
         if not lines or any(sku not in floor.twin.skus for sku in wanted):
             return []
         choice = floor.sourcing.decide(order.placed, lines, floor.now_ms)
-        distance = floor.twin.geography.distance_km(shipped.node, shipped.region)
-        if choice.plan is None or distance is None:
+        if choice.plan is None:
             return []
-        service = floor.twin.geography.services[f"{shipped.carrier}/{shipped.service}"]
-        recall = freight_cents(service, distance, shipped.weight_g)
+        recall = self._recall(shipment)
         remedies = []
         for plan in (choice.plan, *choice.runners_up):
             if len(plan.legs) == 1:
                 label = f"send it again from {plan.describe()}"
                 remedies.append(_Remedy(label, {**plan.terms(), "recall": recall}, plan))
         return remedies
+
+    def _recall(self, shipment: Shipment) -> int:
+        """Freight in cents of bringing a parcel back."""
+        shipped, geography = shipment.dispatched, self._floor.twin.geography
+        distance = geography.distance_km(shipped.node, shipped.region) or 0.0
+        service = geography.services[f"{shipped.carrier}/{shipped.service}"]
+        return freight_cents(service, distance, shipped.weight_g)
 
     def _take(
         self,

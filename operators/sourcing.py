@@ -5,26 +5,22 @@ is searched exhaustively. Splits are searched over pairs of nodes with every dis
 lines that both have, and greedily beyond that; the bound on the nodes looked at is in the policy.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from heapq import nsmallest
+from collections.abc import Iterator, Sequence
 from itertools import combinations, product
 
 from msgspec import Struct
 
 from operators.outlook import Outlook
-from operators.pricing import TERMS, Option, Parcel, RateBook, hand_over, price
+from operators.parcels import Eliminations, Lines, Pricer, Supply
+from operators.pricing import TERMS, Option, RateBook
 from state.events import OrderPlaced
 from state.policy import Policy
-from state.quantities import to_ms
-from state.twin import Position, Twin
+from state.twin import Twin
 
 #: Lines that both nodes of a pair have, up to which every distribution is tried.
 _DISTRIBUTED = 4
 #: Orders with more lines are split greedily only.
 _PAIRED_LINES = 12
-
-Lines = tuple[tuple[str, int], ...]
-_Price = Callable[[str, Lines], list[Option]]
 
 
 class Shipped(Struct, frozen=True, gc=False):
@@ -70,17 +66,9 @@ class Choice(Struct, frozen=True):
 
     plan: Plan | None
     runners_up: tuple[Plan, ...]
-    eliminated: dict[str, list[str]]
+    eliminated: Eliminations
     missing: dict[str, int]
     considered: int
-
-
-class _Supply(Struct):
-    """What one node can promise of an order's lines."""
-
-    units: list[int]
-    ready_ms: list[int | None]
-    positions: list[Position | None]
 
 
 class Sourcing:
@@ -91,34 +79,36 @@ class Sourcing:
         self.policy = policy
 
     def decide(self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: str = "") -> Choice:
-        """Choose the cheapest way to serve `lines` of `order`; not from node `excluded`."""
-        eliminated: dict[str, list[str]] = {}
+        """Choose the cheapest way to serve `lines` of `order`, not from node `excluded`."""
+        eliminated: Eliminations = {}
         supplies = self._candidates(lines, now_ms, excluded, eliminated)
         missing = _missing(lines, supplies)
         if missing:
             return Choice(None, (), eliminated, missing, 0)
-        pricing = self._pricing(order, lines, supplies, now_ms, eliminated)
-
+        pricer = Pricer(
+            self._twin, self._outlook, self._rates, self.policy, order, lines, supplies, now_ms
+        )
+        pricer.eliminated = eliminated
+        keep = self.policy.sourcing.alternatives + 1
         singles: list[Option] = []
         for node, supply in supplies.items():
-            if all(ready is not None for ready in supply.ready_ms):
-                singles += pricing(node, lines)
-        best = nsmallest(self.policy.sourcing.alternatives + 1, singles)
-        plans = [Plan(o.score, (Shipped(o, lines),), 0) for o in best]
-        plans += self._splits(lines, supplies, pricing, plans[0].score if plans else None)
-        plans.sort(key=lambda plan: (plan.score, len(plan.legs), plan.describe()))
+            if None not in supply.ready_ms:
+                pricer.collect(node, lines, singles, keep)
+        plans = [Plan(o.score, (Shipped(o, lines),), 0) for o in singles]
+        plans += self._splits(lines, supplies, pricer, plans[0].score if plans else None)
+        plans.sort(key=_rank)
         if not plans:
-            return Choice(None, (), eliminated, {}, len(singles))
-        runners_up = tuple(plans[1 : self.policy.sourcing.alternatives + 1])
-        return Choice(plans[0], runners_up, eliminated, {}, len(singles) + len(plans) - len(best))
+            return Choice(None, (), eliminated, {}, pricer.considered)
+        return Choice(plans[0], tuple(plans[1:keep]), eliminated, {}, pricer.considered)
 
     def _candidates(
-        self, lines: Lines, now_ms: int, excluded: str, eliminated: dict[str, list[str]]
-    ) -> dict[str, _Supply]:
-        """Nodes that can promise any of the lines, with when."""
+        self, lines: Lines, now_ms: int, excluded: str, eliminated: Eliminations
+    ) -> dict[str, Supply]:
+        """Nodes that can promise any of the lines, and when."""
         rules = self.policy.sourcing
         safety, slip_ms = rules.safety_stock, rules.inbound_slip_s * 1000
-        supplies: dict[str, _Supply] = {}
+        limits = self._twin.capacity.limits
+        supplies: dict[str, Supply] = {}
         count = len(lines)
         for index, (sku, quantity) in enumerate(lines):
             for node, position in self._twin.stock.get(sku, {}).items():
@@ -129,140 +119,71 @@ class Sourcing:
                 if not units:
                     eliminated.setdefault("nothing left to promise", []).append(f"{node} of {sku}")
                     continue
-                if self._twin.capacity.limits.get(f"node {node}", 1) == 0:
+                if limits.get(f"node {node}") == 0:
                     eliminated.setdefault("node closed", []).append(node)
                     continue
                 supply = supplies.get(node)
                 if supply is None:
-                    supply = supplies[node] = _Supply([0] * count, [None] * count, [None] * count)
+                    supply = supplies[node] = Supply([0] * count, [None] * count, [None] * count)
                 supply.units[index] = units
                 supply.ready_ms[index] = ready_ms
                 supply.positions[index] = position
         return supplies
 
-    def _pricing(
-        self,
-        order: OrderPlaced,
-        lines: Lines,
-        supplies: dict[str, _Supply],
-        now_ms: int,
-        eliminated: dict[str, list[str]],
-    ) -> _Price:
-        """A function from (node, lines of a parcel) to its options, remembered per decision."""
-        twin, weights = self._twin, self.policy.weights
-        promised_ms = to_ms(order.promised)
-        rules = self.policy.sourcing
-        slip_ms = rules.inbound_slip_s * 1000
-        index_of = {sku: index for index, (sku, _) in enumerate(lines)}
-        known: dict[tuple[str, Lines], list[Option]] = {}
-
-        def options(node: str, parcel_lines: Lines) -> list[Option]:
-            key = (node, parcel_lines)
-            if key in known:
-                return known[key]
-            found: list[Option] = []
-            known[key] = found
-            registered = twin.geography.nodes.get(node)
-            quotes, unreachable = self._rates.quotes(node, order.region)
-            if unreachable:
-                eliminated.setdefault("out of the service's reach", []).extend(
-                    f"{node} with {name}" for name in unreachable
-                )
-            if registered is None:
-                return found
-            weight_g = units = displacement = 0
-            ready_ms = 0
-            for sku, quantity in parcel_lines:
-                position = supplies[node].positions[index_of[sku]]
-                assert position is not None
-                supplied = position.promisable_ms(quantity, now_ms, rules.safety_stock, slip_ms)
-                assert supplied is not None
-                ready_ms = max(ready_ms, supplied)
-                weight_g += twin.skus[sku].weight_g * quantity
-                units += quantity
-                if registered.region != order.region:
-                    displacement += self._displacement(
-                        registered.region, sku, position, quantity, now_ms
-                    )
-            parcel = Parcel(
-                node, ready_ms + registered.handling_time_s * 1000, weight_g, units, displacement
-            )
-            room = f"node {node}"
-            for quote in quotes:
-                if weight_g > quote.max_weight_g:
-                    _rule_out(eliminated, "over the service's weight limit", node, quote.name)
-                    continue
-                at_ms = hand_over(twin, quote, room, parcel.ready_ms)
-                if at_ms is None:
-                    _rule_out(eliminated, "no capacity within days", node, quote.name)
-                    continue
-                found.append(
-                    price(parcel, quote, registered, promised_ms, at_ms, self._outlook, weights)
-                )
-            return found
-
-        return options
-
-    def _displacement(
-        self, region: str, sku: str, position: Position, quantity: int, now_ms: int
-    ) -> int:
-        """Cents that a later customer of the node's own region is expected to cost extra."""
-        weights, rules = self.policy.weights, self.policy.sourcing
-        left = position.on_hand - position.reserved
-        cents = 0.0
-        for taken in range(1, min(quantity, 5) + 1):
-            risk = self._outlook.shortage_risk(
-                region,
-                sku,
-                self._twin.skus[sku].category,
-                left - taken,
-                rules.displacement_horizon_s,
-                now_ms,
-            )
-            cents += weights.displacement_unit_cents * risk
-        return round(cents)
-
     def _splits(
-        self, lines: Lines, supplies: dict[str, _Supply], pricing: _Price, to_beat: int | None
+        self, lines: Lines, supplies: dict[str, Supply], pricer: Pricer, to_beat: int | None
     ) -> list[Plan]:
-        """Plans of two parcels or more; only those that could beat the best single one."""
+        """Plans of two parcels or more; none if even the least they cost cannot win."""
         rules = self.policy.sourcing
         if rules.max_legs < 2 or (len(lines) == 1 and to_beat is not None):
             return []
-        ranked = sorted(supplies, key=lambda node: (-_covered(supplies[node], lines), node))[
-            : rules.split_nodes
-        ]
+        least = {node: pricer.least(node) for node in supplies}
+        if to_beat is not None:
+            two = sum(sorted(least.values())[:2]) + rules.split_fixed_cents
+            if len(least) < 2 or two >= to_beat:
+                return []
+        ranked = sorted(
+            supplies, key=lambda node: (-_covered(supplies[node], lines), least[node], node)
+        )[: rules.split_nodes]
         plans: list[Plan] = []
+        bound = float("inf") if to_beat is None else to_beat
         if len(lines) <= _PAIRED_LINES:
             for shares in _pairs(lines, ranked, supplies):
-                plan = self._plan(shares, pricing)
-                if plan is not None and (to_beat is None or plan.score < to_beat):
+                if sum(least[node] for node, _ in shares) + rules.split_fixed_cents >= bound:
+                    continue
+                plan = self._plan(shares, pricer)
+                if plan is not None and plan.score < bound:
                     plans.append(plan)
+                    bound = plan.score
         if not plans and to_beat is None:
             for first in ranked:
                 others = [node for node in ranked if node != first]
                 covering = _greedy(lines, [first, *others], supplies)
                 if covering is None or len(covering) > rules.max_legs:
                     continue
-                plan = self._plan(covering, pricing)
+                plan = self._plan(covering, pricer)
                 if plan is not None:
                     plans.append(plan)
-        plans.sort(key=lambda plan: (plan.score, plan.describe()))
-        return plans[: rules.alternatives + 1]
+        return sorted(plans, key=_rank)[: rules.alternatives + 1]
 
-    def _plan(self, shares: Sequence[tuple[str, Lines]], pricing: _Price) -> Plan | None:
+    def _plan(self, shares: Sequence[tuple[str, Lines]], pricer: Pricer) -> Plan | None:
         legs: list[Shipped] = []
         for node, share in shares:
-            options = pricing(node, share)
-            if not options:
+            option = pricer.cheapest(node, share)
+            if option is None:
                 return None
-            legs.append(Shipped(min(options), share))
+            legs.append(Shipped(option, share))
         split = round(self.policy.sourcing.split_fixed_cents * (len(legs) - 1))
         return Plan(sum(leg.option.score for leg in legs) + split, tuple(legs), split)
 
 
+def _rank(plan: Plan) -> tuple[int, int, str]:
+    """Cheapest first; of equals, the fewest parcels, then by name."""
+    return plan.score, len(plan.legs), plan.describe()
+
+
 def _pairs(
-    lines: Lines, nodes: list[str], supplies: dict[str, _Supply]
+    lines: Lines, nodes: list[str], supplies: dict[str, Supply]
 ) -> Iterator[list[tuple[str, Lines]]]:
     """Every distribution of whole lines over two nodes, both used."""
     for a, b in combinations(nodes, 2):
@@ -285,7 +206,7 @@ def _pairs(
 
 
 def _greedy(
-    lines: Lines, nodes: list[str], supplies: dict[str, _Supply]
+    lines: Lines, nodes: list[str], supplies: dict[str, Supply]
 ) -> list[tuple[str, Lines]] | None:
     """Take all that each node has, in the order given, until the order is covered."""
     open_units = [quantity for _, quantity in lines]
@@ -304,19 +225,15 @@ def _greedy(
     return None
 
 
-def _covered(supply: _Supply, lines: Lines) -> int:
+def _covered(supply: Supply, lines: Lines) -> int:
     """Units of the order that the node has."""
     return sum(min(u, quantity) for u, (_, quantity) in zip(supply.units, lines, strict=True))
 
 
-def _missing(lines: Lines, supplies: dict[str, _Supply]) -> dict[str, int]:
+def _missing(lines: Lines, supplies: dict[str, Supply]) -> dict[str, int]:
     missing: dict[str, int] = {}
     for index, (sku, quantity) in enumerate(lines):
         short = quantity - sum(supply.units[index] for supply in supplies.values())
         if short > 0:
             missing[sku] = short
     return missing
-
-
-def _rule_out(eliminated: dict[str, list[str]], constraint: str, node: str, service: str) -> None:
-    eliminated.setdefault(constraint, []).append(f"{node} with {service}")

@@ -70,7 +70,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True, gc=False):
         return f"expected {self.expected}, was {self.was}, at {self.line.source}:{self.line.line}"
 
 
-class _Envelope(Struct, frozen=True, kw_only=True, gc=False):
+class Envelope(Struct, frozen=True, kw_only=True, gc=False):
     """Attributes that matter to us; further CloudEvents extensions are allowed and ignored."""
 
     specversion: Literal["1.0"]
@@ -118,7 +118,7 @@ def decode(line: JournalLine) -> Event | DeadLetter:
             line=line,
         )
     try:
-        envelope = _convert(document, _Envelope)
+        envelope = _convert(document, Envelope)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         expected, was = _explain(error, document)
         return DeadLetter(
@@ -307,7 +307,7 @@ def fingerprint(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:12]
 
 
-def _absurd(envelope: _Envelope, fact: Fact) -> tuple[str, datetime] | None:
+def _absurd(envelope: Envelope, fact: Fact) -> tuple[str, datetime] | None:
     for name, instant in (("time", envelope.time), ("recordedtime", envelope.recordedtime)):
         if not EARLIEST <= instant < LATEST:
             return name, instant

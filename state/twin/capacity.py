@@ -15,13 +15,13 @@ class Capacity(Struct):
         """Set what `name` takes per day from now on."""
         self.limits[name] = parcels_per_day
 
-    def has_room(self, name: str, at_ms: int) -> bool:
-        """Whether one more parcel fits on the day of `at_ms`; no limit set means no limit."""
+    def has_room(self, name: str, day: int) -> bool:
+        """Whether one more parcel fits on `day` (since the epoch); no limit set means none."""
         limit = self.limits.get(name)
         if limit is None:
             return True
         days = self.planned.get(name)
-        return limit > 0 if days is None else days.get(at_ms // DAY_MS, 0) < limit
+        return limit > 0 if days is None else days.get(day, 0) < limit
 
     def plan(self, name: str, at_ms: int, now_ms: int) -> None:
         """Count one parcel on the day of `at_ms`; days before yesterday are dropped."""

@@ -1,0 +1,63 @@
+"""The `crossdock` command and its subcommands. Exit codes: 0 done, 1 failed, 2 used wrongly."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from flows.cli import inspect_commands, log_commands, replay_command
+from flows.cli.console import err
+from state.errors import CrossdockError
+
+app = typer.Typer(
+    name="crossdock",
+    help="A streaming engine that runs an e-commerce fulfilment network by itself.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("replay")(replay_command.replay)
+app.command("simulate")(log_commands.simulate)
+app.command("check")(log_commands.check)
+app.command("schema")(inspect_commands.schema)
+app.command("actions")(inspect_commands.actions)
+app.command("explain")(inspect_commands.explain)
+app.command("redis")(inspect_commands.serve_redis)
+
+importers = typer.Typer(help="Make a log from public data.", no_args_is_help=True)
+importers.command("olist")(log_commands.import_olist)
+app.add_typer(importers, name="import")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"crossdock {version('crossdock')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _crossdock(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Run a fulfilment network by itself: recorded log in, explained actions out."""
+
+
+def main() -> None:
+    """Run the command line; errors of ours end it with a message and exit code 1."""
+    try:
+        app()
+    except CrossdockError as error:
+        err.print(f"crossdock: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output left; that is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        err.print("crossdock: interrupted")
+        sys.exit(1)

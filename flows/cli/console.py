@@ -1,0 +1,50 @@
+"""What all commands share: output, progress, and how errors end a command."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from flows.journal_source import Progress as Report
+
+#: Results go to standard output, everything else to standard error.
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """One JSON object and nothing else on standard output."""
+    sys.stdout.write(orjson.dumps(document).decode() + "\n")
+
+
+@contextmanager
+def progress_bar(title: str, unit: str = "events") -> Iterator[Report]:
+    """A bar on a terminal, nothing in a pipe; yields what to call as work proceeds.
+
+    It is called with the units done, then the work done and the work in all.
+    """
+    if not err.is_terminal:
+        yield lambda _lines, _done, _size: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[units]:,} " + unit),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(title, total=None, units=0)
+        yield lambda units, done, size: bar.update(
+            task, completed=done, total=size or None, units=units
+        )

@@ -1,0 +1,68 @@
+"""How an action and its reason look on a terminal."""
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from state.actions import Action, Because
+
+
+def view(action: Action, verdict: str = "") -> Panel:
+    """The action as a panel: what, why, at what price, against what, and when it would flip."""
+    because = action.data.because
+    parts: list[RenderableType] = [Text(because.summary, style="bold"), Text()]
+    if because.terms:
+        parts += [_terms(because), Text()]
+    if because.eliminated:
+        parts.append(Text("Ruled out:"))
+        for group in because.eliminated:
+            examples = ", ".join(group.examples)
+            more = " …" if group.count > len(group.examples) else ""
+            parts.append(Text(f"  {group.count} × {group.constraint}: {examples}{more}"))
+    if because.confidence is not None:
+        sure = because.confidence
+        parts.append(Text(f"Rests on: {sure.probability:.1%} that {sure.statement}"))
+        for moved in sure.contributions:
+            parts.append(Text(f"  {moved.log_odds:+.2f} log-odds: {moved.feature}"))
+    for switch in because.flips_if:
+        parts.append(Text(f"Flips if {switch.when}: then {switch.then}"))
+    expiry = f", expires {action.expirytime:%Y-%m-%d %H:%M}" if action.expirytime else ""
+    parts.append(
+        Text(
+            f"Follows from journal records {', '.join(map(str, because.causes))}; "
+            f"policy {because.policy}, {because.model}{expiry}",
+            style="dim",
+        )
+    )
+    if verdict:
+        parts.append(Text(verdict, style="green" if "identical" in verdict else "red"))
+    title = f"{action.id}  {action.kind} {action.subject}  ({action.data.mode})"
+    return Panel(Group(*parts), title=title, title_align="left")
+
+
+def one_line(action: Action) -> str:
+    """The action in one line: when, which, what, why."""
+    mode = "" if action.data.mode == "act" else " (proposed)"
+    return (
+        f"{action.time:%Y-%m-%d %H:%M:%S}  {action.id}  {action.kind}{mode}  "
+        f"{action.data.because.summary}"
+    )
+
+
+def _terms(because: Because) -> Table:
+    """Options as rows, the choice first, then what it beat; terms in cents as columns."""
+    table = Table(box=None, pad_edge=False)
+    names = list(because.terms)
+    for other in because.alternatives:
+        names += [name for name in other.terms if name not in names]
+    for name in names:
+        table.add_column(name.removeprefix("expected "), justify="right")
+    table.add_column("= cents", justify="right")
+    table.add_column("", overflow="fold")
+    rows = [(because.terms, because.score_cents, "this")]
+    rows += [(other.terms, other.score_cents, other.option) for other in because.alternatives]
+    for position, (terms, score, option) in enumerate(rows):
+        cells = [str(terms.get(name, 0)) for name in names]
+        table.add_row(*cells, str(score), option, style="bold" if position == 0 else "")
+    return table

@@ -1,0 +1,143 @@
+"""`crossdock schema`, `actions`, `explain` and `redis`: look at types, actions and reasons."""
+
+import signal
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.console import err, out, print_json, progress_bar
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Output folder of a replay.", exists=True, file_okay=False),
+]
+
+
+def schema(
+    of: Annotated[str | None, typer.Argument(help="One wire type; all if left out.")] = None,
+) -> None:
+    """Print JSON Schema of all events, actions and the policy, or of one of them."""
+    import orjson
+
+    from state.schema import schema as make
+
+    document = make()
+    if of is not None:
+        known = {**document["events"], **document["actions"], "policy": document["policy"]}
+        if of not in known:
+            near = ", ".join(name for name in known if of.rpartition(".")[2] in name)
+            raise typer.BadParameter(
+                f"{of} is no type" + (f"; did you mean {near}?" if near else ""), param_hint="of"
+            )
+        document = {**known[of], "$defs": document["$defs"]}
+    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def actions(
+    out_folder: _Out = None,
+    redis: Annotated[str | None, typer.Option(help="Redis URL to read from.")] = None,
+    prefix: Annotated[str, typer.Option(help="First part of the Redis keys.")] = "crossdock",
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones.")] = False,
+    network: Annotated[list[str] | None, typer.Option(help="Only these networks.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Only these kinds.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="So many at most.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """List actions, from Redis (--redis) or from a replay's folder (--out)."""
+    from flows.cli.explanation_view import one_line
+    from flows.explain import actions_in
+    from state.actions import KINDS
+    from state.codec import encode_action
+    from state.stores.redis_connection import connect
+    from state.stores.redis_follow import follow as read
+
+    if (out_folder is None) == (redis is None):
+        raise typer.BadParameter("give either --redis URL or --out DIR", param_hint="--redis")
+    for name in kind or ():
+        if name not in KINDS:
+            raise typer.BadParameter(f"one of {', '.join(KINDS)}", param_hint="--kind")
+    if redis is not None:
+        client = connect(redis)
+        found = (
+            each.action for each in read(client, network, kind or KINDS, prefix=prefix, live=follow)
+        )
+    else:
+        assert out_folder is not None
+        found = (
+            action
+            for action in actions_in(out_folder)
+            if (not network or action.partitionkey in network) and (not kind or action.kind in kind)
+        )
+    for action in islice(found, limit):
+        if json:
+            sys.stdout.write(encode_action(action).decode() + "\n")
+            sys.stdout.flush()
+        else:
+            out.print(one_line(action), markup=False, soft_wrap=True)
+
+
+def explain(
+    action_id: Annotated[str, typer.Argument(metavar="ID", help="Such as demo:17446-1.")],
+    out_folder: Annotated[
+        Path,
+        typer.Option("--out", help="Output folder of the replay.", exists=True, file_okay=False),
+    ],
+    verify: Annotated[
+        bool, typer.Option(help="Derive the action again from the journal and compare.")
+    ] = True,
+    json: _Json = False,
+) -> None:
+    """Show an action with its reason, and prove it. Exit code 1 if it does not come out again."""
+    import orjson
+
+    from flows.cli.explanation_view import view
+    from flows.explain import Derivation, derive_again, find_action
+    from state.codec import encode_action
+
+    action = find_action(out_folder, action_id)
+    derivation = Derivation("", True)
+    if verify:
+        with progress_bar("deriving it again") as progress:
+            derivation = derive_again(out_folder, action, progress)
+    if json:
+        print_json(
+            {
+                "action": orjson.loads(encode_action(action)),
+                "verified": derivation.is_same if verify else None,
+                "verdict": derivation.verdict,
+            }
+        )
+    else:
+        out.print(view(action, derivation.verdict))
+    if not derivation.is_same:
+        raise typer.Exit(1)
+
+
+def serve_redis(
+    folder: Annotated[
+        Path, typer.Argument(help="Output folder of a replay.", exists=True, file_okay=False)
+    ],
+) -> None:
+    """Open the Redis that a replay with --redis embedded left, until interrupted."""
+    from flows.replay import REDIS_FOLDER
+    from state.errors import StoreError
+    from state.stores.embedded_redis import EmbeddedRedis, find_server
+
+    data = folder / REDIS_FOLDER
+    if not (data / "dump.rdb").exists():
+        raise StoreError(f"expected data of a replay with --redis embedded at {data}, was none")
+    with EmbeddedRedis(persist=data) as server:
+        port = server.url.rpartition(":")[2].partition("/")[0]
+        client = Path(find_server()).with_name("redis-cli")
+        out.print(server.url)
+        err.print(f"Try: {client} -p {port} SMEMBERS crossdock:networks", soft_wrap=True)
+        err.print("Stop with ^C.")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            err.print("stopped")

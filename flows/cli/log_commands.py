@@ -1,0 +1,152 @@
+"""`crossdock simulate`, `import` and `check`: make logs, and judge them."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from flows.cli.console import out, print_json, progress_bar
+from flows.journal_source import Progress
+from state.events import FAMILY_OF, Event
+
+_Out = Annotated[
+    Path, typer.Option("--out", help="Log to write (.jsonl, .jsonl.gz or .jsonl.zst).")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def simulate(
+    out_log: _Out,
+    seed: Annotated[int, typer.Option(help="Same seed, same log.")] = 1,
+    events: Annotated[int | None, typer.Option(min=1, help="Events to make.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Days to make, if not events.")] = None,
+    network: Annotated[str, typer.Option(help="Name of the network.")] = "demo",
+    split: Annotated[
+        bool, typer.Option("--split", help="Make --out a folder with one log per stream.")
+    ] = False,
+    json: _Json = False,
+) -> None:
+    """Make a realistic log of a network that does not exist."""
+    from flows.simulation import WorldConfig
+    from flows.simulation import simulate as run
+
+    if events is not None and days is not None:
+        raise typer.BadParameter("give either --events or --days", param_hint="--events")
+    made = run(seed=seed, events=events, days=days, config=WorldConfig(network=network))
+    _write(made, out_log, split, f"simulating seed {seed}", events, {"seed": seed}, json)
+
+
+def import_olist(
+    folder: Annotated[Path, typer.Argument(help="Folder of the Olist tables (.csv, .csv.gz).")],
+    out_log: _Out,
+    network: Annotated[str, typer.Option(help="Name of the network.")] = "olist",
+    json: _Json = False,
+) -> None:
+    """Make a log from the public Olist tables; what they lack is assumed, and marked so."""
+    from dataclasses import asdict, is_dataclass
+
+    import msgspec
+
+    from flows.importers.olist import import_olist as run
+    from flows.importers.olist_sales import OlistReport
+
+    report = OlistReport()
+    made = run(folder, network, report)
+    told: Any = asdict(report) if is_dataclass(report) else msgspec.to_builtins(report)
+    _write(made, out_log, False, "importing Olist", None, {"report": told}, json)
+
+
+def check(
+    logs: Annotated[list[Path], typer.Argument(help="Log files.", exists=True, dir_okay=False)],
+    json: _Json = False,
+) -> None:
+    """Validate logs: counts, time span, networks, problems. Exit code 1 if there are any."""
+    from flows.check import check as run
+
+    with progress_bar("checking") as progress:
+        report = run(tuple(logs), progress)
+    if json:
+        print_json(report)
+    else:
+        _show_check(report)
+    if report["problems"]:
+        raise typer.Exit(1)
+
+
+def _write(
+    events: Iterator[Event],
+    target: Path,
+    split: bool,
+    title: str,
+    expected: int | None,
+    told: dict[str, Any],
+    json: bool,
+) -> None:
+    """Write events, with a progress bar, and say what was written."""
+    from state.journal import JournalWriter
+    from state.quantities import rfc3339
+
+    counts: Counter[str] = Counter()
+    first = last = 0
+    writers: dict[str, JournalWriter] = {}
+    with progress_bar(title) as progress:
+        for event in _counted(events, expected, progress):
+            stream = FAMILY_OF[type(event.fact)] if split else ""
+            writer = writers.get(stream)
+            if writer is None:
+                path = target / f"{stream}.jsonl" if split else target
+                writer = writers[stream] = JournalWriter(path)
+            writer.write(event)
+            counts[event.type] += 1
+            first, last = first or event.recorded_ms, event.recorded_ms
+    for writer in writers.values():
+        writer.close()
+    files = {str(w.path): w.path.stat().st_size for w in writers.values()}
+    document = {
+        "events": counts.total(),
+        "by_type": dict(sorted(counts.items())),
+        "first": rfc3339(first),
+        "last": rfc3339(last),
+        "files": files,
+        **told,
+    }
+    if json:
+        print_json(document)
+        return
+    table = Table(title="What was written", show_header=False, title_justify="left")
+    table.add_row("events", f"{counts.total():,}, {rfc3339(first)} to {rfc3339(last)}")
+    for name, count in counts.most_common():
+        table.add_row(name, f"{count:,}")
+    for name, size in files.items():
+        table.add_row(name, f"{size / 1e6:.1f} MB")
+    out.print(table)
+
+
+def _counted(events: Iterable[Event], expected: int | None, progress: Progress) -> Iterator[Event]:
+    for number, event in enumerate(events, 1):
+        if number % 1_000 == 0:
+            progress(number, number, expected or 0)
+        yield event
+
+
+def _show_check(report: dict[str, Any]) -> None:
+    table = Table(title="The log", show_header=False, title_justify="left")
+    table.add_row("lines", f"{report['lines']:,}")
+    table.add_row("events", f"{report['events']:,}")
+    table.add_row("journal", report["journal"])
+    table.add_row("time span", f"{report['first']} to {report['last']}")
+    table.add_row("networks", ", ".join(f"{n} ({c:,})" for n, c in report["networks"].items()))
+    for name, count in report["by_type"].items():
+        table.add_row(name, f"{count:,}")
+    out.print(table)
+    for note in report["notes"]:
+        out.print(f"note: {note}")
+    for problem in report["problems"]:
+        out.print(f"[red]{problem['count']:,} × {problem['reason']}[/], such as:", markup=True)
+        for example in problem["examples"]:
+            out.print(f"  {example}", markup=False, soft_wrap=True)
+    if not report["problems"]:
+        out.print("No problems.")

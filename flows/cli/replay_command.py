@@ -1,0 +1,151 @@
+"""`crossdock replay`: a recorded log in, explained actions out."""
+
+import signal
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from flows.cli.console import err, out, print_json, progress_bar
+from flows.summary import Summary, to_builtins
+
+
+class EngineName(StrEnum):
+    """How the chain runs; all give the same actions."""
+
+    dataflow = "dataflow"
+    staged = "staged"
+    fold = "fold"
+
+
+def replay(
+    logs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Log files (.jsonl, .jsonl.gz, .jsonl.zst), merged by recorded time.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    policy: Annotated[
+        Path | None, typer.Option(help="Policy file (TOML).", exists=True, dir_okay=False)
+    ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="dataflow: Bytewax, fused; staged; fold: a plain loop.")
+    ] = EngineName.dataflow,
+    redis: Annotated[
+        str, typer.Option(help="Redis URL; embedded: a server of our own; none.")
+    ] = "none",
+    prefix: Annotated[str, typer.Option(help="First part of all Redis keys.")] = "crossdock",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete the networks' keys in Redis first.")
+    ] = False,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder for actions, dead letters, KPIs, summary.")
+    ] = None,
+    recovery: Annotated[
+        Path | None, typer.Option(help="Folder to resume from after a crash; needs --out.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait for lines still to be appended; end with ^C.")
+    ] = False,
+    epoch_s: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between recovery points.")
+    ] = 10.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Replay recorded logs through the engine and report what it did."""
+    from flows.journal_source import Stop
+    from flows.replay import ReplayPlan
+    from flows.replay import replay as run
+    from state.policy import Policy, load_policy
+
+    if recovery is not None and out_folder is None:
+        raise typer.BadParameter(
+            "needs --out, whose files a resumed run continues", param_hint="--recovery"
+        )
+    if recovery is not None and engine is EngineName.fold:
+        raise typer.BadParameter("needs the dataflow engine", param_hint="--recovery")
+    plan = ReplayPlan(
+        logs=tuple(logs),
+        policy=load_policy(policy) if policy else Policy(),
+        engine=engine.value,
+        redis=redis,
+        prefix=prefix,
+        fresh=fresh,
+        out=out_folder,
+        recovery=recovery,
+        follow=follow,
+        epoch=timedelta(seconds=epoch_s),
+    )
+    stop = Stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop.set)
+
+    def started(url: str) -> None:
+        if redis == "embedded" and not json:
+            err.print(f"Redis for this run: {url}")
+
+    with progress_bar("replaying") as progress:
+        summary = run(plan, stop=stop, progress=progress, started=started)
+    if json:
+        print_json(to_builtins(summary))
+        return
+    show(summary)
+    if redis == "embedded" and out_folder is not None:
+        out.print(f"Read its Redis again with: crossdock redis {out_folder}")
+
+
+def show(summary: Summary) -> None:
+    """The summary as a table that fits a screen."""
+    orders, delay = summary.orders, summary.delay
+    table = Table(title="What the engine did", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("journal", f"{summary.first} to {summary.last}, {', '.join(summary.networks)}")
+    table.add_row(
+        "events",
+        f"{summary.events:,} of {summary.lines:,} lines at {summary.events_per_s:,.0f}/s; "
+        f"{summary.duplicates:,} duplicates left out, {summary.dead_letters:,} dead letters, "
+        f"{summary.waiting:,} waiting for what they refer to",
+    )
+    table.add_row(
+        "orders",
+        f"{orders.placed:,} placed: {orders.allocated:,} allocated "
+        f"({summary.split_orders:,} split), {orders.backordered:,} waiting for stock, "
+        f"{orders.unfillable:,} unfillable, {orders.cancelled:,} cancelled",
+    )
+    if orders.placed:
+        cost = sum(summary.planned_cents.values()) / orders.placed / 100
+        parts = ", ".join(
+            f"{name} {cents / orders.placed / 100:.2f}"
+            for name, cents in summary.planned_cents.items()
+            if cents
+        )
+        table.add_row("planned per order", f"{cost:.2f} ({parts})")
+    if delay.n:
+        auc = "-" if delay.roc_auc is None else f"{delay.roc_auc:.3f}"
+        table.add_row(
+            "delay forecast",
+            f"{delay.n:,} parcels delivered, {delay.late_share or 0:.1%} late; at handover "
+            f"ROC-AUC {auc}, log loss {delay.log_loss or 0:.3f}",
+        )
+    table.add_row(
+        "actions",
+        ", ".join(f"{count:,} {kind}" for kind, count in summary.actions.items())
+        + (f"; {summary.proposed:,} of them only proposed" if summary.proposed else ""),
+    )
+    quiet = sum(summary.inert.values())
+    table.add_row("left alone", f"{quiet:,} times, with a reason (summary.json)")
+    if summary.redis:
+        table.add_row(
+            "Redis",
+            f"{summary.redis['new']:,} entries written, {summary.redis['repeated']:,} were there",
+        )
+    table.add_row("digest", summary.digest)
+    for name, path in summary.files.items():
+        table.add_row(name, path)
+    out.print(table)

@@ -1,0 +1,53 @@
+"""JSON Schema of everything on the wire, made from the types."""
+
+from typing import Any
+
+import msgspec
+
+from state.actions import ACTION_TYPES, Action, ActionData
+from state.codec import Envelope
+from state.events import EVENT_TYPES
+from state.policy import Policy
+
+_REF = "#/$defs/{name}"
+
+
+def schema() -> dict[str, Any]:
+    """Schemas by wire type under ``events`` and ``actions``, and of the ``policy`` file.
+
+    Each event and action is the envelope (``$defs``) with ``data`` of the type named.
+    """
+    types = (Envelope, Action, ActionData, Policy, *EVENT_TYPES.values(), *ACTION_TYPES.values())
+    roots, components = msgspec.json.schema_components(types, ref_template=_REF)
+    of = dict(zip(types, roots, strict=True))
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Crossdock events, actions and policy",
+        "events": {
+            name: {
+                "allOf": [
+                    of[Envelope],
+                    {"properties": {"type": {"const": name}, "data": of[payload]}},
+                ]
+            }
+            for name, payload in EVENT_TYPES.items()
+        },
+        "actions": {
+            name: {
+                "allOf": [
+                    of[Action],
+                    {
+                        "properties": {
+                            "type": {"const": name},
+                            "data": {
+                                "allOf": [of[ActionData], {"properties": {"decision": of[kind]}}]
+                            },
+                        }
+                    },
+                ]
+            }
+            for name, kind in ACTION_TYPES.items()
+        },
+        "policy": of[Policy],
+        "$defs": components,
+    }
