@@ -10,7 +10,7 @@ from flows.explain import actions_in
 from flows.replay import REDIS_FOLDER, ReplayPlan, replay
 from flows.simulation import simulate
 from state.actions import Action
-from state.journal import JournalWriter
+from state.journal_writer import JournalWriter
 from state.policy import Policy
 from state.stores.embedded_redis import EmbeddedRedis, find_server
 

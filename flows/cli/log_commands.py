@@ -86,7 +86,7 @@ def _write(
     json: bool,
 ) -> None:
     """Write events, with a progress bar, and say what was written."""
-    from state.journal import JournalWriter
+    from state.journal_writer import JournalWriter
     from state.quantities import rfc3339
 
     counts: Counter[str] = Counter()
