@@ -138,13 +138,16 @@ def dispatch(
     )
 
 
-@dataclass
+@dataclass(repr=False)
 class Log:
     """A log in the making: each fact is recorded `after_s` after the one before."""
 
     network: str = "net"
     now_ms: int = START_MS
     events: list[Event] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return "".join(f"\n  {(e.recorded_ms - START_MS) // 1000} s: {e.fact}" for e in self.events)
 
     def add(
         self, fact: Fact, after_s: float = 1, *, happened_s_ago: float = 0, id: str | None = None
