@@ -104,25 +104,29 @@ class LogOutlet:
         return dict(self._sizes)
 
     def rewind(self, mark: Mark) -> None:
-        """Cut every file back to its size at `mark`."""
-        for path in self._parts.iterdir():
-            size = mark.get(path.name, 0)
-            if path.stat().st_size < size:
+        """Cut every file back to its size at `mark`; raises StoreError if one lacks bytes."""
+        for name in {*mark, *(path.name for path in self._parts.iterdir())}:
+            path, size = self._parts / name, mark.get(name, 0)
+            found = path.stat().st_size if path.exists() else 0
+            if found < size:
                 raise StoreError(
-                    f"expected at least {size} bytes, was {path.stat().st_size}, at {path}: "
-                    "the output was changed since the run that is to be resumed"
+                    f"expected at least {size} bytes, was {found}, at {path}: the output was "
+                    "changed since the run that is to be resumed; remove the recovery folder to "
+                    "replay from the start"
                 )
             with path.open("r+b") as file:
                 file.truncate(size)
         self._sizes = dict(mark)
 
-    def finish(self) -> None:
-        """Join the networks' files into one per stream and remove them."""
+    def finish(self, *, keep_parts: bool) -> None:
+        """Join the networks' files into one per stream; a run that may go on keeps its parts."""
         for stream in ("actions", DEAD_LETTERS, KPIS):
             with (self.folder / f"{stream}.jsonl").open("wb") as joined:
                 for part in sorted(self._parts.glob(f"{stream}:*")):
                     with part.open("rb") as file:
                         while chunk := file.read(1 << 20):
                             joined.write(chunk)
-                    part.unlink()
-        self._parts.rmdir()
+                    if not keep_parts:
+                        part.unlink()
+        if not keep_parts:
+            self._parts.rmdir()

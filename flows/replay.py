@@ -90,7 +90,7 @@ def replay(
             lines, found = _flow(plan, outlets, stop, progress)
         seconds = time.perf_counter() - begun
 
-        log.finish()
+        log.finish(keep_parts=plan.recovery is not None)
         totals, waiting = add_up(found)
         summary = summarise(
             totals,

@@ -1,0 +1,120 @@
+"""Kill the real process anywhere, start it again: the same actions, in files and in Redis."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from flows.replay import ReplayPlan, replay
+from flows.simulation import WorldConfig, simulate
+from state.actions import KINDS
+from state.journal_writer import JournalWriter
+from state.policy import Policy
+
+#: Kills per run in the suite; `make chaos` asks for more.
+KILLS = int(os.environ.get("CROSSDOCK_KILLS", "4"))
+_WORLD = WorldConfig(nodes=10, regions=8, skus=120)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "log.jsonl.zst"
+    with JournalWriter(path) as writer:
+        for event in simulate(seed=11, events=40_000, config=_WORLD):
+            writer.write(event)
+    return path
+
+
+def command(log: Path, folder: Path, url: str, prefix: str) -> list[str]:
+    return [
+        sys.executable,
+        "-c",
+        "from flows.cli import main; main()",
+        "replay",
+        str(log),
+        "--out",
+        str(folder / "out"),
+        "--recovery",
+        str(folder / "recovery"),
+        "--epoch-s",
+        "0.3",
+        "--redis",
+        url,
+        "--prefix",
+        prefix,
+        "--json",
+    ]
+
+
+def streams(client: redis.Redis, prefix: str) -> dict[str, list[tuple[bytes, bytes]]]:
+    found = {}
+    for kind in KINDS:
+        entries = client.xrange(f"{prefix}:demo:{kind}")
+        found[kind] = [(entry_id, fields[b"action"]) for entry_id, fields in entries]
+    return found
+
+
+def test_killed_anywhere_and_resumed_it_acts_as_if_nothing_had_happened(
+    log: Path, tmp_path: Path, redis_url: str, redis_client: redis.Redis, prefix: str
+) -> None:
+    whole = tmp_path / "whole"
+    expected = replay(ReplayPlan(logs=(log,), policy=Policy(), engine="fold", out=whole))
+    luck = random.Random(5)
+    kills = 0
+    while True:
+        run = subprocess.Popen(
+            command(log, tmp_path, redis_url, prefix),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        if kills < KILLS:
+            time.sleep(luck.uniform(1.2, 4.0))
+            if run.poll() is None:
+                os.kill(run.pid, signal.SIGKILL)
+                kills += 1
+                run.communicate()
+                continue
+        out, err = run.communicate(timeout=300)
+        assert run.returncode == 0, err.decode()
+        break
+    summary = json.loads(out)
+    assert summary["digest"] == expected.digest
+    assert summary["lines"] == expected.lines
+    assert summary["orders"]["allocated"] == expected.orders.allocated
+    resumed = (tmp_path / "out" / "actions.jsonl").read_bytes()
+    assert resumed == (whole / "actions.jsonl").read_bytes()
+    kept = [body for entries in streams(redis_client, prefix).values() for _, body in entries]
+    assert sorted(kept) == sorted(resumed.splitlines())
+    for entries in streams(redis_client, prefix).values():
+        for entry_id, body in entries:
+            assert json.loads(body)["id"] == f"demo:{entry_id.decode()}"
+
+
+def test_asked_to_stop_it_commits_and_goes_on_later(
+    log: Path, tmp_path: Path, redis_url: str, prefix: str
+) -> None:
+    expected = replay(ReplayPlan(logs=(log,), policy=Policy(), engine="fold"))
+    first = subprocess.Popen(
+        command(log, tmp_path, redis_url, prefix), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    time.sleep(2.5)
+    first.send_signal(signal.SIGTERM)
+    out, err = first.communicate(timeout=60)
+    assert first.returncode == 0, err.decode()
+    assert json.loads(out)["lines"] <= expected.lines
+    again = subprocess.run(
+        command(log, tmp_path, redis_url, prefix), capture_output=True, check=False, timeout=300
+    )
+    assert again.returncode == 0, again.stderr.decode()
+    assert json.loads(again.stdout)["digest"] == expected.digest
+    once_more = subprocess.run(
+        command(log, tmp_path, redis_url, prefix), capture_output=True, check=False, timeout=300
+    )
+    assert json.loads(once_more.stdout)["digest"] == expected.digest
