@@ -43,7 +43,6 @@ class Feeds(Struct):
 
     feeds: dict[str, Feed] = field(default_factory=dict)
     published: dict[str, float] = field(default_factory=dict)
-    next_check_ms: int = 0
 
     def duplicated(self, event: Event) -> str:
         """Count a duplicate; returns the family."""
@@ -79,10 +78,7 @@ class Feeds(Struct):
         return []
 
     def silent(self, now_ms: int, rules: Hygiene) -> list[FeedHealth]:
-        """Health of families that lost a feed to silence; looks once a minute of journal time."""
-        if now_ms < self.next_check_ms:
-            return []
-        self.next_check_ms = now_ms + 60_000
+        """Health of families that lost a feed to silence since the last look."""
         out: list[FeedHealth] = []
         for name, feed in self.feeds.items():
             if feed.silent or feed.heard < _JUDGED_AFTER or feed.family not in _JUDGED_FAMILIES:

@@ -21,14 +21,18 @@ from state.quantities import rfc3339
 _VERSION = "hygiene/1"
 #: So many records in a row beyond the largest jump, and the world is believed to have moved on.
 _JUMPS_BELIEVED = 3
+#: How often, in journal time, old names are dropped and silent feeds looked for.
+_FORGET_EVERY_MS = 60_000
 
 
 class _State(Struct):
     policy: Policy = field(default_factory=Policy)
     now_ms: int = 0
     jumps: int = 0
-    # Insertion order is age; the values are unused.
+    # Ids seen, in two generations: when the newer is full, the older is dropped whole.
     seen: dict[str, None] = field(default_factory=dict)
+    seen_before: dict[str, None] = field(default_factory=dict)
+    next_forget_ms: int = 0
     references: References = field(default_factory=References)
     feeds: Feeds = field(default_factory=Feeds)
     # What is missing -> the lines waiting for it; and how many wait in all.
@@ -59,7 +63,7 @@ class Hygiene(Operator):
         rules = state.policy.hygiene
 
         key = _key(event)
-        if key in state.seen:
+        if key in state.seen or key in state.seen_before:
             feed = state.feeds.duplicated(event)
             return [
                 Record(
@@ -73,9 +77,9 @@ class Hygiene(Operator):
         refused = self._impossible(record, event)
         if refused is not None:
             return [*self._advance(record), refused]
+        if len(state.seen) >= rules.remembered_ids:
+            state.seen, state.seen_before = {}, state.seen
         state.seen[key] = None
-        if len(state.seen) > rules.remembered_ids:
-            del state.seen[next(iter(state.seen))]
 
         state.now_ms = max(state.now_ms, event.recorded_ms)
         if record.now_ms != state.now_ms:
@@ -181,17 +185,18 @@ class Hygiene(Operator):
                 )
             if not waiting:
                 state.parked.pop(missing, None)
-        state.references.forget(state.now_ms, state.policy.hygiene.lateness_s * 1000)
-        out += (
-            record.derive(health)
-            for health in state.feeds.silent(state.now_ms, state.policy.hygiene)
-        )
+        if state.now_ms >= state.next_forget_ms:
+            state.next_forget_ms = state.now_ms + _FORGET_EVERY_MS
+            rules = state.policy.hygiene
+            state.references.forget(state.now_ms, rules.lateness_s * 1000)
+            out += (record.derive(h) for h in state.feeds.silent(state.now_ms, rules))
         return out
 
     def _quarantine(self, event: Event) -> None:
         """Count it against its feed; forget its id, so that it can be put in again."""
         self._state.feeds.quarantined(event)
         self._state.seen.pop(_key(event), None)
+        self._state.seen_before.pop(_key(event), None)
 
     def snapshot(self) -> bytes:
         """State as versioned plain values."""

@@ -1,5 +1,8 @@
 """Orchestrate: owns the twin, and hands each fact to the desk that it concerns."""
 
+from collections.abc import Callable
+from typing import Any
+
 from operators.contract import Operator, Record, pack, unpack
 from operators.derived import (
     DelayRisk,
@@ -18,6 +21,8 @@ from state.events import (
     CarrierDisrupted,
     CarrierRegistered,
     Event,
+    Fact,
+    InboundScheduled,
     NodeCapacityChanged,
     NodeRegistered,
     OrderCancelled,
@@ -28,6 +33,14 @@ from state.events import (
     ShipmentFailed,
     ShipmentScanned,
     SkuRegistered,
+    StockAdjusted,
+    StockCounted,
+    StockPicked,
+    StockReceived,
+    StockReturned,
+    StockShortPicked,
+    TransferArrived,
+    TransferDeparted,
 )
 from state.policy import Policy
 from state.quantities import to_ms
@@ -49,6 +62,7 @@ class Orchestrate(Operator):
         self._orders = OrderDesk(self._floor)
         self._stock = StockDesk(self._floor, self._orders)
         self._shipments = ShipmentDesk(self._floor, self._orders, self._stock)
+        self._handlers = self._make_handlers()
 
     @property
     def twin(self) -> Twin:
@@ -72,34 +86,39 @@ class Orchestrate(Operator):
         return out
 
     def _journal(self, event: Event) -> list[Derived]:
-        match event.fact:
-            case ShipmentScanned() as fact:
-                return self._shipments.scanned(fact, event.time_ms, event.id)
-            case OrderPlaced() as fact:
-                return self._orders.place(fact)
-            case ShipmentDelivered() as fact:
-                return self._shipments.delivered(fact, event.time_ms, event.id)
-            case ShipmentDispatched() as fact:
-                return self._shipments.dispatched(fact, event.time_ms)
-            case ShipmentFailed() as fact:
-                return self._shipments.failed(fact, event.time_ms, event.id)
-            case OrderCancelled() as fact:
-                return self._orders.cancel(fact)
-            case NodeRegistered() | RegionRegistered() | CarrierRegistered() | SkuRegistered():
-                self._register(event.fact)
-                return []
-            case NodeCapacityChanged() as fact:
-                self._floor.twin.capacity.limit(f"node {fact.node}", fact.parcels_per_day)
-                return []
-            case CarrierCapacityChanged() as fact:
-                name = f"service {fact.carrier}/{fact.service}"
-                self._floor.twin.capacity.limit(name, fact.parcels_per_day)
-                return []
-            case CarrierDisrupted() as fact:
-                self._disrupt(fact)
-                return []
-            case _:
-                return self._stock.handle(event.fact, event.time_ms, event.id)
+        handler = self._handlers.get(type(event.fact))
+        return [] if handler is None else handler(event.fact, event)
+
+    def _make_handlers(self) -> dict[type[Fact], Callable[[Any, Event], list[Derived]]]:
+        """Which desk takes which fact. A table, not a match: it is asked at every event."""
+        orders, shipments, stock = self._orders, self._shipments, self._stock
+        shelf = (
+            StockCounted,
+            StockReceived,
+            StockPicked,
+            StockShortPicked,
+            StockAdjusted,
+            StockReturned,
+            InboundScheduled,
+            TransferDeparted,
+            TransferArrived,
+        )
+        return {
+            **{kind: lambda f, e: stock.handle(f, e.time_ms, e.id) for kind in shelf},
+            OrderPlaced: lambda f, e: orders.place(f),
+            OrderCancelled: lambda f, e: orders.cancel(f),
+            ShipmentDispatched: lambda f, e: shipments.dispatched(f, e.time_ms),
+            ShipmentScanned: lambda f, e: shipments.scanned(f, e.time_ms, e.id),
+            ShipmentDelivered: lambda f, e: shipments.delivered(f, e.time_ms, e.id),
+            ShipmentFailed: lambda f, e: shipments.failed(f, e.time_ms, e.id),
+            NodeRegistered: self._register,
+            RegionRegistered: self._register,
+            CarrierRegistered: self._register,
+            SkuRegistered: self._register,
+            NodeCapacityChanged: self._capacity,
+            CarrierCapacityChanged: self._capacity,
+            CarrierDisrupted: self._disrupt,
+        }
 
     def _derived(self, fact: object) -> list[Derived]:
         floor = self._floor
@@ -118,14 +137,27 @@ class Orchestrate(Operator):
                 pass
         return []
 
+    def _capacity(
+        self, fact: NodeCapacityChanged | CarrierCapacityChanged, event: Event
+    ) -> list[Derived]:
+        name = (
+            f"node {fact.node}"
+            if isinstance(fact, NodeCapacityChanged)
+            else f"service {fact.carrier}/{fact.service}"
+        )
+        self._floor.twin.capacity.limit(name, fact.parcels_per_day)
+        return []
+
     def _register(
-        self, fact: NodeRegistered | RegionRegistered | CarrierRegistered | SkuRegistered
-    ) -> None:
+        self,
+        fact: NodeRegistered | RegionRegistered | CarrierRegistered | SkuRegistered,
+        event: Event,
+    ) -> list[Derived]:
         twin = self._floor.twin
         match fact:
             case SkuRegistered():
                 twin.skus[fact.sku] = fact
-                return
+                return []
             case NodeRegistered():
                 twin.capacity.limit(f"node {fact.node}", fact.parcels_per_day)
             case CarrierRegistered():
@@ -136,8 +168,9 @@ class Orchestrate(Operator):
                 pass
         twin.geography.learn(fact)
         self._floor.rates.forget_all()
+        return []
 
-    def _disrupt(self, trouble: CarrierDisrupted) -> None:
+    def _disrupt(self, trouble: CarrierDisrupted, event: Event) -> list[Derived]:
         floor = self._floor
         key = f"{trouble.carrier}\n{trouble.service or ''}\n{trouble.region or ''}"
         until_ms = to_ms(trouble.until)
@@ -147,6 +180,7 @@ class Orchestrate(Operator):
         else:
             floor.state.disruptions.pop(key, None)
         floor.rates.forget_all()
+        return []
 
     def _fire(self) -> list[Derived]:
         """What falls due by now, in order of its time."""

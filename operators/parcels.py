@@ -85,11 +85,13 @@ class Pricer:
         registered = self._twin.geography.nodes.get(node)
         if registered is None or not quotes:
             return
+        self.considered += len(quotes)
+        if len(best) == keep and self.least(node) > best[-1].score:
+            return
         parcel = self._parcel(registered, lines)
         kg = parcel.weight_g / 1000
         carbon_cents = self._weights.carbon_kg_cents * kg
         fixed = parcel.handling + parcel.displacement
-        self.considered += len(quotes)
         for quote in quotes:
             freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
             carbon = round(quote.carbon_kg_per_kg * carbon_cents)

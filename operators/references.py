@@ -1,5 +1,8 @@
 """What facts may refer to: the registered world, and what is under way in it."""
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec import Struct, field
 
 from state.events import (
@@ -110,30 +113,53 @@ def _drop_older(times: dict[str, int], before_ms: int) -> None:
 
 
 def _refers_to(fact: Fact) -> tuple[str, ...]:
-    match fact:
-        case ShipmentScanned() | ShipmentDelivered() | ShipmentFailed():
-            return (f"shipment {fact.shipment}",)
-        case StockPicked() | StockCounted() | StockReceived() | StockAdjusted():
-            return (f"node {fact.node}", f"sku {fact.sku}")
-        case StockShortPicked() | StockReturned() | InboundScheduled():
-            return (f"node {fact.node}", f"sku {fact.sku}")
-        case ShipmentDispatched():
-            service = f"service {fact.carrier}/{fact.service}"
-            return (f"node {fact.node}", service, f"region {fact.region}")
-        case TransferDeparted():
-            return (f"node {fact.origin}", f"node {fact.destination}", f"sku {fact.sku}")
-        case TransferArrived():
-            return (f"transfer {fact.transfer}", f"node {fact.node}")
-        case NodeCapacityChanged():
-            return (f"node {fact.node}",)
-        case TrafficObserved() | WeatherObserved():
-            return (f"region {fact.region}",)
-        case CarrierCapacityChanged():
-            return (f"service {fact.carrier}/{fact.service}",)
-        case CarrierDisrupted():
-            region = (f"region {fact.region}",) if fact.region else ()
-            if fact.service:
-                return (f"service {fact.carrier}/{fact.service}", *region)
-            return (f"carrier {fact.carrier}", *region)
-        case _:
-            return ()
+    """Names of what `fact` refers to; empty for kinds that refer to nothing registered."""
+    names = _NAMES.get(type(fact))
+    return () if names is None else names(fact)
+
+
+def _shipment(fact: Any) -> tuple[str, ...]:
+    return (f"shipment {fact.shipment}",)
+
+
+def _shelf(fact: Any) -> tuple[str, ...]:
+    return (f"node {fact.node}", f"sku {fact.sku}")
+
+
+def _dispatched(fact: ShipmentDispatched) -> tuple[str, ...]:
+    service = f"service {fact.carrier}/{fact.service}"
+    return (f"node {fact.node}", service, f"region {fact.region}")
+
+
+def _departed(fact: TransferDeparted) -> tuple[str, ...]:
+    return (f"node {fact.origin}", f"node {fact.destination}", f"sku {fact.sku}")
+
+
+def _disrupted(fact: CarrierDisrupted) -> tuple[str, ...]:
+    region = (f"region {fact.region}",) if fact.region else ()
+    if fact.service:
+        return (f"service {fact.carrier}/{fact.service}", *region)
+    return (f"carrier {fact.carrier}", *region)
+
+
+# A table, not a match: this is asked of every event.
+_NAMES: dict[type[Fact], Callable[[Any], tuple[str, ...]]] = {
+    ShipmentScanned: _shipment,
+    ShipmentDelivered: _shipment,
+    ShipmentFailed: _shipment,
+    ShipmentDispatched: _dispatched,
+    StockPicked: _shelf,
+    StockCounted: _shelf,
+    StockReceived: _shelf,
+    StockAdjusted: _shelf,
+    StockShortPicked: _shelf,
+    StockReturned: _shelf,
+    InboundScheduled: _shelf,
+    TransferDeparted: _departed,
+    TransferArrived: lambda fact: (f"transfer {fact.transfer}", f"node {fact.node}"),
+    NodeCapacityChanged: lambda fact: (f"node {fact.node}",),
+    TrafficObserved: lambda fact: (f"region {fact.region}",),
+    WeatherObserved: lambda fact: (f"region {fact.region}",),
+    CarrierCapacityChanged: lambda fact: (f"service {fact.carrier}/{fact.service}",),
+    CarrierDisrupted: _disrupted,
+}

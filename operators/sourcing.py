@@ -91,9 +91,10 @@ class Sourcing:
         pricer.eliminated = eliminated
         keep = self.policy.sourcing.alternatives + 1
         singles: list[Option] = []
-        for node, supply in supplies.items():
-            if None not in supply.ready_ms:
-                pricer.collect(node, lines, singles, keep)
+        whole = [node for node, supply in supplies.items() if None not in supply.ready_ms]
+        # The cheapest nodes first: what they set as the price to beat spares most of the others.
+        for _, node in sorted((pricer.least(node), node) for node in whole):
+            pricer.collect(node, lines, singles, keep)
         plans = [Plan(o.score, (Shipped(o, lines),), 0) for o in singles]
         plans += self._splits(lines, supplies, pricer, plans[0].score if plans else None)
         plans.sort(key=_rank)
