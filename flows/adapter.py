@@ -3,9 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import zstandard
 from bytewax.operators import StatefulBatchLogic
 
 from operators.contract import Operator, Record
+from state.errors import SnapshotError
+
+# The fastest level: the recovery store takes longer to write a snapshot than this to shrink it.
+_COMPRESSOR = zstandard.ZstdCompressor(level=-1)
 
 #: Builds the operator of a network.
 Build = Callable[[str], Operator]
@@ -30,8 +35,15 @@ class Adapter:
         """The logic of one network; `state` is what its `snapshot` gave, None for a new one."""
         if state is None:
             return OperatorLogic(self)
-        network, snapshot = state
+        network, packed = state
         operator = self.operator(network)
+        try:
+            snapshot = zstandard.ZstdDecompressor().decompress(packed)
+        except zstandard.ZstdError as error:
+            raise SnapshotError(
+                f"expected a compressed snapshot of {network}, was {error}: "
+                "remove the recovery folder to replay from the start"
+            ) from error
         operator.restore(snapshot)
         return OperatorLogic(self, network, operator)
 
@@ -70,5 +82,6 @@ class OperatorLogic(StatefulBatchLogic[Record, Any, State | None]):
         if not self._adapter.is_recoverable or self._operator is None:
             return None
         if self._snapshot is None:
-            self._snapshot = (self._network, self._operator.snapshot())
+            packed = _COMPRESSOR.compress(self._operator.snapshot())
+            self._snapshot = (self._network, packed)
         return self._snapshot

@@ -72,16 +72,16 @@ def replay(
         is_resumed = plan.recovery is not None and any(plan.recovery.glob("*.sqlite3"))
         if not is_resumed:
             log.clear()
-        outlets: dict[str, Outlet] = {"log": log}
+        outlets: dict[str, Outlet] = {}
         redis_outlet = None
         if plan.redis != "none":
             url = stack.enter_context(_redis(plan, folder, is_resumed))
             if started is not None:
                 started(url)
             redis_outlet = RedisOutlet(connect(url), identity, plan.prefix, plan.fresh)
-            outlets["redis"] = redis_outlet
+            outlets["redis"] = redis_outlet  # first: somebody waits for it
         tally = _Tally()
-        outlets["tally"] = tally
+        outlets |= {"log": log, "tally": tally}
 
         begun = time.perf_counter()
         if plan.engine == "fold":

@@ -69,6 +69,8 @@ class Demand(Operator):
     def __init__(self, policy: Policy) -> None:
         self._state = _State(rules=policy.demand)
         self._series: dict[tuple[str, str], _Series] = {}
+        # Series changed since the last snapshot: only these are written anew.
+        self._touched: dict[tuple[str, str], None] = {}
         self._lift = _regression({}, 0.0, 0)
 
     def step(self, record: Record) -> list[Record]:
@@ -93,6 +95,7 @@ class Demand(Operator):
 
     def _ordered(self, region: str, sku: str, units: int, now_ms: int) -> DemandOutlook | None:
         bucket = now_ms // (self._state.rules.bucket_s * 1000)
+        self._touched[region, sku] = None
         series = self._series.get((region, sku))
         if series is None:
             moments = Moments(self._state.rules.fading)
@@ -156,10 +159,12 @@ class Demand(Operator):
 
     def snapshot(self) -> bytes:
         """Series and regression as plain values."""
-        self._state.series = {
-            f"{region}\n{sku}": _SeriesState(s.bucket, s.units, s.moments.state())
-            for (region, sku), s in self._series.items()
-        }
+        for key in self._touched:
+            series = self._series[key]
+            self._state.series["\n".join(key)] = _SeriesState(
+                series.bucket, series.units, series.moments.state()
+            )
+        self._touched.clear()
         self._state.weights = dict(self._lift.weights)
         self._state.intercept = self._lift.intercept
         self._state.learned = self._lift.optimizer.n_iterations
@@ -168,13 +173,13 @@ class Demand(Operator):
     def restore(self, data: bytes) -> None:
         """Rebuild the River models from plain values."""
         self._state = state = unpack(_VERSION, data, _State)
-        self._series = {}
+        self._series, self._touched = {}, {}
         for key, s in state.series.items():
             region, _, sku = key.partition("\n")
             moments = Moments(state.rules.fading, s.moments)
             self._series[region, sku] = _Series(s.bucket, s.units, moments)
         self._lift = _regression(state.weights, state.intercept, state.learned)
-        state.series, state.weights = {}, {}
+        state.weights = {}
 
 
 def _regression(

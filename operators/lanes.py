@@ -74,6 +74,8 @@ class Lanes(Operator):
         del policy  # nothing to tune yet
         self._state = _State()
         self._histories: dict[str, _History] = {}
+        # Histories changed since the last snapshot: only these are written anew.
+        self._touched: dict[str, None] = {}
 
     def step(self, record: Record) -> list[Record]:
         """Fold in dispatches and deliveries; everything is passed on."""
@@ -125,6 +127,7 @@ class Lanes(Operator):
         lane_key = f"{service_key}\n{shipped.node}\n{shipped.region}"
         service = self._history(service_key, _SERVICE_FADING)
         lane = self._history(lane_key, _LANE_FADING)
+        self._touched[service_key] = self._touched[lane_key] = None
         for history in (service, lane):
             history.transit.update(ratio)
             history.on_time.update(on_time)
@@ -160,10 +163,10 @@ class Lanes(Operator):
 
     def snapshot(self) -> bytes:
         """Histories and open shipments as plain values."""
-        self._state.lanes = {
-            key: _HistoryState(h.transit.state(), h.on_time.state())
-            for key, h in self._histories.items()
-        }
+        for key in self._touched:
+            history = self._histories[key]
+            self._state.lanes[key] = _HistoryState(history.transit.state(), history.on_time.state())
+        self._touched.clear()
         return pack(_VERSION, self._state)
 
     def restore(self, data: bytes) -> None:
@@ -173,4 +176,4 @@ class Lanes(Operator):
             key: _History(_LANE_FADING if key.count("\n") == 3 else _SERVICE_FADING, h)
             for key, h in self._state.lanes.items()
         }
-        self._state.lanes = {}
+        self._touched = {}

@@ -43,10 +43,12 @@ from state.events import (
     TransferDeparted,
 )
 from state.policy import Policy
-from state.quantities import to_ms
+from state.quantities import DAY_MS, to_ms
 from state.twin import Twin
 
 _VERSION = "orchestrate/1"
+#: How often, in journal time, open work is looked through for what nobody will finish.
+_SWEEP_MS = DAY_MS
 
 
 class Orchestrate(Operator):
@@ -56,6 +58,7 @@ class Orchestrate(Operator):
 
     def __init__(self, policy: Policy) -> None:
         self._open(FloorState(policy=policy))
+        self._floor.deadlines.set(0, "sweep", "")
 
     def _open(self, state: FloorState) -> None:
         self._floor = Floor(state)
@@ -192,12 +195,12 @@ class Orchestrate(Operator):
                     out += self._orders.lapse(key)
                 case "retry":
                     out += self._orders.retry(key)
-                case "abandon":
-                    out += self._orders.abandon(key)
                 case "forget":
                     self._shipments.forget(key)
-                case "give up":
-                    out += self._shipments.give_up(key)
+                case "sweep":
+                    out += self._shipments.sweep()
+                    out += self._orders.sweep()
+                    floor.deadlines.set(floor.now_ms + _SWEEP_MS, "sweep", "")
                 case "disruption":
                     if floor.state.disruptions.get(key, (0, 0))[1] <= floor.now_ms:
                         floor.state.disruptions.pop(key, None)

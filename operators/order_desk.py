@@ -42,10 +42,6 @@ class OrderDesk:
         for line in placed.lines:
             order.lines.setdefault(line.sku, LineProgress()).ordered += line.quantity
         twin.orders[placed.order] = order
-        abandoned_ms = to_ms(placed.promised) + self._floor.policy.delays.give_up_s * 1000
-        self._floor.deadlines.set(
-            max(abandoned_ms, self._floor.now_ms + 1), "abandon", placed.order
-        )
         early = twin.early_shipments.pop(placed.order, None)
         if early:
             order.shipments = [name for name in early if name in twin.shipments]
@@ -129,14 +125,18 @@ class OrderDesk:
         order.status = "released"
         return out
 
-    def abandon(self, name: str) -> list[Derived]:
-        """Drop an order of which nothing is under way long after its promise."""
-        order = self._floor.twin.orders.get(name)
-        if order is None or order.open_shipments or order.is_waiting:
-            return []
-        before = order.status
-        self.close(order)
-        return [OrderMoved(order=name, before=before, after="released")]
+    def sweep(self) -> list[Derived]:
+        """Drop orders of which nothing is under way long after their promise."""
+        floor = self._floor
+        over_ms = floor.now_ms - floor.policy.delays.give_up_s * 1000
+        out: list[Derived] = []
+        for name, order in list(floor.twin.orders.items()):
+            if order.open_shipments or order.is_waiting or to_ms(order.placed.promised) > over_ms:
+                continue
+            before = order.status
+            self.close(order)
+            out.append(OrderMoved(order=name, before=before, after="released"))
+        return out
 
     def release(
         self, order: OpenOrder, node: str, sku: str, quantity: int, reason: str

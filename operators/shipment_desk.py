@@ -36,8 +36,6 @@ class ShipmentDesk:
         twin.shipments[name] = Shipment(
             dispatched=shipped, dispatched_ms=time_ms, seq=self._floor.seq
         )
-        given_up_ms = to_ms(shipped.promised) + self._floor.policy.delays.give_up_s * 1000
-        self._floor.deadlines.set(max(given_up_ms, self._floor.now_ms + 1), "give up", name)
         order = twin.orders.get(shipped.order)
         if order is None:
             twin.early_shipments.setdefault(shipped.order, []).append(name)
@@ -98,17 +96,27 @@ class ShipmentDesk:
         shipment.p_late = risk.p_late
         if risk.p_late < self._floor.policy.delays.act_above or shipment.remedy:
             return []
+        step_ms = self._floor.policy.delays.reprice_s * 1000
+        if shipment.priced_ms and risk.expected_ms < shipment.priced_ms + step_ms:
+            return []  # it was found best to wait, and nothing material has changed
         order = self._floor.twin.orders.get(shipment.dispatched.order)
         if order is None:
             reason = "the order is not known"
             return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
+        shipment.priced_ms = risk.expected_ms
         return self._remedies.for_delay(order, risk, shipment)
 
-    def give_up(self, name: str) -> list[Derived]:
+    def sweep(self) -> list[Derived]:
         """Presume lost what has not arrived long after its promise."""
-        shipment = self._floor.twin.shipments.get(name)
-        if shipment is None or shipment.is_terminal:
-            return []
+        floor = self._floor
+        over_ms = floor.now_ms - floor.policy.delays.give_up_s * 1000
+        out: list[Derived] = []
+        for name, shipment in list(floor.twin.shipments.items()):
+            if not shipment.is_terminal and to_ms(shipment.dispatched.promised) <= over_ms:
+                out += self._give_up(name, shipment)
+        return out
+
+    def _give_up(self, name: str, shipment: Shipment) -> list[Derived]:
         waited_days = self._floor.policy.delays.give_up_s // 86_400
         order = self._floor.twin.orders.get(shipment.dispatched.order)
         self._ended(name, shipment, "failed", self._floor.now_ms, f"given up {name}")

@@ -75,6 +75,9 @@ class Delays(_Section, frozen=True, kw_only=True):
     act_above: Annotated[Share, doc("P(late) above which rerouting and reshipping are priced")] = (
         0.60
     )
+    reprice_s: Annotated[
+        Seconds, doc("s by which the expected delivery must slip before remedies are priced again")
+    ] = 6 * HOUR_S
     notify_above: Annotated[Share, doc("P(late) above which the customer is told")] = 0.60
     give_up_s: Annotated[
         Seconds, doc("s after the promise at which an undelivered shipment is presumed lost")
@@ -82,7 +85,7 @@ class Delays(_Section, frozen=True, kw_only=True):
     publish_step: Annotated[
         Share, doc("change of P(late) that is worth passing on; smaller ones are noise")
     ] = 0.05
-    learning_rate: Annotated[Positive, doc("AdaGrad step of the delay model")] = 0.05
+    learning_rate: Annotated[Positive, doc("AdaGrad step of the delay model")] = 0.01
 
 
 class Notices(_Section, frozen=True, kw_only=True):
@@ -112,8 +115,10 @@ class Hygiene(_Section, frozen=True, kw_only=True):
         Seconds, doc("s by which one record may move the journal's now; a wrong date must not")
     ] = 45 * DAY_S
     remembered_ids: Annotated[
-        int, Meta(ge=1, le=10**7), doc("event ids kept to recognise duplicates; bounds memory")
-    ] = 50_000
+        int,
+        Meta(ge=1, le=10**7),
+        doc("latest event ids known as duplicates; up to twice as many are held"),
+    ] = 20_000
     parked_events: Annotated[
         int, Meta(ge=0, le=10**6), doc("events kept waiting for what they refer to")
     ] = 10_000

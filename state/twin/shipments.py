@@ -24,6 +24,8 @@ class Shipment(Struct):
     status_by: str = ""
     is_terminal: bool = False
     p_late: float = 0.0
+    #: Expected delivery when remedies were last priced, ms; 0 = never.
+    priced_ms: int = 0
     #: What was last done about a delay; nothing is done twice.
     remedy: str = ""
 
