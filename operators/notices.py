@@ -21,7 +21,7 @@ _VERSION = "notices/1"
 _ENDED = ("cancelled", "delivered", "lost")
 
 
-class _Pending(Struct):
+class _Pending(Struct, array_like=True):
     """A notice that waits for quiet. `expected_ms` None: the new date is not known."""
 
     topic: str
@@ -32,7 +32,7 @@ class _Pending(Struct):
     confidence: Confidence | None = None
 
 
-class _Customer(Struct):
+class _Customer(Struct, array_like=True):
     """Whom an order is for, what was promised, and what was told last."""
 
     customer: str

@@ -15,7 +15,7 @@ from operators.floor import Floor
 from operators.sourcing import Choice, Plan
 from state.actions import Allocate, Backorder, Cancel, LegLine, Release
 from state.events import OrderCancelled, OrderPlaced
-from state.quantities import DAY_S, HOUR_S, from_ms, to_ms
+from state.quantities import DAY_S, HOUR_S, from_ms
 from state.twin import OpenOrder
 from state.twin.orders import LineProgress, OrderStatus
 
@@ -38,9 +38,7 @@ class OrderDesk:
         twin = self._floor.twin
         if placed.order in twin.orders:
             return [Inert(kind="allocate", about=placed.order, reason="the order is already open")]
-        order = OpenOrder(placed=placed, seq=self._floor.seq)
-        for line in placed.lines:
-            order.lines.setdefault(line.sku, LineProgress()).ordered += line.quantity
+        order = OpenOrder.of(placed, self._floor.seq)
         twin.orders[placed.order] = order
         early = twin.early_shipments.pop(placed.order, None)
         if early:
@@ -131,7 +129,7 @@ class OrderDesk:
         over_ms = floor.now_ms - floor.policy.delays.give_up_s * 1000
         out: list[Derived] = []
         for name, order in list(floor.twin.orders.items()):
-            if order.open_shipments or order.is_waiting or to_ms(order.placed.promised) > over_ms:
+            if order.open_shipments or order.is_waiting or order.promised_ms > over_ms:
                 continue
             before = order.status
             self.close(order)
@@ -152,7 +150,7 @@ class OrderDesk:
             "uncovered": "the shelf and what is due no longer cover them",
         }[reason]
         decision = Release(
-            order=order.placed.order,
+            order=order.name,
             node=node,
             lines=(LegLine(sku=sku, quantity=freed),),
             reason=reason,  # type: ignore[arg-type] # checked by the table above
@@ -160,10 +158,10 @@ class OrderDesk:
         return [
             Draft(
                 decision=decision,
-                subject=order.placed.order,
-                correlation=order.placed.order,
+                subject=order.name,
+                correlation=order.name,
                 summary=f"{freed} unit{'s' * (freed != 1)} of {sku} at {node} are no longer held "
-                f"for {order.placed.order}: {because}.",
+                f"for {order.name}: {because}.",
                 terms={},
                 value_cents=0,
                 causes=self._causes(order),
@@ -177,7 +175,7 @@ class OrderDesk:
         for (node, sku), quantity in list(order.reserved.items()):
             twin.release(order, node, sku, quantity)
         twin.stop_waiting(order)
-        del twin.orders[order.placed.order]
+        del twin.orders[order.name]
 
     def move(self, order: OpenOrder, after: OrderStatus) -> list[Derived]:
         """Change an order's state, if it is another one."""
@@ -187,7 +185,7 @@ class OrderDesk:
         order.status = after
         return [
             OrderMoved(
-                order=order.placed.order,
+                order=order.name,
                 before="" if before == "new" else before,
                 after=after,  # type: ignore[arg-type] # nothing moves back to new
             )
@@ -201,13 +199,14 @@ class OrderDesk:
                 order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity
         reason = "it was handed over before it was heard of"
         out = self.move(order, "shipped")
-        out.append(Inert(kind="allocate", about=order.placed.order, reason=reason))
+        out.append(Inert(kind="allocate", about=order.name, reason=reason))
         return out
 
     def _unknown(self, order: OpenOrder) -> str:
         twin = self._floor.twin
-        if order.placed.region not in twin.geography.regions:
-            return f"region {order.placed.region} is not registered"
+        region = order.placed.region
+        if region not in twin.geography.regions:
+            return f"region {region} is not registered"
         unknown = [sku for sku in order.lines if sku not in twin.skus]
         return f"SKU {', '.join(unknown[:3])} is not registered" if unknown else ""
 
@@ -230,10 +229,10 @@ class OrderDesk:
         hand_over_ms = max(leg.option.hand_over_ms for leg in plan.legs)
         order.lapses_ms = max(order.lapses_ms, hand_over_ms + rules.reservation_s * 1000)
         order.retries = 0
-        name = order.placed.order
+        name = order.name
         floor.deadlines.set(order.lapses_ms, "lapse", name)
         twin.stop_waiting(order)
-        promised_ms = to_ms(order.placed.promised)
+        promised_ms = order.promised_ms
         units = sum(quantity for _, quantity in lines)
         summary = allocation_summary(
             name, len(lines), units, plan, choice, promised_ms, floor.policy
@@ -265,7 +264,7 @@ class OrderDesk:
         self, order: OpenOrder, reason: str, detail: str, choice: Choice | None
     ) -> list[Derived]:
         floor = self._floor
-        name = order.placed.order
+        name = order.name
         after: OrderStatus = "backordered" if reason == "no_stock" else "unfillable"
         floor.twin.wait(order)
         if after == "unfillable":

@@ -12,7 +12,7 @@ from operators.pricing import lateness, lateness_cents
 from operators.sourcing import Plan
 from state.actions import Alternative, Confidence, Reroute, Reship, Switch
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
-from state.quantities import from_ms, to_ms
+from state.quantities import from_ms
 from state.twin import OpenOrder, Shipment
 
 #: Stages from which a carrier can still move a parcel to another service.
@@ -48,7 +48,7 @@ class Remedies:
             reason = "waiting is cheapest" if len(remedies) > 1 else "there is no alternative"
             return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
         summary = (
-            f"{risk.shipment} of {order.placed.order} would be late with {risk.p_late:.0%} "
+            f"{risk.shipment} of {order.name} would be late with {risk.p_late:.0%} "
             f"(expected {day(risk.expected_ms)}, promised {day(risk.promised_ms)}). "
             f"To {best.label} costs {money(best.score, self._floor.policy.currency)}, "
             f"to wait {money(waiting.score, self._floor.policy.currency)}."
@@ -68,7 +68,7 @@ class Remedies:
         remedies.sort(key=lambda remedy: (remedy.score, remedy.label))
         best = remedies[0]
         summary = (
-            f"{name} of {order.placed.order} was {reason}. To {best.label} costs "
+            f"{name} of {order.name} was {reason}. To {best.label} costs "
             f"{money(best.score, self._floor.policy.currency)}."
         )
         return self._take(order, name, shipment, best, remedies, summary, None)
@@ -154,7 +154,7 @@ class Remedies:
         summary: str,
         confidence: Confidence | None,
     ) -> list[Derived]:
-        floor, placed = self._floor, order.placed
+        floor, shipped = self._floor, shipment.dispatched
         decision: Reship | Reroute
         if isinstance(best.act, Plan):
             leg = best.act.legs[0]
@@ -166,17 +166,17 @@ class Remedies:
             )
             lapses_ms = leg.option.hand_over_ms + floor.policy.sourcing.reservation_s * 1000
             order.lapses_ms = max(order.lapses_ms, lapses_ms)
-            floor.deadlines.set(order.lapses_ms, "lapse", placed.order)
-            decision = Reship(order=placed.order, shipment=name, leg=legs(best.act)[0])
+            floor.deadlines.set(order.lapses_ms, "lapse", order.name)
+            decision = Reship(order=order.name, shipment=name, leg=legs(best.act)[0])
             shipment.remedy = "reship"
         else:
             assert isinstance(best.act, tuple)
             code, expected_ms = best.act
             decision = Reroute(
-                order=placed.order,
+                order=order.name,
                 shipment=name,
-                carrier=shipment.dispatched.carrier,
-                from_service=shipment.dispatched.service,
+                carrier=shipped.carrier,
+                from_service=shipped.service,
                 to_service=code,
                 expected_delivery=from_ms(expected_ms),
             )
@@ -187,7 +187,7 @@ class Remedies:
             Draft(
                 decision=decision,
                 subject=name,
-                correlation=placed.order,
+                correlation=order.name,
                 summary=summary,
                 terms=best.terms,
                 value_cents=best.score,
@@ -197,7 +197,7 @@ class Remedies:
                 ),
                 confidence=confidence,
                 flips_if=_flip(best, others, floor.policy.currency),
-                deadline_ms=max(floor.now_ms, to_ms(shipment.dispatched.promised)),
+                deadline_ms=max(floor.now_ms, shipment.promised_ms),
                 rests_on=_RESTS_ON,
             )
         ]

@@ -12,7 +12,6 @@ from state.events import (
     ShipmentFailed,
     ShipmentScanned,
 )
-from state.quantities import to_ms
 from state.twin import OpenOrder, Shipment
 from state.twin.orders import LineProgress
 
@@ -33,9 +32,7 @@ class ShipmentDesk:
         if name in twin.shipments:
             reason = "the shipment is already under way"
             return [Inert(kind="dispatch", about=name, reason=reason)]
-        twin.shipments[name] = Shipment(
-            dispatched=shipped, dispatched_ms=time_ms, seq=self._floor.seq
-        )
+        twin.shipments[name] = Shipment.of(shipped, time_ms, self._floor.seq)
         order = twin.orders.get(shipped.order)
         if order is None:
             twin.early_shipments.setdefault(shipped.order, []).append(name)
@@ -66,7 +63,7 @@ class ShipmentDesk:
             delivered.shipment, shipment, "delivered", time_ms, event
         ):
             return []
-        order = self._floor.twin.orders.get(shipment.dispatched.order)
+        order = self._floor.twin.orders.get(shipment.order)
         if order is None:
             return []
         order.delivered += 1
@@ -77,7 +74,7 @@ class ShipmentDesk:
         shipment = self._floor.twin.shipments.get(failed.shipment)
         if shipment is None or not self._ended(failed.shipment, shipment, "failed", time_ms, event):
             return []
-        order = self._floor.twin.orders.get(shipment.dispatched.order)
+        order = self._floor.twin.orders.get(shipment.order)
         if order is None or shipment.remedy == "reship":
             return self._close_if_done(order) if order is not None else []
         out: list[Derived] = []
@@ -99,7 +96,7 @@ class ShipmentDesk:
         step_ms = self._floor.policy.delays.reprice_s * 1000
         if shipment.priced_ms and risk.expected_ms < shipment.priced_ms + step_ms:
             return []  # it was found best to wait, and nothing material has changed
-        order = self._floor.twin.orders.get(shipment.dispatched.order)
+        order = self._floor.twin.orders.get(shipment.order)
         if order is None:
             reason = "the order is not known"
             return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
@@ -112,13 +109,13 @@ class ShipmentDesk:
         over_ms = floor.now_ms - floor.policy.delays.give_up_s * 1000
         out: list[Derived] = []
         for name, shipment in list(floor.twin.shipments.items()):
-            if not shipment.is_terminal and to_ms(shipment.dispatched.promised) <= over_ms:
+            if not shipment.is_terminal and shipment.promised_ms <= over_ms:
                 out += self._give_up(name, shipment)
         return out
 
     def _give_up(self, name: str, shipment: Shipment) -> list[Derived]:
         waited_days = self._floor.policy.delays.give_up_s // 86_400
-        order = self._floor.twin.orders.get(shipment.dispatched.order)
+        order = self._floor.twin.orders.get(shipment.order)
         self._ended(name, shipment, "failed", self._floor.now_ms, f"given up {name}")
         if order is None:
             return []
@@ -129,7 +126,7 @@ class ShipmentDesk:
         """Drop an ended shipment once no scan of it can come any more."""
         shipment = self._floor.twin.shipments.pop(name, None)
         if shipment is not None:
-            self._floor.twin.early_shipments.pop(shipment.dispatched.order, None)
+            self._floor.twin.early_shipments.pop(shipment.order, None)
 
     def _ended(self, name: str, shipment: Shipment, status: str, time_ms: int, event: str) -> bool:
         """Note the end of a parcel; False if it had ended already."""
@@ -137,7 +134,7 @@ class ShipmentDesk:
         shipment.saw(status, time_ms, event, terminal=True)
         if had_ended:
             return False
-        order = self._floor.twin.orders.get(shipment.dispatched.order)
+        order = self._floor.twin.orders.get(shipment.order)
         if order is not None:
             order.open_shipments -= 1
         keep_ms = self._floor.policy.hygiene.lateness_s * 1000
@@ -150,14 +147,14 @@ class ShipmentDesk:
         before = order.status
         self._orders.close(order)
         after = "delivered" if order.delivered else "lost"
-        return [OrderMoved(order=order.placed.order, before=before, after=after)]  # type: ignore[arg-type]
+        return [OrderMoved(order=order.name, before=before, after=after)]  # type: ignore[arg-type]
 
     def _escalate(self, order: OpenOrder, name: str, shipment: Shipment, reason: str) -> Draft:
         return Draft(
             decision=Escalate(about=name, reason=reason),
             subject=name,
-            correlation=order.placed.order,
-            summary=f"{name} of {order.placed.order} needs a person: {reason}. "
+            correlation=order.name,
+            summary=f"{name} of {order.name} needs a person: {reason}. "
             "No node can send it again on its own.",
             terms={},
             value_cents=0,

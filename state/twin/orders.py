@@ -2,14 +2,18 @@
 
 from typing import Literal
 
+import msgspec
 from msgspec import Struct, field
 
 from state.events import OrderPlaced
+from state.quantities import to_ms
+
+_PLACED = msgspec.msgpack.Decoder(OrderPlaced)
 
 OrderStatus = Literal["new", "allocated", "backordered", "unfillable", "released", "shipped"]
 
 
-class LineProgress(Struct):
+class LineProgress(Struct, array_like=True):
     """How far the units of one SKU have come; each counts units so far."""
 
     ordered: int = 0
@@ -28,14 +32,19 @@ class LineProgress(Struct):
         return self.ordered - self.reserved - self.taken
 
 
-class OpenOrder(Struct):
+class OpenOrder(Struct, array_like=True):
     """What is known of an order until its last parcel arrived.
+
+    The order as placed is kept as bytes: there are many, each is read seldom, and every snapshot
+    writes them all.
 
     `reserved` maps (node, SKU) to units held for it. `causes` are journal positions, besides `seq`,
     that its latest decision follows from. `retries` counts fruitless attempts to source it.
     """
 
-    placed: OrderPlaced
+    name: str
+    fact: bytes
+    promised_ms: int
     seq: int
     status: OrderStatus = "new"
     lines: dict[str, LineProgress] = field(default_factory=dict)
@@ -46,6 +55,19 @@ class OpenOrder(Struct):
     delivered: int = 0
     lapses_ms: int = 0
     retries: int = 0
+
+    @classmethod
+    def of(cls, placed: OrderPlaced, seq: int) -> "OpenOrder":
+        """A new order, placed by the journal record `seq`."""
+        order = cls(placed.order, msgspec.msgpack.encode(placed), to_ms(placed.promised), seq)
+        for line in placed.lines:
+            order.lines.setdefault(line.sku, LineProgress()).ordered += line.quantity
+        return order
+
+    @property
+    def placed(self) -> OrderPlaced:
+        """The order as it was placed; decoded anew, so ask once."""
+        return _PLACED.decode(self.fact)
 
     @property
     def is_waiting(self) -> bool:

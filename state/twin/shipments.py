@@ -2,21 +2,27 @@
 
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from state.events import ShipmentDispatched
+from state.quantities import to_ms
+
+_DISPATCHED = msgspec.msgpack.Decoder(ShipmentDispatched)
 
 Terminal = Literal["delivered", "failed"]
 
 
-class Shipment(Struct):
-    """A parcel under way, or just arrived.
+class Shipment(Struct, array_like=True):
+    """A parcel under way, or just arrived; what was dispatched is kept as bytes, as with orders.
 
     `status` is that of the latest scan by (time, event id); a terminal status is never overridden
     by one that is not.
     """
 
-    dispatched: ShipmentDispatched
+    order: str
+    fact: bytes
+    promised_ms: int
     dispatched_ms: int
     seq: int
     status: str = "dispatched"
@@ -28,6 +34,22 @@ class Shipment(Struct):
     priced_ms: int = 0
     #: What was last done about a delay; nothing is done twice.
     remedy: str = ""
+
+    @classmethod
+    def of(cls, dispatched: ShipmentDispatched, time_ms: int, seq: int) -> "Shipment":
+        """A new shipment, handed over at `time_ms` by the journal record `seq`."""
+        return cls(
+            dispatched.order,
+            msgspec.msgpack.encode(dispatched),
+            to_ms(dispatched.promised),
+            time_ms,
+            seq,
+        )
+
+    @property
+    def dispatched(self) -> ShipmentDispatched:
+        """What was handed over; decoded anew, so ask once."""
+        return _DISPATCHED.decode(self.fact)
 
     def saw(self, status: str, time_ms: int, event: str, terminal: bool) -> bool:
         """Take in a scan; returns whether it is the latest."""

@@ -26,7 +26,7 @@ class Movement(Struct, array_like=True):
     delta: int
 
 
-class Position(Struct):
+class Position(Struct, array_like=True):
     """Units of one SKU at one node.
 
     `on_hand` may turn negative when facts contradict each other (more picked than was ever there);

@@ -46,7 +46,7 @@ class Twin(Struct):
 
     def reserve(self, order: OpenOrder, node: str, sku: str, quantity: int) -> None:
         """Hold units at a node for an order."""
-        self.position(node, sku).reserve(order.placed.order, quantity)
+        self.position(node, sku).reserve(order.name, quantity)
         key = (node, sku)
         order.reserved[key] = order.reserved.get(key, 0) + quantity
         order.lines[sku].reserved += quantity
@@ -56,7 +56,7 @@ class Twin(Struct):
         key = (node, sku)
         if key not in order.reserved:
             return 0
-        freed = self.position(node, sku).release(order.placed.order, quantity)
+        freed = self.position(node, sku).release(order.name, quantity)
         order.lines[sku].reserved -= freed
         left = order.reserved[key] - freed
         if left > 0:
@@ -67,17 +67,17 @@ class Twin(Struct):
 
     def wait(self, order: OpenOrder) -> None:
         """Queue an order for stock of each of its SKUs."""
-        for line in order.placed.lines:
-            self.waiting.setdefault(line.sku, {})[order.placed.order] = None
+        for sku in order.lines:
+            self.waiting.setdefault(sku, {})[order.name] = None
 
     def stop_waiting(self, order: OpenOrder) -> None:
         """Take an order out of all queues."""
-        for line in order.placed.lines:
-            queue = self.waiting.get(line.sku)
+        for sku in order.lines:
+            queue = self.waiting.get(sku)
             if queue is not None:
-                queue.pop(order.placed.order, None)
+                queue.pop(order.name, None)
                 if not queue:
-                    del self.waiting[line.sku]
+                    del self.waiting[sku]
 
     def positions(self) -> Iterator[tuple[str, str, Position]]:
         """All (node, SKU, position), in the order they came up."""
