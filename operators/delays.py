@@ -4,90 +4,51 @@ Predict, keep the features, learn when the truth is known: a shipment is late at
 delivery and its promise (plus the time a delivery scan may be late to arrive), so the model learns
 of lateness when the promise breaks and not weeks later. Nothing that comes after a prediction can
 change it.
+
+On-time labels are known before late ones of the same day. Taken as they come, they would teach that
+nothing is ever late; so on-time labels weigh, in sum, only as many as on-time shipments whose
+promise has passed, which is when the late ones are known too.
 """
 
 from msgspec import Struct, field
 
 from operators.contract import Operator, Record, pack, unpack
 from operators.deadlines import Deadlines
-from operators.delay_model import DelayModel, DelayModelState, Features, Situation
+from operators.delay_conditions import Conditions
+from operators.delay_features import Features, Situation
+from operators.delay_forecast import Forecast, Level, late_log_odds, mean_s
+from operators.delay_model import DelayModel, DelayModelState
+from operators.delay_shipment import DISPATCHED, OpenShipment
 from operators.derived import DelayOutcome, DelayRisk, PolicyInForce
-from operators.moments import Moments, MomentsState
+from operators.moments import MomentsState
 from state.actions import Confidence
 from state.events import (
-    CarrierDisrupted,
-    CarrierRegistered,
-    NodeRegistered,
-    RegionRegistered,
     ShipmentDelivered,
     ShipmentDispatched,
     ShipmentFailed,
     ShipmentScanned,
-    TrafficObserved,
-    WeatherObserved,
 )
-from state.geography import Geography, nominal_transit_s
+from state.geography import nominal_transit_s
 from state.policy import Delays as DelayRules
 from state.policy import Policy
-from state.quantities import DAY_MS, HOUR_MS, from_ms, to_ms
+from state.quantities import DAY_MS, from_ms, to_ms
 
-_VERSION = "delays/1"
-#: Share of the nominal transit time that usually remains at a stage, before any is learned.
-_USUAL_REMAINING = {
-    "dispatched": 1.0,
-    "pending": 1.0,
-    "picked_up": 0.95,
-    "in_transit": 0.6,
-    "ready_for_pickup": 0.1,
-    "out_for_delivery": 0.05,
-}
-_REMAINING_FADING = 0.02
-#: Deliveries after which what was learned of a stage is believed; before, a usual spread (÷ mean).
-_BELIEVED_AFTER = 10
-_USUAL_SPREAD = 0.35
-_LEAST_SPREAD_S = 1_800.0
-#: Weather and traffic reports count this long.
-_REPORT_MS = 6 * HOUR_MS
-_DISPATCHED = "dispatched"
-
-
-class _Open(Struct):
-    order: str
-    service: str
-    node: str
-    region: str
-    dispatched_ms: int
-    promised_ms: int
-    nominal_s: float
-    handover_late_s: float | None
-    stage: str
-    scanned_ms: int
-    first: dict[str, float]
-    latest: dict[str, float]
-    p_first: float
-    p_latest: float
-    p_published: float
-    labelled: bool = False
-    # First time seen at each stage, ms.
-    visits: dict[str, int] = field(default_factory=dict)
-
-
-class _Report(Struct, array_like=True):
-    value: float
-    time_ms: int
+_VERSION = "delays/2"
+#: Weight of the newest late delivery in how late the late ones are.
+_LATENESS_FADING = 0.02
+#: The most that one on-time label may weigh to make up for those that did not.
+_MOST_WEIGHT = 2.0
 
 
 class _State(Struct):
     rules: DelayRules
     lateness_ms: int
-    geography: Geography = field(default_factory=Geography)
-    open: dict[str, _Open] = field(default_factory=dict)
-    weather: dict[str, _Report] = field(default_factory=dict)
-    traffic: dict[str, _Report] = field(default_factory=dict)
-    # "carrier\nservice or empty\nregion or empty" -> expected end, ms.
-    disrupted: dict[str, int] = field(default_factory=dict)
+    conditions: Conditions = field(default_factory=Conditions)
+    open: dict[str, OpenShipment] = field(default_factory=dict)
     deadlines: Deadlines = field(default_factory=Deadlines)
-    remaining: dict[str, MomentsState] = field(default_factory=dict)
+    # On-time shipments whose promise passed, less the weight of on-time labels learned.
+    weight_due: float = 0.0
+    forecast: dict[str, MomentsState] = field(default_factory=dict)
     lateness: MomentsState = (0, 0.0, 0.0)
     model: DelayModelState = field(default_factory=DelayModelState)
 
@@ -100,8 +61,8 @@ class Delays(Operator):
     def __init__(self, policy: Policy) -> None:
         self._state = _State(policy.delays, policy.hygiene.lateness_s * 1000)
         self._model = DelayModel(policy.delays.learning_rate)
-        self._remaining: dict[str, Moments] = {}
-        self._lateness = Moments(_REMAINING_FADING)
+        self._forecast = Forecast()
+        self._lateness = Level(_LATENESS_FADING)
 
     @property
     def learned(self) -> int:
@@ -128,18 +89,9 @@ class Delays(Operator):
             case ShipmentFailed() as failed:
                 shipment = state.open.pop(failed.shipment, None)
                 if shipment is not None and not shipment.labelled:
-                    self._learn(shipment, late=True)
-            case WeatherObserved() as weather:
-                state.weather[weather.region] = _Report(weather.severity, time_ms)
-            case TrafficObserved() as traffic:
-                state.traffic[traffic.region] = _Report(traffic.congestion, time_ms)
-            case CarrierDisrupted() as trouble:
-                key = f"{trouble.carrier}\n{trouble.service or ''}\n{trouble.region or ''}"
-                state.disrupted[key] = to_ms(trouble.until) if trouble.delay_s else 0
-            case NodeRegistered() | RegionRegistered() | CarrierRegistered():
-                state.geography.learn(record.fact)
+                    self._closed_late(shipment)
             case _:
-                pass
+                state.conditions.learn(record.fact, time_ms)
         return out
 
     def _dispatched(
@@ -147,45 +99,38 @@ class Delays(Operator):
     ) -> list[Record]:
         state = self._state
         service = f"{shipped.carrier}/{shipped.service}"
-        distance = state.geography.distance_km(shipped.node, shipped.region)
+        distance = state.conditions.geography.distance_km(shipped.node, shipped.region)
         if distance is None or shipped.shipment in state.open:
             return []
-        nominal_s = nominal_transit_s(state.geography.services[service], distance)
-        due = shipped.due_at_carrier
-        shipment = _Open(
+        nominal_s = nominal_transit_s(state.conditions.geography.services[service], distance)
+        promised_ms, due = to_ms(shipped.promised), shipped.due_at_carrier
+        shipment = OpenShipment(
             order=shipped.order,
             service=service,
             node=shipped.node,
             region=shipped.region,
-            dispatched_ms=time_ms,
-            promised_ms=to_ms(shipped.promised),
+            promised_ms=promised_ms,
+            due_ms=max(promised_ms + state.lateness_ms, record.now_ms + 1),
             nominal_s=nominal_s,
             handover_late_s=None if due is None else (time_ms - to_ms(due)) / 1000,
-            stage=_DISPATCHED,
             scanned_ms=time_ms,
-            first={},
-            latest={},
-            p_first=0.0,
-            p_latest=0.0,
-            p_published=0.0,
-            visits={_DISPATCHED: time_ms},
+            visits={DISPATCHED: time_ms},
         )
         state.open[shipped.shipment] = shipment
-        due_ms = max(shipment.promised_ms + state.lateness_ms, record.now_ms + 1)
-        state.deadlines.set(due_ms, "promise", shipped.shipment)
-        shipment.first = self._predict(shipment, time_ms)
-        shipment.p_first = shipment.p_latest
-        return [self._publish(record, shipped.shipment, shipment, time_ms)]
+        state.deadlines.set(shipment.due_ms, "promise", shipped.shipment)
+        features = self._predict(shipment, time_ms)
+        shipment.book(features)
+        return [self._publish(record, shipped.shipment, shipment, time_ms, features)]
 
     def _scanned(self, record: Record, scan: ShipmentScanned, time_ms: int) -> list[Record]:
         shipment = self._state.open.get(scan.shipment)
         if shipment is None or time_ms < shipment.scanned_ms:
             return []
-        shipment.stage, shipment.scanned_ms = scan.status, time_ms
-        shipment.visits.setdefault(scan.status, time_ms)
+        shipment.move_to(scan.status, time_ms)
         if shipment.labelled:
             return []
-        shipment.latest = self._predict(shipment, time_ms)
+        features = self._predict(shipment, time_ms)
+        shipment.sample(scan.shipment, features)
         before, after = shipment.p_published, shipment.p_latest
         rules = self._state.rules
         crossed = any(
@@ -193,7 +138,7 @@ class Delays(Operator):
         )
         if abs(after - before) < rules.publish_step and not crossed:
             return []
-        return [self._publish(record, scan.shipment, shipment, time_ms)]
+        return [self._publish(record, scan.shipment, shipment, time_ms, features)]
 
     def _delivered(self, record: Record, name: str, time_ms: int) -> list[Record]:
         shipment = self._state.open.pop(name, None)
@@ -201,16 +146,19 @@ class Delays(Operator):
             return []
         late = time_ms > shipment.promised_ms
         if not shipment.labelled:
-            self._learn(shipment, late)
+            if late:
+                self._closed_late(shipment)
+            else:
+                self._learn(shipment, late=False)
         if late:
             self._lateness.update((time_ms - shipment.promised_ms) / 1000)
-        for stage, seen_ms in shipment.visits.items():
-            remaining = max(0.0, (time_ms - seen_ms) / 1000)
-            key = f"{shipment.service}\n{stage}"
-            moments = self._remaining.get(key)
-            if moments is None:
-                moments = self._remaining[key] = Moments(_REMAINING_FADING)
-            moments.update(min(remaining / max(shipment.nominal_s, 1.0), 20.0))
+        self._forecast.learn(
+            shipment.service,
+            shipment.node,
+            shipment.region,
+            shipment.nominal_s,
+            shipment.took_s(time_ms),
+        )
         outcome = DelayOutcome(
             shipment=name,
             order=shipment.order,
@@ -224,75 +172,74 @@ class Delays(Operator):
     def _promises_broken(self, record: Record) -> list[Record]:
         """Learn of, and publish, shipments whose promise passed without a delivery."""
         out: list[Record] = []
-        for what, name, due_ms in self._state.deadlines.due(record.now_ms):
-            shipment = self._state.open.get(name)
-            if shipment is None:
+        state = self._state
+        for what, name, due_ms in state.deadlines.due(record.now_ms):
+            shipment = state.open.get(name)
+            if shipment is None or shipment.due_ms != due_ms:
+                # Closed before, perhaps with its name in use again.
+                state.weight_due += what == "promise"
                 continue
             if what == "lost":
-                del self._state.open[name]
+                del state.open[name]
                 continue
             self._learn(shipment, late=True)
             shipment.labelled = True
             shipment.p_latest = 1.0
-            self._state.deadlines.set(due_ms + self._state.rules.give_up_s * 1000, "lost", name)
-            out.append(self._publish(record, name, shipment, record.now_ms))
+            shipment.due_ms = due_ms + state.rules.give_up_s * 1000
+            state.deadlines.set(shipment.due_ms, "lost", name)
+            out.append(self._publish(record, name, shipment, record.now_ms, {}))
         return out
 
-    def _learn(self, shipment: _Open, late: bool) -> None:
-        self._model.learn(shipment.first, late)
-        if shipment.latest and shipment.latest != shipment.first:
-            self._model.learn(shipment.latest, late)
+    def _closed_late(self, shipment: OpenShipment) -> None:
+        """Learn a late one whose promise is yet to fall due, and will find it closed."""
+        self._state.weight_due -= 1.0
+        self._learn(shipment, late=True)
+
+    def _learn(self, shipment: OpenShipment, late: bool) -> None:
+        state = self._state
+        weight = 1.0
+        if not late:
+            weight = min(max(state.weight_due, 0.0), _MOST_WEIGHT)
+            state.weight_due -= weight
+        for features in shipment.examples():
+            self._model.learn(features, late, weight)
         self._model.note_rate(shipment.service, shipment.node, shipment.region, late)
 
-    def _predict(self, shipment: _Open, time_ms: int) -> Features:
+    def _predict(self, shipment: OpenShipment, time_ms: int) -> Features:
         """Set P(late) as of `time_ms` on the shipment; returns the features it rests on."""
-        state = self._state
-        remaining_s, spread_s = self._remaining_s(shipment)
+        conditions = self._state.conditions
+        mean, sd = self._remaining(shipment)
+        slack_s = (shipment.promised_ms - time_ms) / 1000
         situation = Situation(
             stage=shipment.stage,
             service=shipment.service,
             node=shipment.node,
             region=shipment.region,
-            slack_s=(shipment.promised_ms - time_ms) / 1000,
-            remaining_s=remaining_s,
-            spread_s=spread_s,
+            time_ms=time_ms,
+            promised_ms=shipment.promised_ms,
+            remaining_s=mean_s(shipment.nominal_s, mean, sd),
+            forecast=late_log_odds(slack_s, shipment.nominal_s, mean, sd),
             handover_late_s=shipment.handover_late_s,
-            weekday=(time_ms // DAY_MS + 3) % 7,  # the epoch was a Thursday
-            weather=_recent(state.weather.get(shipment.region), time_ms, 0.0),
-            origin_weather=_recent(state.weather.get(self._home(shipment.node)), time_ms, 0.0),
-            congestion=_recent(state.traffic.get(shipment.region), time_ms, 1.0),
-            disrupted=self._disrupted(shipment, time_ms),
+            weather=conditions.severity(shipment.region, time_ms),
+            origin_weather=conditions.severity_at_node(shipment.node, time_ms),
+            congestion=conditions.congestion(shipment.region, time_ms),
+            disrupted=conditions.disrupted(shipment.service, shipment.region, time_ms),
         )
         features = self._model.features(situation)
         shipment.p_latest = self._model.p_late(features)
         return features
 
-    def _home(self, node: str) -> str:
-        registered = self._state.geography.nodes.get(node)
-        return registered.region if registered else ""
-
-    def _disrupted(self, shipment: _Open, time_ms: int) -> bool:
-        if not self._state.disrupted:
-            return False
-        carrier, _, service = shipment.service.partition("/")
-        return any(
-            self._state.disrupted.get(f"{carrier}\n{s}\n{r}", 0) > time_ms
-            for s in ("", service)
-            for r in ("", shipment.region)
+    def _remaining(self, shipment: OpenShipment) -> tuple[float, float]:
+        return self._forecast.remaining(
+            shipment.service, shipment.node, shipment.region, shipment.progress
         )
 
-    def _remaining_s(self, shipment: _Open) -> tuple[float, float]:
-        """Mean and spread of the transit time that remains, in s, from the shipment's stage."""
-        moments = self._remaining.get(f"{shipment.service}\n{shipment.stage}")
-        if moments is None or moments.seen < _BELIEVED_AFTER:
-            mean_s = shipment.nominal_s * _USUAL_REMAINING.get(shipment.stage, 0.5)
-            return mean_s, max(_USUAL_SPREAD * mean_s, _LEAST_SPREAD_S)
-        mean_s, spread_s = shipment.nominal_s * moments.mean, shipment.nominal_s * moments.sd
-        return mean_s, max(spread_s, _LEAST_SPREAD_S)
-
-    def _publish(self, record: Record, name: str, shipment: _Open, time_ms: int) -> Record:
+    def _publish(
+        self, record: Record, name: str, shipment: OpenShipment, time_ms: int, features: Features
+    ) -> Record:
         shipment.p_published = shipment.p_latest
-        expected_ms = time_ms + round(self._remaining_s(shipment)[0] * 1000)
+        remaining_s = mean_s(shipment.nominal_s, *self._remaining(shipment))
+        expected_ms = time_ms + round(remaining_s * 1000)
         if shipment.p_latest > 0.5:
             # Given that it is late, the mean of what remains is past the promise.
             typical_s = self._lateness.mean if self._lateness.seen else DAY_MS / 1000
@@ -311,9 +258,7 @@ class Delays(Operator):
                     statement=f"{name} is delivered after {from_ms(shipment.promised_ms):%d %b}"
                     + (": the promise has passed" if certain else ""),
                     probability=round(shipment.p_latest, 4),
-                    contributions=()
-                    if certain
-                    else self._model.contributions(shipment.latest or shipment.first),
+                    contributions=() if certain else self._model.contributions(features),
                 ),
             )
         )
@@ -321,7 +266,7 @@ class Delays(Operator):
     def snapshot(self) -> bytes:
         """Open shipments and the model as plain values."""
         self._state.model = self._model.state()
-        self._state.remaining = {key: m.state() for key, m in self._remaining.items()}
+        self._state.forecast = self._forecast.state()
         self._state.lateness = self._lateness.state()
         return pack(_VERSION, self._state)
 
@@ -329,12 +274,6 @@ class Delays(Operator):
         """Rebuild the River models from plain values."""
         self._state = state = unpack(_VERSION, data, _State)
         self._model = DelayModel(state.rules.learning_rate, state.model)
-        self._remaining = {k: Moments(_REMAINING_FADING, m) for k, m in state.remaining.items()}
-        self._lateness = Moments(_REMAINING_FADING, state.lateness)
-        state.model, state.remaining = DelayModelState(), {}
-
-
-def _recent(report: _Report | None, time_ms: int, usual: float) -> float:
-    if report is None or time_ms - report.time_ms > _REPORT_MS:
-        return usual
-    return report.value
+        self._forecast = Forecast(state.forecast)
+        self._lateness = Level(_LATENESS_FADING, state.lateness)
+        state.model, state.forecast = DelayModelState(), {}
