@@ -40,7 +40,7 @@ class Remedies:
         """The cheapest of waiting, rerouting and reshipping; nothing if that is waiting."""
         waiting = self._wait(risk)
         remedies = [waiting, *self._reroutes(risk, shipment)]
-        if self._recall(shipment) < waiting.score:
+        if self._least_reship(risk, shipment) < waiting.score:
             remedies += self._reships(order, shipment)
         remedies.sort(key=lambda remedy: (remedy.score, remedy.label))
         best = remedies[0]
@@ -136,6 +136,12 @@ class Remedies:
                 label = f"send it again from {plan.describe()}"
                 remedies.append(_Remedy(label, {**plan.terms(), "recall": recall}, plan))
         return remedies
+
+    def _least_reship(self, risk: DelayRisk, shipment: Shipment) -> int:
+        """What sending it again costs at least, in cents: spares pricing what cannot pay."""
+        is_broken = self._floor.now_ms >= risk.promised_ms
+        late = round(self._floor.policy.weights.late_fixed_cents) if is_broken else 0
+        return self._recall(shipment) + late
 
     def _recall(self, shipment: Shipment) -> int:
         """Freight in cents of bringing a parcel back."""

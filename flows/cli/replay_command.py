@@ -109,7 +109,7 @@ def spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 1_000_000)
+    gc.set_threshold(700, 10, 1_000_000)
 
 
 def show(summary: Summary) -> None:

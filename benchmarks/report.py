@@ -1,0 +1,136 @@
+"""The report: tables for a reader, JSON for a comparison."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.figures import Target
+
+_MOST_KINDS = 20
+
+
+def show_machine(console: Console, machine: dict[str, Any]) -> None:
+    """One line on what the figures depend on."""
+    libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items())
+    console.print(
+        f"{machine['usable_cpus']} × {machine['processor'] or 'unknown processor'}, "
+        f"Python {machine['python']}, {libraries}; load average {machine['load_average']:.1f}\n"
+    )
+
+
+def show_throughput(console: Console, document: dict[str, Any]) -> None:
+    """Events/s, ratio and memory of each variant, and what a snapshot costs."""
+    table = _table(
+        f"Throughput over {document['events']:,} events, median of {document['repeats']} "
+        "(min to max); equal actions in all"
+    )
+    for title in ("variant", "events/s", "÷ fold", "CPU ÷ fold", "peak MB"):
+        table.add_column(title, justify="left" if title == "variant" else "right")
+    for variant, found in document["variants"].items():
+        table.add_row(
+            variant,
+            _spread(found["events_per_s"], ",.0f"),
+            _spread(found["ratio_to_fold"], ".3f"),
+            _spread(found["cpu_ratio_to_fold"], ".3f"),
+            f"{found['peak_mb']['median']:,.0f}",
+        )
+    console.print(table)
+    snapshot = document["snapshot_at_end"]
+    parts = ", ".join(
+        f"{name} {found['ms']:.1f} ms/{found['bytes'] / 1e6:.1f} MB"
+        for name, found in snapshot["by_operator"].items()
+    )
+    console.print(
+        f"A snapshot at the end: {snapshot['ms']:.1f} ms, {snapshot['bytes'] / 1e6:.1f} MB "
+        f"({parts})\n"
+    )
+
+
+def show_cost(console: Console, document: dict[str, Any]) -> None:
+    """Cost by feed and by kind of event, the dearest in all first."""
+    table = _table("Cost in the bare fold, µs per event")
+    table.add_column("kind")
+    for title in ("events", "share", "decode", "step mean", "p50", "p99", "max", "encode"):
+        table.add_column(title, justify="right")
+    groups = (
+        {"all": document["all"]},
+        document["by_family"],
+        dict(list(document["by_type"].items())[:_MOST_KINDS]),
+    )
+    for group in groups:
+        for kind, found in group.items():
+            step = found["step_us"]
+            table.add_row(
+                kind.removeprefix("crossdock."),
+                f"{found['count']:,}",
+                f"{found['share']:.1%}",
+                f"{found['decode_us']['mean']:.1f}",
+                *(f"{step[name]:,.1f}" for name in ("mean", "p50", "p99")),
+                f"{step['max']:,.0f}",
+                f"{found['encode_us']['mean']:.1f}",
+            )
+        table.add_section()
+    console.print(table, "")
+
+
+def show_latency(console: Console, document: dict[str, Any]) -> None:
+    """Percentiles of engine and floor, and the longest pauses."""
+    table = _table(
+        f"Event to action readable in Redis, ms, at {document['events_per_s']:,.0f} events/s, "
+        "recovery on"
+    )
+    table.add_column("")
+    names = {"p50": "p50", "p90": "p90", "p99": "p99", "p99_9": "p99.9", "max": "max"}
+    for title in ("n", *names.values()):
+        table.add_column(title, justify="right")
+    rows = (
+        ("engine", document["engine"]["latency_ms"]),
+        ("floor (no engine)", document["floor"]["latency_ms"]),
+        ("how late the writer was", document["engine"]["writer"]["late_ms"]),
+    )
+    for title, found in rows:
+        table.add_row(title, f"{found['n']:,.0f}", *(f"{found[name]:.3f}" for name in names))
+    ratios = document["engine_to_floor"]
+    table.add_row("engine ÷ floor", "", *(f"{ratios[n]:.1f}" if n in ratios else "" for n in names))
+    console.print(table)
+    pauses = document["engine"]["pauses"]
+    console.print(
+        f"{pauses['count']} pauses, {pauses['near_an_epoch']} of them near an epoch's commit"
+        + (". The longest:" if pauses["longest"] else ".")
+    )
+    for pause in pauses["longest"]:
+        console.print(
+            f"  {pause['ms']:.1f} ms at {pause['at_s']:.1f} s ({pause['actions']} actions), "
+            f"{_seconds(pause['since_previous_s'])} after the one before it, "
+            f"{_seconds(pause['from_commit_s'])} from the nearest commit"
+        )
+    console.print()
+
+
+def show_targets(console: Console, targets: Sequence[Target]) -> None:
+    """Each target, and by how much it is missed if it is."""
+    table = _table("Targets (DESIGN §8)")
+    for title in ("target", "measured", "bound", "met"):
+        table.add_column(title, justify="left" if title == "target" else "right")
+    for target in targets:
+        table.add_row(
+            target.name,
+            f"{target.measured:,.3g} {target.unit}",
+            f"{target.sense} {target.bound:,g} {target.unit}",
+            "[green]yes[/]" if target.is_met else f"[red]no, by {target.missed_by:.0%}[/]",
+        )
+    console.print(table)
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left")
+
+
+def _spread(found: dict[str, float], shape: str) -> str:
+    return f"{found['median']:{shape}} ({found['min']:{shape}} to {found['max']:{shape}})"
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} s"
