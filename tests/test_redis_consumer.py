@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import redis
-from test_redis_actions import a_writer, an_action, an_entry
 
 from state.actions import Action
 from state.codec import encode_action
@@ -18,6 +17,7 @@ from state.stores.redis_connection import connect
 from state.stores.redis_consumer import ActionConsumer
 from state.stores.redis_follow import follow
 from state.stores.redis_keys import Poison, poison_key, stream_key
+from tests.test_redis_actions import a_writer, an_action, an_entry
 
 Make = Callable[..., ActionConsumer]
 
