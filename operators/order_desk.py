@@ -65,7 +65,7 @@ class OrderDesk:
             correlation=cancelled.order,
             summary=f"{cancelled.order} was withdrawn"
             + (f" ({cancelled.reason})" if cancelled.reason else "")
-            + f" before handover; {freed} reserved unit{'s' * (freed != 1)} are free again.",
+            + f" before handover; freed {freed} reserved unit{'s' * (freed != 1)}.",
             terms={},
             value_cents=0,
             causes=(order.seq, self._floor.seq),
@@ -160,7 +160,8 @@ class OrderDesk:
                 decision=decision,
                 subject=order.name,
                 correlation=order.name,
-                summary=f"{freed} unit{'s' * (freed != 1)} of {sku} at {node} are no longer held "
+                summary=f"{freed} unit{'s' * (freed != 1)} of {sku} at {node} "
+                f"{'is' if freed == 1 else 'are'} no longer held "
                 f"for {order.name}: {because}.",
                 terms={},
                 value_cents=0,

@@ -215,7 +215,7 @@ def _flip(best: _Remedy, others: list[_Remedy], currency: str) -> tuple[Switch, 
     gap = others[0].score - best.score + 1
     return (
         Switch(
-            when=f"to {others[0].label} becomes {money(gap, currency)} cheaper",
+            when=f"the option to {others[0].label} becomes {money(gap, currency)} cheaper",
             then=others[0].label,
             quantity="cents off the runner-up",
             by=float(-gap),

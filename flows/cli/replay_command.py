@@ -117,7 +117,7 @@ def show(summary: Summary) -> None:
     orders, delay = summary.orders, summary.delay
     table = Table(title="What the engine did", show_header=False, title_justify="left")
     table.add_column(style="bold")
-    table.add_column()
+    table.add_column(overflow="fold")
     table.add_row("journal", f"{summary.first} to {summary.last}, {', '.join(summary.networks)}")
     table.add_row(
         "events",
