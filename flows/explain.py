@@ -51,6 +51,8 @@ def actions_in(folder: Path) -> Iterator[Action]:
                 yield decode_action(line)
     except OSError as error:
         raise JournalError(f"expected a replay's output folder, was {error}") from error
+    except ValueError as error:
+        raise JournalError(f"expected actions in {path}, was {error}") from error
 
 
 def derive_again(folder: Path, action: Action, progress: Progress) -> Derivation:

@@ -74,6 +74,9 @@ class Delays(Operator):
         if record.event is None:
             if type(record.fact) is PolicyInForce:
                 self._state.rules = record.fact.policy.delays
+                # The step is part of the optimizer: it is made anew with what it has learned.
+                rate = record.fact.policy.delays.learning_rate
+                self._model = DelayModel(rate, self._model.state())
                 self._state.lateness_ms = record.fact.policy.hygiene.lateness_s * 1000
             return [record]
         out = self._promises_broken(record)

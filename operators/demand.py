@@ -34,6 +34,7 @@ class _SeriesState(Struct, array_like=True):
     bucket: int
     units: int
     moments: MomentsState
+    signals: dict[str, float]
 
 
 class _Signal(Struct, array_like=True):
@@ -53,12 +54,14 @@ class _State(Struct):
 
 
 class _Series:
-    """Units of the open bucket, and the moments of the closed ones."""
+    """Units of the open bucket, the signals when it last sold; moments of the closed ones."""
 
-    __slots__ = ("bucket", "moments", "units")
+    __slots__ = ("bucket", "moments", "signals", "units")
 
-    def __init__(self, bucket: int, units: int, moments: Moments) -> None:
-        self.bucket, self.units, self.moments = bucket, units, moments
+    def __init__(
+        self, bucket: int, units: int, moments: Moments, signals: dict[str, float]
+    ) -> None:
+        self.bucket, self.units, self.moments, self.signals = bucket, units, moments, signals
 
 
 class Demand(Operator):
@@ -88,7 +91,7 @@ class Demand(Operator):
             case SkuRegistered() as sku:
                 self._state.categories[sku.sku] = sku.category
             case PolicyInForce() as changed:
-                self._state.rules = changed.policy.demand
+                self._adopt(changed.policy.demand)
             case _:
                 pass
         return [record]
@@ -99,13 +102,16 @@ class Demand(Operator):
         series = self._series.get((region, sku))
         if series is None:
             moments = Moments(self._state.rules.fading)
-            self._series[region, sku] = _Series(bucket, units, moments)
+            signals = self._features(region, sku, now_ms)
+            self._series[region, sku] = _Series(bucket, units, moments, signals)
             return None
         if bucket <= series.bucket:
             series.units += units
+            series.signals = self._features(region, sku, now_ms)
             return None
-        observed, forecast = self._close(region, sku, series, bucket, now_ms)
+        observed, forecast = self._close(series, bucket)
         series.bucket, series.units = bucket, units
+        series.signals = self._features(region, sku, now_ms)
         per_day = DAY_S / self._state.rules.bucket_s
         mean, sd = series.moments.mean, series.moments.sd
         return DemandOutlook(
@@ -118,20 +124,28 @@ class Demand(Operator):
             forecast=forecast,
         )
 
-    def _close(
-        self, region: str, sku: str, series: _Series, bucket: int, now_ms: int
-    ) -> tuple[int, float]:
+    def _close(self, series: _Series, bucket: int) -> tuple[int, float]:
         """Fold the closed bucket and the empty ones since; returns (observed, its forecast)."""
         observed, level = series.units, series.moments.mean
-        features = self._features(region, sku, now_ms)
+        features = series.signals
         forecast = level * exp(_log_lift(self._lift, features)) if features else level
-        if features and series.moments.seen and bucket == series.bucket + 1:
+        if features and series.moments.seen:
             lift = log((observed + 0.5) / (level + 0.5))
             self._lift.learn_one(features, _bounded(lift))
         series.moments.update(float(observed))
         for _ in range(min(bucket - series.bucket - 1, _MOST_EMPTY)):
             series.moments.update(0.0)
         return observed, forecast
+
+    def _adopt(self, rules: DemandRules) -> None:
+        """Go on under other rules: series keep what they know, in buckets of the new length."""
+        before, self._state.rules = self._state.rules, rules
+        if before == rules:
+            return
+        for key, series in self._series.items():
+            series.moments = Moments(rules.fading, series.moments.state())
+            series.bucket = series.bucket * before.bucket_s // rules.bucket_s
+            self._touched[key] = None
 
     def _signalled(self, signal: SignalObserved, now_ms: int) -> DemandLift:
         region = signal.region or _EVERYWHERE
@@ -162,7 +176,7 @@ class Demand(Operator):
         for key in self._touched:
             series = self._series[key]
             self._state.series["\n".join(key)] = _SeriesState(
-                series.bucket, series.units, series.moments.state()
+                series.bucket, series.units, series.moments.state(), series.signals
             )
         self._touched.clear()
         self._state.weights = dict(self._lift.weights)
@@ -177,7 +191,7 @@ class Demand(Operator):
         for key, s in state.series.items():
             region, _, sku = key.partition("\n")
             moments = Moments(state.rules.fading, s.moments)
-            self._series[region, sku] = _Series(s.bucket, s.units, moments)
+            self._series[region, sku] = _Series(s.bucket, s.units, moments, s.signals)
         self._lift = _regression(state.weights, state.intercept, state.learned)
         state.weights = {}
 

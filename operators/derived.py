@@ -114,6 +114,7 @@ class OrderMoved(Derived, frozen=True, kw_only=True):
         "delivered",
         "released",
         "lost",
+        "abandoned",
     ]
 
 

@@ -1,9 +1,9 @@
 """Feed health: how far the facts of each family can be trusted right now.
 
-A feed is one producer (an envelope's `source`). Its score is one minus the recent share of its
-facts that came late or were unusable, and zero while it is silent. A family (inventory, telemetry,
-demand) is as healthy as its worst feed. Duplicates are counted but cost nothing: a redelivery must
-not change a decision.
+A feed is what one producer (an envelope's `source`) says of one family. Its score is one minus the
+recent share of its facts that came late or were unusable, and zero while it is silent. A family
+(inventory, telemetry, demand) is as healthy as its worst feed. Duplicates are counted but cost
+nothing: a redelivery must not change a decision.
 """
 
 from msgspec import Struct, field
@@ -104,10 +104,12 @@ class Feeds(Struct):
         return [FeedHealth(family=family, score=score, reason=reason)]
 
     def _feed(self, event: Event) -> Feed:
-        feed = self.feeds.get(event.source)
+        family = FAMILY_OF[type(event.fact)]
+        key = f"{family} of {event.source}"
+        feed = self.feeds.get(key)
         if feed is None:
-            name = event.source if len(self.feeds) < _MOST_FEEDS else "(others)"
-            feed = self.feeds.setdefault(name, Feed(family=FAMILY_OF[type(event.fact)]))
+            name = key if len(self.feeds) < _MOST_FEEDS else f"{family} of others"
+            feed = self.feeds.setdefault(name, Feed(family=family))
         return feed
 
 

@@ -32,6 +32,8 @@ class Floor:
         self.rates = RateBook(state.twin)
         self.rates.disruptions = state.disruptions
         self.sourcing = Sourcing(state.twin, state.outlook, self.rates, state.policy)
+        # SKUs that have new supply since the record in hand came.
+        self.freed: dict[str, None] = {}
         self.seq = 0
         self.now_ms = 0
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from operators.contract import Operator, Record, pack, unpack
-from operators.derived import Draft, FeedHealth, Inert, PolicyInForce
+from operators.derived import Draft, FeedHealth, Inert, OrderMoved, PolicyInForce
 from state.actions import Action, ActionData, Because
 from state.codec import decode_action, encode_action
 from state.events import ActionApproved, ActionRejected, NetworkHalted, NetworkResumed
@@ -41,8 +41,8 @@ class _State(Struct):
     seq: int = 0
     numbered: int = 0
     cause: str | None = None
-    # Action id -> (the proposal's wire bytes, expiry in ms); the oldest first.
-    proposals: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    # Action id -> (the proposal's wire bytes, expiry in ms, what it is about); the oldest first.
+    proposals: dict[str, tuple[bytes, int, str]] = field(default_factory=dict)
 
 
 class Govern(Operator):
@@ -74,6 +74,9 @@ class Govern(Operator):
                 state.halted = ""
             case ActionApproved() as approved:
                 return [record, *self._approve(record, approved)]
+            case OrderMoved(after="cancelled") as moved:
+                for name in [n for n, p in state.proposals.items() if p[2] == moved.order]:
+                    del state.proposals[name]
             case ActionRejected() as rejected:
                 state.proposals.pop(rejected.action, None)
             case _:
@@ -98,13 +101,14 @@ class Govern(Operator):
         """Keep a proposal for its approval; drop those that have expired."""
         proposals = self._state.proposals
         assert action.expirytime is not None
-        proposals[action.id] = (encode_action(action), to_ms(action.expirytime))
+        about = action.correlationid or ""
+        proposals[action.id] = (encode_action(action), to_ms(action.expirytime), about)
         while proposals and proposals[next(iter(proposals))][1] < now_ms:
             del proposals[next(iter(proposals))]
 
     def _approve(self, record: Record, approved: ActionApproved) -> list[Record]:
         """The approved proposal as an action to carry out, under an id of its own."""
-        raw, expires_ms = self._state.proposals.pop(approved.action, (b"", 0))
+        raw, expires_ms, _ = self._state.proposals.pop(approved.action, (b"", 0, ""))
         kind = "approve"
         if not raw or expires_ms < record.now_ms:
             reason = "no such proposal is open" if not raw else "the proposal has expired"

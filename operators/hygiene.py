@@ -69,7 +69,7 @@ class Hygiene(Operator):
                 Record(
                     record.network,
                     record.seq,
-                    max(record.now_ms, state.now_ms),
+                    state.now_ms,
                     Duplicate(feed=feed),
                 )
             ]
@@ -127,7 +127,8 @@ class Hygiene(Operator):
         else:
             return None
         state.feeds.quarantined(event)
-        at = Record(record.network, record.seq, now_ms, record.fact, event, record.line)
+        # What is refused does not move the journal's now.
+        at = Record(record.network, record.seq, state.now_ms, record.fact, event, record.line)
         return dead_letter(at, reason, expected, rfc3339(event.time_ms))
 
     def _admit(self, record: Record) -> list[Record]:

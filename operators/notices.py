@@ -18,7 +18,8 @@ from state.policy import Policy
 from state.quantities import from_ms, to_ms
 
 _VERSION = "notices/1"
-_ENDED = ("cancelled", "delivered", "lost")
+_ENDED = ("cancelled", "delivered", "lost", "abandoned")
+_WAITING = ("backordered", "unfillable")
 
 
 class _Pending(Struct, array_like=True):
@@ -76,7 +77,7 @@ class Notices(Operator):
                 self._action(record, record.fact)
             case OrderMoved() as moved if moved.after in _ENDED:
                 state.orders.pop(moved.order, None)
-            case OrderMoved() as moved if moved.before == "backordered":
+            case OrderMoved() as moved if moved.before in _WAITING and moved.after not in _WAITING:
                 customer = state.orders.get(moved.order)
                 if customer is not None and customer.pending is not None:
                     customer.pending = None  # served before anybody was told

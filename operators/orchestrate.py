@@ -82,8 +82,8 @@ class Orchestrate(Operator):
         out.append(record)
         event = record.event
         derived = self._derived(record.fact) if event is None else self._journal(event)
-        if self._stock.freed:
-            freed, self._stock.freed = self._stock.freed, {}
+        if floor.freed:
+            freed, floor.freed = floor.freed, {}
             derived = [*derived, *self._orders.serve_waiting(freed)]
         out += (record.derive(each) for each in derived)
         return out
@@ -195,6 +195,9 @@ class Orchestrate(Operator):
                     out += self._orders.lapse(key)
                 case "retry":
                     out += self._orders.retry(key)
+                case "serve":
+                    sku, _, after = key.partition("\n")
+                    out += self._orders.serve(sku, after)
                 case "forget":
                     self._shipments.forget(key)
                 case "sweep":

@@ -57,6 +57,7 @@ class OrderDesk:
             reason = "the order is already under way"
             return [Inert(kind="cancel", about=cancelled.order, reason=reason)]
         freed = sum(order.reserved.values())
+        self._floor.freed |= dict.fromkeys(sku for _, sku in order.reserved)
         before = order.status
         self.close(order)
         draft = Draft(
@@ -92,16 +93,34 @@ class OrderDesk:
 
     def serve_waiting(self, skus: dict[str, None]) -> list[Derived]:
         """Try orders that wait for any of `skus`, the oldest first."""
-        twin = self._floor.twin
-        safety = self._floor.policy.sourcing.safety_stock
+        return [derived for sku in skus for derived in self.serve(sku, "")]
+
+    def serve(self, sku: str, after: str) -> list[Derived]:
+        """Try orders that wait for `sku`, the oldest first, from behind the order `after`.
+
+        Those that need more of it than there is are passed over. The work of one record is
+        bounded: if more could be tried, the next record goes on where this one stopped.
+        """
+        floor = self._floor
+        safety = floor.policy.sourcing.safety_stock
+        positions = list(floor.twin.stock.get(sku, {}).values())
+        queue = list(floor.twin.waiting.get(sku, ()))
         out: list[Derived] = []
-        for sku in skus:
-            for name in list(twin.waiting.get(sku, ()))[:_MOST_SERVED]:
-                if not any(p.promisable(safety) for p in twin.stock.get(sku, {}).values()):
-                    break
-                order = twin.orders[name]
-                order.causes = [*order.causes, self._floor.seq][-_MOST_CAUSES:]
-                out += self.source(order)
+        tried = 0
+        for name in queue[queue.index(after) + 1 if after in queue else 0 :]:
+            left = sum(position.promisable(safety) for position in positions)
+            if not left:
+                break
+            if tried == _MOST_SERVED:
+                floor.deadlines.set(floor.now_ms, "serve", f"{sku}\n{after}")
+                break
+            after = name
+            order = floor.twin.orders[name]
+            if order.lines[sku].unsourced > left:
+                continue
+            tried += 1
+            order.causes = [*order.causes, floor.seq][-_MOST_CAUSES:]
+            out += self.source(order)
         return out
 
     def retry(self, name: str) -> list[Derived]:
@@ -119,6 +138,7 @@ class OrderDesk:
         out: list[Derived] = []
         for (node, sku), quantity in list(order.reserved.items()):
             out += self.release(order, node, sku, quantity, "expired")
+            self._floor.freed[sku] = None
         out.append(OrderMoved(order=name, before=order.status, after="released"))
         order.status = "released"
         return out
@@ -131,9 +151,12 @@ class OrderDesk:
         for name, order in list(floor.twin.orders.items()):
             if order.open_shipments or order.is_waiting or order.promised_ms > over_ms:
                 continue
+            for (node, sku), quantity in list(order.reserved.items()):
+                out += self.release(order, node, sku, quantity, "expired")
+                floor.freed[sku] = None
             before = order.status
             self.close(order)
-            out.append(OrderMoved(order=name, before=before, after="released"))
+            out.append(OrderMoved(order=name, before=before, after="abandoned"))
         return out
 
     def release(
@@ -198,6 +221,8 @@ class OrderDesk:
             order.open_shipments += not shipment.is_terminal
             for line in shipment.dispatched.lines:
                 order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity
+        if not order.is_shipped:
+            return self.source(order)
         reason = "it was handed over before it was heard of"
         out = self.move(order, "shipped")
         out.append(Inert(kind="allocate", about=order.name, reason=reason))
@@ -243,7 +268,7 @@ class OrderDesk:
                 order=name,
                 legs=legs(plan),
                 reserved_until=from_ms(order.lapses_ms),
-                replaces=why.replace(" ", "_") or None,
+                replaces=why or None,
             ),
             subject=name,
             correlation=name,
@@ -271,7 +296,9 @@ class OrderDesk:
         if after == "unfillable":
             # Nothing announces that a route opened: look again, ever less often.
             pause_s = min(HOUR_S << min(order.retries, 5), DAY_S)
-            floor.deadlines.set(floor.now_ms + pause_s * 1000, "retry", name)
+            if order.retry_ms <= floor.now_ms:
+                order.retry_ms = floor.now_ms + pause_s * 1000
+                floor.deadlines.set(order.retry_ms, "retry", name)
         order.retries += 1
         if order.status == after:
             return [Inert(kind="allocate", about=name, reason=f"still {reason}")]

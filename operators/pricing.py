@@ -91,6 +91,8 @@ class RateBook:
         if distance is None:
             return quotes, [f"{node} with {name}" for name in geography.services]
         for name, service in geography.services.items():
+            if name in geography.withdrawn:
+                continue
             if service.max_distance_km and distance > service.max_distance_km:
                 unreachable.append(f"{node} with {name}")
                 continue

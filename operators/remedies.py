@@ -97,6 +97,8 @@ class Remedies:
             faster_s = nominal_transit_s(service, distance)
             if carrier != shipped.carrier or faster_s >= nominal_s:
                 continue
+            if name in geography.withdrawn:
+                continue
             if shipped.weight_g > service.max_weight_g or (
                 service.max_distance_km and distance > service.max_distance_km
             ):
@@ -167,9 +169,8 @@ class Remedies:
             for sku, quantity in leg.lines:
                 order.lines[sku].ordered += quantity
                 floor.twin.reserve(order, leg.option.node, sku, quantity)
-            floor.twin.capacity.plan(
-                f"node {leg.option.node}", leg.option.hand_over_ms, floor.now_ms
-            )
+            for room in (f"node {leg.option.node}", f"service {leg.option.service}"):
+                floor.twin.capacity.plan(room, leg.option.hand_over_ms, floor.now_ms)
             lapses_ms = leg.option.hand_over_ms + floor.policy.sourcing.reservation_s * 1000
             order.lapses_ms = max(order.lapses_ms, lapses_ms)
             floor.deadlines.set(order.lapses_ms, "lapse", order.name)

@@ -25,7 +25,7 @@ from state.policy import Policy
 
 _VERSION = "rollups/1"
 #: Order states that count as allocated: a promise stands, or was kept, or lapsed.
-_ALLOCATED = ("allocated", "shipped", "delivered", "released", "lost")
+_ALLOCATED = ("allocated", "shipped", "delivered", "released", "lost", "abandoned")
 
 
 class OrderTotals(Struct):

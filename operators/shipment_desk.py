@@ -42,7 +42,7 @@ class ShipmentDesk:
         out: list[Derived] = []
         for line in shipped.lines:
             order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity
-            out += self._stock.give_back(shipped.order, line.sku)
+            out += self._stock.give_back(shipped.order, line.sku, keep_at=shipped.node)
         if order.is_shipped:
             if order.is_waiting:
                 twin.stop_waiting(order)
@@ -125,8 +125,11 @@ class ShipmentDesk:
     def forget(self, name: str) -> None:
         """Drop an ended shipment once no scan of it can come any more."""
         shipment = self._floor.twin.shipments.pop(name, None)
-        if shipment is not None:
-            self._floor.twin.early_shipments.pop(shipment.order, None)
+        early = self._floor.twin.early_shipments
+        if shipment is not None and name in early.get(shipment.order, ()):
+            early[shipment.order].remove(name)
+            if not early[shipment.order]:
+                del early[shipment.order]
 
     def _ended(self, name: str, shipment: Shipment, status: str, time_ms: int, event: str) -> bool:
         """Note the end of a parcel; False if it had ended already."""

@@ -81,8 +81,8 @@ class Sourcing:
     def decide(self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: str = "") -> Choice:
         """Choose the cheapest way to serve `lines` of `order`, not from node `excluded`."""
         eliminated: Eliminations = {}
-        supplies = self._candidates(lines, now_ms, excluded, eliminated)
-        missing = _missing(lines, supplies)
+        supplies, closed = self._candidates(lines, now_ms, excluded, eliminated)
+        missing = _missing(lines, supplies, closed)
         if missing:
             return Choice(None, (), eliminated, missing, 0)
         pricer = Pricer(
@@ -104,13 +104,14 @@ class Sourcing:
 
     def _candidates(
         self, lines: Lines, now_ms: int, excluded: str, eliminated: Eliminations
-    ) -> dict[str, Supply]:
-        """Nodes that can promise any of the lines, and when."""
+    ) -> tuple[dict[str, Supply], list[int]]:
+        """Nodes that can promise any of the lines, and when; and units by line at closed nodes."""
         rules = self.policy.sourcing
         safety, slip_ms = rules.safety_stock, rules.inbound_slip_s * 1000
         limits = self._twin.capacity.limits
         supplies: dict[str, Supply] = {}
         count = len(lines)
+        closed = [0] * count
         for index, (sku, quantity) in enumerate(lines):
             for node, position in self._twin.stock.get(sku, {}).items():
                 if node == excluded:
@@ -122,6 +123,7 @@ class Sourcing:
                     continue
                 if limits.get(f"node {node}") == 0:
                     eliminated.setdefault("node closed", []).append(node)
+                    closed[index] += units
                     continue
                 supply = supplies.get(node)
                 if supply is None:
@@ -129,7 +131,7 @@ class Sourcing:
                 supply.units[index] = units
                 supply.ready_ms[index] = ready_ms
                 supply.positions[index] = position
-        return supplies
+        return supplies, closed
 
     def _splits(
         self, lines: Lines, supplies: dict[str, Supply], pricer: Pricer, to_beat: int | None
@@ -231,10 +233,11 @@ def _covered(supply: Supply, lines: Lines) -> int:
     return sum(min(u, quantity) for u, (_, quantity) in zip(supply.units, lines, strict=True))
 
 
-def _missing(lines: Lines, supplies: dict[str, Supply]) -> dict[str, int]:
+def _missing(lines: Lines, supplies: dict[str, Supply], closed: list[int]) -> dict[str, int]:
+    """Units that no node has; what closed nodes have is not missing, only out of reach."""
     missing: dict[str, int] = {}
     for index, (sku, quantity) in enumerate(lines):
-        short = quantity - sum(supply.units[index] for supply in supplies.values())
+        short = quantity - closed[index] - sum(s.units[index] for s in supplies.values())
         if short > 0:
             missing[sku] = short
     return missing

@@ -25,11 +25,10 @@ _REMEMBERED_MS = 30 * DAY_MS
 
 
 class StockDesk:
-    """Applies inventory facts. Returns what it derives; `freed` collects SKUs with new supply."""
+    """Applies inventory facts. Returns what it derives; new supply is noted on the floor."""
 
     def __init__(self, floor: Floor, orders: OrderDesk) -> None:
         self._floor, self._orders = floor, orders
-        self.freed: dict[str, None] = {}
 
     def handle(self, fact: Fact, time_ms: int, event: str) -> list[Derived]:
         """Apply one inventory fact that happened at `time_ms` and has the id `event`."""
@@ -68,7 +67,7 @@ class StockDesk:
         position = self._floor.twin.position(node, sku)
         position.move(time_ms, event, delta, self._floor.settled_ms)
         if delta > 0:
-            self.freed[sku] = None
+            self._floor.freed[sku] = None
             return []
         return self._uncover(node, sku)
 
@@ -80,7 +79,7 @@ class StockDesk:
             reason = "a later count stands"
             return [Inert(kind="reconcile", about=f"{node}/{sku}", reason=reason)]
         if difference > 0:
-            self.freed[sku] = None
+            self._floor.freed[sku] = None
         if difference == 0 or is_first:
             return self._uncover(node, sku) if difference < 0 else []
         return [
@@ -134,16 +133,19 @@ class StockDesk:
     def _schedule(self, node: str, sku: str, name: str, due: Inbound) -> list[Derived]:
         if name in self._floor.twin.ended_inbound:
             return []
-        position = self._floor.twin.position(node, sku)
+        twin = self._floor.twin
+        before = twin.due_at.pop(name, (node, sku))
+        twin.position(*before).inbound.pop(name, None)
         if due.quantity:
-            position.inbound[name] = due
-            self.freed[sku] = None
-        else:
-            position.inbound.pop(name, None)
-        return self._uncover(node, sku)
+            twin.due_at[name] = (node, sku)
+            twin.position(node, sku).inbound[name] = due
+            self._floor.freed[sku] = None
+        out = self._uncover(*before)
+        return out if before == (node, sku) else out + self._uncover(node, sku)
 
     def _end(self, node: str, sku: str, name: str) -> None:
-        self._floor.twin.position(node, sku).inbound.pop(name, None)
+        twin = self._floor.twin
+        twin.position(*twin.due_at.pop(name, (node, sku))).inbound.pop(name, None)
         ended, now_ms = self._floor.twin.ended_inbound, self._floor.now_ms
         ended[name] = now_ms
         while ended and ended[next(iter(ended))] < now_ms - _REMEMBERED_MS:
@@ -158,16 +160,19 @@ class StockDesk:
         order.lines[sku].picked += quantity
         return self.give_back(name, sku)
 
-    def give_back(self, name: str, sku: str) -> list[Derived]:
-        """Release what an order holds beyond what it still needs of `sku`."""
+    def give_back(self, name: str, sku: str, keep_at: str = "") -> list[Derived]:
+        """Release what an order holds beyond what it still needs of `sku`.
+
+        Not at node `keep_at`: its shelf is about to report the pick.
+        """
         order = self._floor.twin.orders[name]
         out: list[Derived] = []
         for at, held_sku in list(order.reserved):
             excess = -order.lines[sku].unsourced
-            if held_sku != sku or excess <= 0:
+            if held_sku != sku or excess <= 0 or at == keep_at:
                 continue
             out += self._orders.release(order, at, sku, excess, "shipped_elsewhere")
-            self.freed[sku] = None
+            self._floor.freed[sku] = None
         return out
 
     def _short_picked(self, short: StockShortPicked, time_ms: int, event: str) -> list[Derived]:

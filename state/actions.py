@@ -11,15 +11,14 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta, Struct, field
 
 from state.quantities import (
-    Cents,
     Id,
     Instant,
-    PositiveUnits,
     Share,
-    SignedCents,
-    SignedUnits,
+    SignedTotalCents,
+    SignedTotalUnits,
     Text,
-    Units,
+    TotalCents,
+    TotalUnits,
     doc,
 )
 
@@ -33,10 +32,10 @@ class Decision(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LegLine(Struct, frozen=True, kw_only=True, gc=False):
-    """Units of one SKU that a leg carries."""
+    """TotalUnits of one SKU that a leg carries."""
 
     sku: Id
-    quantity: PositiveUnits
+    quantity: TotalUnits
 
 
 class Leg(Struct, frozen=True, kw_only=True, gc=False):
@@ -49,7 +48,7 @@ class Leg(Struct, frozen=True, kw_only=True, gc=False):
     hand_over_by: Annotated[Instant, doc("carrier pickup that this plan counts on")]
     expected_delivery: Annotated[Instant, doc("mean of the transit forecast")]
     p_late: Annotated[Share, doc("probability of delivery after the promise")]
-    cost_cents: Annotated[Cents, doc("this leg's share of the score")]
+    cost_cents: Annotated[TotalCents, doc("this leg's share of the score")]
 
 
 class Allocate(Decision, frozen=True, kw_only=True):
@@ -59,14 +58,14 @@ class Allocate(Decision, frozen=True, kw_only=True):
     order: Id
     legs: tuple[Leg, ...]
     reserved_until: Annotated[Instant, doc("when the reservation lapses if nothing is picked")]
-    replaces: Annotated[Id | None, doc("why an earlier allocation no longer stands")] = None
+    replaces: Annotated[Text | None, doc("why an earlier allocation no longer stands")] = None
 
 
 class Shortage(Struct, frozen=True, kw_only=True, gc=False):
-    """Units of an order that no node can promise."""
+    """TotalUnits of an order that no node can promise."""
 
     sku: Id
-    missing: PositiveUnits
+    missing: TotalUnits
 
 
 class Backorder(Decision, frozen=True, kw_only=True):
@@ -132,7 +131,7 @@ class Transfer(Decision, frozen=True, kw_only=True):
     origin: Id
     destination: Id
     sku: Id
-    quantity: PositiveUnits
+    quantity: TotalUnits
 
 
 class Reconcile(Decision, frozen=True, kw_only=True):
@@ -141,10 +140,10 @@ class Reconcile(Decision, frozen=True, kw_only=True):
     verb: ClassVar[str] = "reconcile"
     node: Id
     sku: Id
-    ledger: Annotated[SignedUnits, doc("units the ledger had at the count's time")]
-    counted: Units
-    difference: Annotated[SignedUnits, doc("counted - ledger")]
-    value_cents: Annotated[SignedCents, doc("difference × unit value")]
+    ledger: Annotated[SignedTotalUnits, doc("units the ledger had at the count's time")]
+    counted: TotalUnits
+    difference: Annotated[SignedTotalUnits, doc("counted - ledger")]
+    value_cents: Annotated[SignedTotalCents, doc("difference × unit value")]
 
 
 class Refund(Decision, frozen=True, kw_only=True):
@@ -153,7 +152,7 @@ class Refund(Decision, frozen=True, kw_only=True):
     verb: ClassVar[str] = "refund"
     order: Id
     customer: Id
-    cents: Cents
+    cents: TotalCents
     reason: Text
 
 
@@ -175,7 +174,7 @@ class Reprice(Decision, frozen=True, kw_only=True):
     verb: ClassVar[str] = "reprice"
     region: Id
     sku: Id
-    price_cents: Cents
+    price_cents: TotalCents
 
 
 class Escalate(Decision, frozen=True, kw_only=True):
@@ -268,7 +267,7 @@ class ActionData(Struct, frozen=True, kw_only=True, gc=False):
     """The payload of an action. `decision` is the class that the action's type names."""
 
     mode: Annotated[ActMode, doc("act: carry it out; propose: a person decides first")]
-    value_cents: Annotated[Cents, doc("money at stake, as counted against limits")]
+    value_cents: Annotated[TotalCents, doc("money at stake, as counted against limits")]
     decision: Decision
     because: Because
     deadline: Annotated[Instant | None, doc("after this it no longer helps")] = None

@@ -22,11 +22,16 @@ DETOUR = 1.3
 
 
 class Geography(Struct):
-    """Registered places and services. `services` is keyed ``carrier/service``."""
+    """Registered places and services. `services` is keyed ``carrier/service``.
+
+    A service that its carrier no longer offers stays known, for parcels under way with it, and is
+    `withdrawn`: nothing new is sent with it.
+    """
 
     nodes: dict[str, NodeRegistered] = field(default_factory=dict)
     regions: dict[str, RegionRegistered] = field(default_factory=dict)
     services: dict[str, CarrierService] = field(default_factory=dict)
+    withdrawn: dict[str, None] = field(default_factory=dict)
 
     def learn(self, fact: Fact) -> None:
         """Take in a registration; other facts are ignored."""
@@ -36,8 +41,13 @@ class Geography(Struct):
             case RegionRegistered():
                 self.regions[fact.region] = fact
             case CarrierRegistered():
+                for name in self.services:
+                    if name.startswith(f"{fact.carrier}/"):
+                        self.withdrawn[name] = None
                 for service in fact.services:
-                    self.services[f"{fact.carrier}/{service.service}"] = service
+                    name = f"{fact.carrier}/{service.service}"
+                    self.services[name] = service
+                    self.withdrawn.pop(name, None)
             case _:
                 pass
 

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct, field
 from state.actions import KINDS
 from state.codec import fingerprint
 from state.errors import PolicyError
-from state.quantities import DAY_S, HOUR_S, Cents, Seconds, Share, doc
+from state.quantities import DAY_S, HOUR_S, Seconds, Share, TotalCents, doc
 
 Autonomy = Literal["act", "propose", "off"]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
@@ -134,8 +134,10 @@ class Limit(_Section, frozen=True, kw_only=True):
     """The most that one kind of action may do on its own; beyond it, actions are proposed."""
 
     per_hour: Annotated[int, Meta(ge=0), doc("actions per hour of journal time")] = 1_000_000
-    value_cents: Annotated[Cents, doc("money at stake in one action")] = 10**12
-    value_cents_per_hour: Annotated[Cents, doc("money at stake per hour of journal time")] = 10**12
+    value_cents: Annotated[TotalCents, doc("money at stake in one action")] = 10**12
+    value_cents_per_hour: Annotated[TotalCents, doc("money at stake per hour of journal time")] = (
+        10**12
+    )
 
 
 #: What holds for kinds that the policy does not name.
@@ -194,7 +196,7 @@ class Reporting(_Section, frozen=True, kw_only=True):
 class Policy(_Section, frozen=True, kw_only=True):
     """Everything tunable, with defaults that work."""
 
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$"), doc("ISO 4217 code")] = "EUR"
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)"), doc("ISO 4217 code")] = "EUR"
     weights: Weights = field(default_factory=Weights)
     sourcing: Sourcing = field(default_factory=Sourcing)
     demand: Demand = field(default_factory=Demand)

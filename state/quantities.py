@@ -26,20 +26,25 @@ def doc(text: str) -> Meta:
     return Meta(description=text)
 
 
-Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f]+$")]
+Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f]+$(?!\n)")]
 NetworkId = Annotated[
     str,
-    Meta(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+    Meta(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)"),
     doc("the fulfilment network: everything that shares stock; also the partition key"),
 ]
 Text = Annotated[str, Meta(max_length=1_000)]
 Instant = Annotated[datetime, Meta(tz=True)]
 
-Units = Annotated[int, Meta(ge=0, le=1_000_000_000), doc("pieces of one SKU")]
-PositiveUnits = Annotated[int, Meta(ge=1, le=1_000_000_000), doc("pieces of one SKU")]
-SignedUnits = Annotated[int, Meta(ge=-1_000_000_000, le=1_000_000_000), doc("pieces, signed")]
-Cents = Annotated[int, Meta(ge=0, le=10**12), doc("minor units of the network's currency")]
-SignedCents = Annotated[int, Meta(ge=-(10**12), le=10**12), doc("minor units of the currency")]
+# What comes in is bounded so that no product of it (200 lines × units × cents) leaves 64 bits.
+Units = Annotated[int, Meta(ge=0, le=10**7), doc("pieces of one SKU")]
+PositiveUnits = Annotated[int, Meta(ge=1, le=10**7), doc("pieces of one SKU")]
+SignedUnits = Annotated[int, Meta(ge=-(10**7), le=10**7), doc("pieces, signed")]
+Cents = Annotated[int, Meta(ge=0, le=10**9), doc("minor units of the network's currency")]
+# What goes out may be a sum or a product of it.
+TotalUnits = Annotated[int, Meta(ge=0, le=2**62), doc("pieces of one SKU")]
+SignedTotalUnits = Annotated[int, Meta(ge=-(2**62), le=2**62), doc("pieces, signed")]
+TotalCents = Annotated[int, Meta(ge=0, le=2**62), doc("minor units of the network's currency")]
+SignedTotalCents = Annotated[int, Meta(ge=-(2**62), le=2**62), doc("minor units, signed")]
 Grams = Annotated[int, Meta(ge=0, le=10**9), doc("g")]
 Seconds = Annotated[int, Meta(ge=0, le=400 * DAY_S), doc("s")]
 Ratio = Annotated[float, Meta(ge=0.0, le=1_000.0), doc("dimensionless, 1 = as usual")]

@@ -11,6 +11,7 @@ from state.events import (
     NetworkResumed,
     NodeCapacityChanged,
     OrderCancelled,
+    PolicyChanged,
     ShipmentDelivered,
     ShipmentFailed,
     ShipmentScanned,
@@ -117,6 +118,13 @@ def control(draw: st.DrawFn) -> Fact:
                 NetworkHalted(by="ops", reason="drill"),
                 NetworkResumed(by="ops"),
                 NodeCapacityChanged(node=draw(_NODES), parcels_per_day=draw(st.integers(0, 3))),
+                PolicyChanged(
+                    policy={
+                        "demand": {"fading": draw(st.sampled_from([0.2, 0.5])), "bucket_s": HOUR},
+                        "delays": {"learning_rate": draw(st.sampled_from([0.01, 0.1]))},
+                        "sourcing": {"max_legs": draw(st.integers(1, 3))},
+                    }
+                ),
                 ActionApproved(action=f"net:{draw(st.integers(10, 60))}-1", by="ops"),
             ]
         )

@@ -63,6 +63,7 @@ def replay(
     from flows.replay import ReplayPlan
     from flows.replay import replay as run
     from state.policy import Policy, load_policy
+    from state.stores.redis_keys import checked_name
 
     if recovery is not None and out_folder is None:
         raise typer.BadParameter(
@@ -70,6 +71,10 @@ def replay(
         )
     if recovery is not None and engine is EngineName.fold:
         raise typer.BadParameter("needs the dataflow engine", param_hint="--recovery")
+    try:
+        checked_name(prefix, "prefix")
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--prefix") from error
     plan = ReplayPlan(
         logs=tuple(logs),
         policy=load_policy(policy) if policy else Policy(),

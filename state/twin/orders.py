@@ -39,7 +39,8 @@ class OpenOrder(Struct, array_like=True):
     writes them all.
 
     `reserved` maps (node, SKU) to units held for it. `causes` are journal positions, besides `seq`,
-    that its latest decision follows from. `retries` counts fruitless attempts to source it.
+    that its latest decision follows from. `retries` counts fruitless attempts to source it,
+    `retry_ms` is when the next is due, if one is.
     """
 
     name: str
@@ -55,6 +56,7 @@ class OpenOrder(Struct, array_like=True):
     delivered: int = 0
     lapses_ms: int = 0
     retries: int = 0
+    retry_ms: int = 0
 
     @classmethod
     def of(cls, placed: OrderPlaced, seq: int) -> "OpenOrder":

@@ -31,6 +31,8 @@ class Twin(Struct):
     early_shipments: dict[str, list[str]] = field(default_factory=dict)
     # Transfers under way -> (destination, SKU).
     transfers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    # Inbound and transfers that are due -> (node, SKU).
+    due_at: dict[str, tuple[str, str]] = field(default_factory=dict)
     # Inbound and transfer ids that ended -> now_ms, so that a late schedule does not revive them.
     ended_inbound: dict[str, int] = field(default_factory=dict)
 
