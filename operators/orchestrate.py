@@ -182,7 +182,6 @@ class Orchestrate(Operator):
             floor.deadlines.set(until_ms, "disruption", key)
         else:
             floor.state.disruptions.pop(key, None)
-        floor.rates.forget_all()
         return []
 
     def _fire(self) -> list[Derived]:
@@ -207,7 +206,6 @@ class Orchestrate(Operator):
                 case "disruption":
                     if floor.state.disruptions.get(key, (0, 0))[1] <= floor.now_ms:
                         floor.state.disruptions.pop(key, None)
-                        floor.rates.forget_all()
                 case _:
                     raise AssertionError(what)
         return out

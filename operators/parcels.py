@@ -1,6 +1,7 @@
 """Parcels: the cheapest ways to send some lines of an order from one node, during one decision."""
 
 from bisect import insort
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -79,23 +80,24 @@ class Pricer:
         Exact: a service is passed over only if its terms without lateness, which is never
         negative, are dearer than the last of `best` already.
         """
-        quotes, unreachable = self._rates.quotes(node, self._region)
-        if unreachable:
-            self._rule_out("out of the service's reach", unreachable)
-        registered = self._twin.geography.nodes.get(node)
-        if registered is None or not quotes:
+        lane = self._rates.lane(node, self._region)
+        if lane.unreachable:
+            self._rule_out("out of the service's reach", lane.unreachable)
+        if lane.node is None or not lane.quotes:
             return
-        self.considered += len(quotes)
-        if len(best) == keep and self.least(node) > best[-1].score:
+        self.considered += len(lane.quotes)
+        if len(best) == keep and lane.least_cents > best[-1].score:
             return
-        parcel = self._parcel(registered, lines)
+        parcel = self._parcel(lane.node, lines)
         kg = parcel.weight_g / 1000
         carbon_cents = self._weights.carbon_kg_cents * kg
         fixed = parcel.handling + parcel.displacement
-        for quote in quotes:
+        for quote in lane.quotes:
             freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
             carbon = round(quote.carbon_kg_per_kg * carbon_cents)
             if len(best) == keep and freight + carbon + fixed > best[-1].score:
+                if quote.fixed_cents - 0.5 + fixed > best[-1].score:
+                    break  # and so are all that follow: they come by what a parcel costs at least
                 continue
             if parcel.weight_g > quote.max_weight_g:
                 self._rule_out("over the service's weight limit", [f"{node} with {quote.name}"])
@@ -111,17 +113,15 @@ class Pricer:
 
     def least(self, node: str) -> float:
         """What any parcel from `node` costs at least, in cents: a bound to prune splits by."""
-        quotes, _ = self._rates.quotes(node, self._region)
-        registered = self._twin.geography.nodes.get(node)
-        if registered is None or not quotes:
-            return float("inf")
-        return quotes[0].fixed_cents - 0.5 + registered.handling_fixed_cents
+        return self._rates.lane(node, self._region).least_cents
 
     def _option(
         self, parcel: _Parcel, quote: Quote, freight: int, carbon: int, at_ms: int, kg: float
     ) -> Option:
         ratio, spread = self._outlook.transit_ratio(quote.name, quote.lane)
-        mean_s = quote.nominal_s * ratio + quote.disrupted_s
+        mean_s = quote.nominal_s * ratio + self._rates.disrupted_s(
+            quote.carrier, quote.service, self._region
+        )
         sd_s = max(quote.nominal_s * spread, 60.0)
         p_late, late_s = lateness((self._promised_ms - at_ms) / 1000, mean_s, sd_s)
         late = lateness_cents(p_late, late_s, self._weights)
@@ -199,5 +199,5 @@ class Pricer:
             known = self._rooms[key] = self._twin.capacity.has_room(name, day)
         return known
 
-    def _rule_out(self, constraint: str, options: list[str]) -> None:
+    def _rule_out(self, constraint: str, options: Iterable[str]) -> None:
         self.eliminated.setdefault(constraint, []).extend(options)

@@ -8,6 +8,7 @@ from math import erfc, exp, pi, sqrt
 
 from msgspec import Struct
 
+from state.events import NodeRegistered
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.policy import Weights
 from state.twin import Twin
@@ -29,10 +30,21 @@ class Quote(Struct, frozen=True, gc=False):
     per_kg_cents: float
     carbon_kg_per_kg: float
     nominal_s: float
-    disrupted_s: int
     lane: str
     cutoff_ms: int
     max_weight_g: int
+
+
+class LaneRates(Struct, frozen=True, gc=False):
+    """All quotes from a node to a region, the cheapest base first.
+
+    `unreachable` names what does not reach it. `least_cents` is below what any parcel costs.
+    """
+
+    node: NodeRegistered | None
+    quotes: tuple[Quote, ...]
+    unreachable: tuple[str, ...]
+    least_cents: float
 
 
 class Option(Struct, frozen=True, gc=False, order=True):
@@ -59,37 +71,46 @@ class Option(Struct, frozen=True, gc=False, order=True):
 
 
 class RateBook:
-    """Quotes by (node, region), made when first asked for.
+    """Rates by (node, region), made when first asked for.
 
-    They depend on registrations and reported disruptions alone, so that a book made anew after a
-    restart quotes the same; what is learned of a lane is looked up when a parcel is priced.
+    They depend on registrations alone, so that a book made anew after a restart quotes the same;
+    what is learned of a lane, or reported of a carrier, is looked up when a parcel is priced.
     """
 
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
-        self._quotes: dict[tuple[str, str], tuple[list[Quote], list[str]]] = {}
-        # (carrier, service or empty, region or empty) -> (extra seconds, until ms)
+        self._lanes: dict[tuple[str, str], LaneRates] = {}
+        # "carrier\nservice or empty\nregion or empty" -> (extra seconds, until ms)
         self.disruptions: Mapping[str, tuple[int, int]] = {}
 
-    def quotes(self, node: str, region: str) -> tuple[list[Quote], list[str]]:
-        """Services that reach `region` from `node`, cheapest base first; and those that do not."""
+    def lane(self, node: str, region: str) -> LaneRates:
+        """Rates from `node` to `region`."""
         key = (node, region)
-        known = self._quotes.get(key)
+        known = self._lanes.get(key)
         if known is None:
-            known = self._quotes[key] = self._make(node, region)
+            known = self._lanes[key] = self._make(node, region)
         return known
 
     def forget_all(self) -> None:
-        """Make all quotes anew."""
-        self._quotes.clear()
+        """Make all rates anew."""
+        self._lanes.clear()
 
-    def _make(self, node: str, region: str) -> tuple[list[Quote], list[str]]:
+    def disrupted_s(self, carrier: str, service: str, region: str) -> int:
+        """Extra transit that a carrier's reported trouble causes; the worst that applies."""
+        if not self.disruptions:
+            return 0
+        keys = [f"{carrier}\n{s}\n{r}" for s in ("", service) for r in ("", region)]
+        return max(self.disruptions.get(key, (0, 0))[0] for key in keys)
+
+    def _make(self, node: str, region: str) -> LaneRates:
         geography = self._twin.geography
         distance = geography.distance_km(node, region)
+        registered = geography.nodes.get(node)
         quotes: list[Quote] = []
         unreachable: list[str] = []
-        if distance is None:
-            return quotes, [f"{node} with {name}" for name in geography.services]
+        if distance is None or registered is None:
+            unreachable = [f"{node} with {name}" for name in geography.services]
+            return LaneRates(registered, (), tuple(unreachable), float("inf"))
         for name, service in geography.services.items():
             if name in geography.withdrawn:
                 continue
@@ -107,21 +128,16 @@ class RateBook:
                     per_kg_cents=float(service.per_kg_cents),
                     carbon_kg_per_kg=carbon_gco2e(service, distance, 1000) / 1000,
                     nominal_s=nominal_transit_s(service, distance),
-                    disrupted_s=self._disruption_s(carrier, code, region),
                     lane=f"{name}\n{node}\n{region}",
                     cutoff_ms=service.cutoff_s * 1000,
                     max_weight_g=service.max_weight_g,
                 )
             )
         quotes.sort(key=lambda quote: (quote.fixed_cents, quote.name))
-        return quotes, unreachable
-
-    def _disruption_s(self, carrier: str, service: str, region: str) -> int:
-        """Extra transit that a carrier's reported trouble causes; the worst that applies."""
-        if not self.disruptions:
-            return 0
-        keys = [f"{carrier}\n{s}\n{r}" for s in ("", service) for r in ("", region)]
-        return max(self.disruptions.get(key, (0, 0))[0] for key in keys)
+        least = float("inf")
+        if quotes:
+            least = quotes[0].fixed_cents - 0.5 + registered.handling_fixed_cents
+        return LaneRates(registered, tuple(quotes), tuple(unreachable), least)
 
 
 def lateness(slack_s: float, mean_s: float, sd_s: float) -> tuple[float, float]:
