@@ -73,8 +73,8 @@ def _show_redis(url: str, network: str) -> None:
 
 
 def _well_explained(folder: Path) -> list[Action]:
-    """For the first kinds that occur, the action whose reason has most to say."""
-    best: dict[str, tuple[int, Action]] = {}
+    """For the first kinds that occur, the action with most to say, and most to gain."""
+    best: dict[str, tuple[tuple[int, int], Action]] = {}
     for action in actions_in(folder):
         because = action.data.because
         sure = because.confidence
@@ -84,8 +84,10 @@ def _well_explained(folder: Path) -> list[Action]:
             + len(because.flips_if)
             + (len(sure.contributions) if sure is not None else 0)
         )
-        if action.kind in _SHOWN and said > best.get(action.kind, (-1, action))[0]:
-            best[action.kind] = (said, action)
+        others = [other.score_cents for other in because.alternatives]
+        rank = (said, min(others, default=0) - because.score_cents)
+        if action.kind in _SHOWN and rank > best.get(action.kind, ((-1, 0), action))[0]:
+            best[action.kind] = (rank, action)
     return [best[kind][1] for kind in _SHOWN if kind in best][:_SHOWN_MOST]
 
 

@@ -25,34 +25,39 @@ class Derivation(Struct, frozen=True):
 
 def find_action(folder: Path, action_id: str) -> Action:
     """The action with `action_id` in a replay's folder; raises JournalError if it is not there."""
-    path = folder / "actions.jsonl"
     mark = orjson.dumps({"id": action_id})[1:-1]
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                if mark in line[:400]:
-                    action = decode_action(line)
-                    if action.id == action_id:
-                        return action
-    except OSError as error:
-        raise JournalError(f"expected a replay's output folder, was {error}") from error
+    for line in _lines(folder):
+        if mark in line[:400]:
+            action = decode_action(line)
+            if action.id == action_id:
+                return action
     raise JournalError(
-        f"expected an action {action_id} in {path}, was none: ids look like network:17446-1, "
-        "and `crossdock actions --out` lists them"
+        f"expected an action {action_id} in {folder}, was none: ids look like demo:7262-1; "
+        f"`crossdock actions --out {folder}` lists them, with --about those of an order or parcel"
     )
 
 
 def actions_in(folder: Path) -> Iterator[Action]:
     """All actions of a replay's folder, in order; raises JournalError if there is none."""
-    path = folder / "actions.jsonl"
     try:
-        with path.open("rb") as file:
-            for line in file:
-                yield decode_action(line)
-    except OSError as error:
-        raise JournalError(f"expected a replay's output folder, was {error}") from error
+        for line in _lines(folder):
+            yield decode_action(line)
     except ValueError as error:
-        raise JournalError(f"expected actions in {path}, was {error}") from error
+        raise JournalError(f"expected actions in {folder}, was {error}") from error
+
+
+def _lines(folder: Path) -> Iterator[bytes]:
+    """Lines of the action log; of its parts, while the replay has not ended."""
+    whole = folder / "actions.jsonl"
+    paths = [whole] if whole.exists() else sorted((folder / "parts").glob("actions:*"))
+    if not paths:
+        raise JournalError(f"expected the output folder of a replay, was {folder} without actions")
+    try:
+        for path in paths:
+            with path.open("rb") as file:
+                yield from file
+    except OSError as error:
+        raise JournalError(f"expected a readable action log, was {error}") from error
 
 
 def derive_again(folder: Path, action: Action, progress: Progress) -> Derivation:

@@ -3,6 +3,7 @@
 An outlet's `mark` says where it stands, and opening it at a mark undoes what it wrote after it.
 """
 
+import fcntl
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -75,8 +76,20 @@ class LogOutlet:
         self._sizes: Mark = {}
         try:
             self._parts.mkdir(parents=True, exist_ok=True)
+            self._lock = (folder / ".lock").open("wb")
         except OSError as error:
             raise StoreError(f"expected a writable folder, was {error}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise StoreError(
+                f"another replay is writing to {folder}: choose another --out"
+            ) from error
+
+    def close(self) -> None:
+        """Let others write to the folder."""
+        self._lock.close()
 
     def clear(self) -> None:
         """Remove what an earlier run left."""

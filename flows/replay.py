@@ -21,6 +21,7 @@ from operators.chain import NO_NETWORK, build_chain, to_record
 from operators.contract import Chain, Operator
 from operators.hygiene import Hygiene
 from operators.rollups import Rollups
+from state.codec import reason_of
 from state.journal import JournalReader, journal_identity
 from state.policy import Policy
 from state.stores.embedded_redis import EmbeddedRedis
@@ -29,6 +30,8 @@ from state.stores.redis_connection import connect
 Engine = Literal["dataflow", "staged", "fold"]
 #: Embedded Redis keeps its data here, below the output folder.
 REDIS_FOLDER = "redis"
+#: Lines looked at for the networks whose keys are claimed at once; others are when they act.
+_LOOKED_AT = 1_000
 
 
 class ReplayPlan(Struct, frozen=True, kw_only=True):
@@ -69,6 +72,7 @@ def replay(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crossdock-")))
         log = LogOutlet(folder)
+        stack.callback(log.close)
         is_resumed = plan.recovery is not None and any(plan.recovery.glob("*.sqlite3"))
         if not is_resumed:
             log.clear()
@@ -79,6 +83,7 @@ def replay(
             if started is not None:
                 started(url)
             redis_outlet = RedisOutlet(connect(url), identity, plan.prefix, plan.fresh)
+            redis_outlet.claim(_networks_at_the_start(plan.logs))
             outlets["redis"] = redis_outlet  # first: somebody waits for it
         tally = _Tally()
         outlets |= {"log": log, "tally": tally}
@@ -97,6 +102,8 @@ def replay(
             waiting,
             lines=lines,
             undecodable=tally.undecodable,
+            reasons=tally.reasons,
+            currency=plan.policy.currency,
             seconds=seconds,
             networks=sorted(found),
             digest=file_digest(folder / "actions.jsonl"),
@@ -118,21 +125,32 @@ def replay(
 
 
 class _Tally:
-    """Counts what could not be decoded: it is of no network, so no operator's totals have it."""
+    """Counts dead letters: by reason, and those of no network, which no operator's totals have."""
 
     def __init__(self) -> None:
         self.undecodable = 0
+        self.reasons: dict[str, int] = {}
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
-        self.undecodable += sum(
-            o.stream == DEAD_LETTERS and o.network == NO_NETWORK for o in outcomes
-        )
+        for outcome in outcomes:
+            if outcome.stream == DEAD_LETTERS:
+                self.undecodable += outcome.network == NO_NETWORK
+                reason = reason_of(outcome.body)
+                self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
     def mark(self) -> dict[str, int]:
-        return {"undecodable": self.undecodable}
+        return {"undecodable": self.undecodable, **self.reasons}
 
     def rewind(self, mark: dict[str, int]) -> None:
-        self.undecodable = mark["undecodable"]
+        self.reasons = dict(mark)
+        self.undecodable = self.reasons.pop("undecodable")
+
+
+def _networks_at_the_start(logs: Sequence[Path]) -> list[str]:
+    """Networks of the first lines, so that keys of another journal are refused before a start."""
+    with JournalReader(logs) as reader:
+        records = map(to_record, reader.read(_LOOKED_AT))
+        return sorted({record.network for record in records} - {NO_NETWORK})
 
 
 _Found = dict[str, tuple[Hygiene, Rollups]]

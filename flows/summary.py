@@ -39,10 +39,12 @@ class Summary(Struct, kw_only=True):
 
     journal: str
     policy: str
+    currency: str
     engine: str
     lines: int
     events: int
     dead_letters: int
+    dead_letter_reasons: dict[str, int]
     duplicates: int
     waiting: int
     actions: dict[str, int]
@@ -79,6 +81,8 @@ def summarise(
     *,
     lines: int,
     undecodable: int,
+    reasons: dict[str, int],
+    currency: str,
     seconds: float,
     networks: list[str],
     digest: str,
@@ -92,10 +96,12 @@ def summarise(
     return Summary(
         journal=journal,
         policy=policy,
+        currency=currency,
         engine=engine,
         lines=lines,
         events=totals.events + waiting,
         dead_letters=dead_letters,
+        dead_letter_reasons=dict(sorted(reasons.items())),
         duplicates=totals.duplicates,
         waiting=waiting,
         actions=dict(sorted(totals.actions.items())),

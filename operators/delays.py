@@ -20,6 +20,7 @@ from operators.delay_forecast import Forecast, Level, late_log_odds, mean_s
 from operators.delay_model import DelayModel, DelayModelState
 from operators.delay_shipment import DISPATCHED, OpenShipment
 from operators.derived import DelayOutcome, DelayRisk, PolicyInForce
+from operators.explanation import day
 from operators.moments import MomentsState
 from state.actions import Confidence
 from state.events import (
@@ -31,7 +32,7 @@ from state.events import (
 from state.geography import nominal_transit_s
 from state.policy import Delays as DelayRules
 from state.policy import Policy
-from state.quantities import DAY_MS, from_ms, to_ms
+from state.quantities import DAY_MS, to_ms
 
 _VERSION = "delays/2"
 #: Weight of the newest late delivery in how late the late ones are.
@@ -258,8 +259,8 @@ class Delays(Operator):
                 expected_ms=expected_ms,
                 promised_ms=shipment.promised_ms,
                 confidence=Confidence(
-                    statement=f"{name} is delivered after {from_ms(shipment.promised_ms):%d %b}"
-                    + (": the promise has passed" if certain else ""),
+                    statement=f"{name} is delivered after its promise, {day(shipment.promised_ms)}"
+                    + (", which has passed" if certain else ""),
                     probability=round(shipment.p_latest, 4),
                     contributions=() if certain else self._model.contributions(features),
                 ),

@@ -75,8 +75,8 @@ def confidence(plan: Plan, order: str, promised_ms: int) -> Confidence:
     """The probability that the plan rests on: that of its leg most likely to be late."""
     worst = max(plan.legs, key=lambda leg: (leg.option.p_late, leg.option.node))
     return Confidence(
-        statement=f"{order} arrives after {day(promised_ms)} from {worst.option.node}, "
-        f"transit normal around {day(worst.option.expected_ms)}",
+        statement=f"{order} arrives from {worst.option.node} after its promise, "
+        f"{day(promised_ms)} (expected {day(worst.option.expected_ms)})",
         probability=round(worst.option.p_late, 4),
     )
 
@@ -90,7 +90,7 @@ def switches(choice: Choice, policy: Policy) -> tuple[Switch, ...]:
     gap = second.score - plan.score + 1
     found = [
         Switch(
-            when=f"{second.describe()} becomes {money(gap, policy.currency)} cheaper",
+            when=f"{second.describe()} were {money(gap, policy.currency)} cheaper",
             then=second.describe(),
             quantity="cents off the runner-up",
             by=float(-gap),

@@ -44,14 +44,16 @@ class Remedies:
             remedies += self._reships(order, shipment)
         remedies.sort(key=lambda remedy: (remedy.score, remedy.label))
         best = remedies[0]
-        if best is waiting:
-            reason = "waiting is cheapest" if len(remedies) > 1 else "there is no alternative"
+        gain = waiting.score - best.score
+        if best is waiting or gain < self._floor.policy.delays.least_gain_cents:
+            reason = "waiting is cheapest" if best is waiting else "too little to gain"
+            reason = reason if len(remedies) > 1 else "there is no alternative"
             return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
         summary = (
-            f"{risk.shipment} of {order.name} would be late with {risk.p_late:.0%} "
+            f"{risk.shipment} of {order.name} is {risk.p_late:.0%} likely to be late "
             f"(expected {day(risk.expected_ms)}, promised {day(risk.promised_ms)}). "
-            f"To {best.label} costs {money(best.score, self._floor.policy.currency)}, "
-            f"to wait {money(waiting.score, self._floor.policy.currency)}."
+            f"{_sentence(best.label)} costs {money(best.score, self._floor.policy.currency)}, "
+            f"waiting {money(waiting.score, self._floor.policy.currency)}."
         )
         return self._take(order, risk.shipment, shipment, best, remedies, summary, risk.confidence)
 
@@ -68,7 +70,7 @@ class Remedies:
         remedies.sort(key=lambda remedy: (remedy.score, remedy.label))
         best = remedies[0]
         summary = (
-            f"{name} of {order.name} was {reason}. To {best.label} costs "
+            f"{name} of {order.name} was {reason}. {_sentence(best.label)} costs "
             f"{money(best.score, self._floor.policy.currency)}."
         )
         return self._take(order, name, shipment, best, remedies, summary, None)
@@ -76,7 +78,7 @@ class Remedies:
     def _wait(self, risk: DelayRisk) -> _Remedy:
         late_s = max(0.0, (risk.expected_ms - risk.promised_ms) / 1000)
         cents = lateness_cents(risk.p_late, late_s * risk.p_late, self._floor.policy.weights)
-        return _Remedy("wait", {"expected lateness": cents})
+        return _Remedy("waiting", {"expected lateness": cents})
 
     def _reroutes(self, risk: DelayRisk, shipment: Shipment) -> list[_Remedy]:
         """Faster services of the same carrier, for the rest of the way."""
@@ -116,7 +118,7 @@ class Remedies:
                 "carbon": round(grams / 1000 * weights.carbon_kg_cents),
             }
             act = (code, floor.now_ms + round(mean_s * 1000))
-            remedies.append(_Remedy(f"move it to {name}", terms, act))
+            remedies.append(_Remedy(f"moving it to {name}", terms, act))
         return remedies
 
     def _reships(self, order: OpenOrder, shipment: Shipment) -> list[_Remedy]:
@@ -135,7 +137,7 @@ class Remedies:
         remedies = []
         for plan in (choice.plan, *choice.runners_up):
             if len(plan.legs) == 1:
-                label = f"send it again from {plan.describe()}"
+                label = f"sending it again from {plan.describe()}"
                 remedies.append(_Remedy(label, {**plan.terms(), "recall": recall}, plan))
         return remedies
 
@@ -216,12 +218,17 @@ def _flip(best: _Remedy, others: list[_Remedy], currency: str) -> tuple[Switch, 
     gap = others[0].score - best.score + 1
     return (
         Switch(
-            when=f"the option to {others[0].label} becomes {money(gap, currency)} cheaper",
+            when=f"{others[0].label} were {money(gap, currency)} cheaper",
             then=others[0].label,
             quantity="cents off the runner-up",
             by=float(-gap),
         ),
     )
+
+
+def _sentence(label: str) -> str:
+    """`label` with a capital, names in it left alone."""
+    return label[0].upper() + label[1:]
 
 
 def _without(terms: dict[str, int], name: str) -> dict[str, int]:

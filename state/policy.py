@@ -75,6 +75,9 @@ class Delays(_Section, frozen=True, kw_only=True):
     act_above: Annotated[Share, doc("P(late) above which rerouting and reshipping are priced")] = (
         0.60
     )
+    least_gain_cents: Annotated[
+        TotalCents, doc("cents a remedy must save over waiting: intervening has a cost of its own")
+    ] = 50
     reprice_s: Annotated[
         Seconds, doc("s by which the expected delivery must slip before remedies are priced again")
     ] = 6 * HOUR_S

@@ -51,3 +51,24 @@ def schema() -> dict[str, Any]:
         "policy": of[Policy],
         "$defs": components,
     }
+
+
+def reachable(root: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """`root` with just the definitions that it refers to, directly or not."""
+    found: dict[str, Any] = {}
+    waiting: list[Any] = [root]
+    while waiting:
+        match waiting.pop():
+            case {"$ref": str(ref), **rest}:
+                name = ref.rpartition("/")[2]
+                if name not in found:
+                    found[name] = definitions[name]
+                    waiting.append(definitions[name])
+                waiting += rest.values()
+            case dict() as inner:
+                waiting += inner.values()
+            case list() as items:
+                waiting += items
+            case _:
+                pass
+    return {**root, "$defs": dict(sorted(found.items()))}

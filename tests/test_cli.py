@@ -331,7 +331,7 @@ def test_explain_of_an_unknown_action_says_so(replayed: Replayed, tmp_path: Path
     said = message_of(crossdock("explain", "demo:1-99", "--out", replayed.folder))
     assert "demo:1-99" in said and "crossdock actions --out" in said
     said = message_of(crossdock("explain", "demo:1-99", "--out", tmp_path))
-    assert "expected a replay's output folder" in said
+    assert "expected the output folder of a replay" in said
 
 
 @pytest.mark.parametrize(

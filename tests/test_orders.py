@@ -318,7 +318,7 @@ def test_a_parcel_likely_late_is_rerouted_if_express_pays() -> None:
     assert isinstance(decision, Reroute)
     assert (decision.from_service, decision.to_service) == ("standard", "express")
     because = reroute.data.because
-    assert [other.option for other in because.alternatives] == ["wait"]
+    assert [other.option for other in because.alternatives] == ["waiting"]
     assert because.alternatives[0].score_cents > because.score_cents
     assert "S-1 of O-1 would be late" in because.summary
 

@@ -49,6 +49,8 @@ def _crossdock(
 
 def main() -> None:
     """Run the command line; errors of ours end it with a message and exit code 1."""
+    # Bytewax panics on any error in a sink; its backtrace would bury our message.
+    os.environ["RUST_BACKTRACE"] = "0"
     try:
         app()
     except CrossdockError as error:

@@ -26,7 +26,8 @@ def view(action: Action, verdict: str = "") -> Panel:
         for moved in sure.contributions:
             parts.append(Text(f"  {moved.log_odds:+.2f} log-odds: {moved.feature}"))
     for switch in because.flips_if:
-        parts.append(Text(f"Flips if {switch.when}: then {switch.then}"))
+        then = "" if switch.then in switch.when else f": then {switch.then}"
+        parts.append(Text(f"Flips if {switch.when}{then}"))
     expiry = f", expires {action.expirytime:%Y-%m-%d %H:%M}" if action.expirytime else ""
     parts.append(
         Text(
@@ -51,18 +52,18 @@ def one_line(action: Action) -> str:
 
 
 def _terms(because: Because) -> Table:
-    """Options as rows, the choice first, then what it beat; terms in cents as columns."""
-    table = Table(box=None, pad_edge=False)
-    names = list(because.terms)
-    for other in because.alternatives:
-        names += [name for name in other.terms if name not in names]
-    for name in names:
-        table.add_column(name.removeprefix("expected "), justify="right")
-    table.add_column("= cents", justify="right")
-    table.add_column("", overflow="fold")
+    """Options as rows, the choice first, then what it beat; terms in cents, but those all zero."""
     rows = [(because.terms, because.score_cents, "this")]
     rows += [(other.terms, other.score_cents, other.option) for other in because.alternatives]
+    names: list[str] = []
+    for terms, _, _ in rows:
+        names += [name for name, cents in terms.items() if cents and name not in names]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("cents", overflow="fold", min_width=28)
+    for name in names:
+        table.add_column(name.removeprefix("expected "), justify="right")
+    table.add_column("sum", justify="right")
     for position, (terms, score, option) in enumerate(rows):
         cells = [str(terms.get(name, 0)) for name in names]
-        table.add_row(*cells, str(score), option, style="bold" if position == 0 else "")
+        table.add_row(option, *cells, str(score), style="bold" if position == 0 else "")
     return table

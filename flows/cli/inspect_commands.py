@@ -23,6 +23,7 @@ def schema(
     """Print JSON Schema of all events, actions and the policy, or of one of them."""
     import orjson
 
+    from state.schema import reachable
     from state.schema import schema as make
 
     document = make()
@@ -33,7 +34,7 @@ def schema(
             raise typer.BadParameter(
                 f"{of} is no type" + (f"; did you mean {near}?" if near else ""), param_hint="of"
             )
-        document = {**known[of], "$defs": document["$defs"]}
+        document = reachable(known[of], document["$defs"])
     sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
@@ -44,6 +45,9 @@ def actions(
     follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones.")] = False,
     network: Annotated[list[str] | None, typer.Option(help="Only these networks.")] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Only these kinds.")] = None,
+    about: Annotated[
+        str | None, typer.Option(help="Only those about this order, parcel or shelf.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="So many at most.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
@@ -72,12 +76,18 @@ def actions(
             for action in actions_in(out_folder)
             if (not network or action.partitionkey in network) and (not kind or action.kind in kind)
         )
+    if about is not None:
+        found = (a for a in found if about in (a.subject, a.correlationid))
+    is_empty = True
     for action in islice(found, limit):
+        is_empty = False
         if json:
             sys.stdout.write(encode_action(action).decode() + "\n")
             sys.stdout.flush()
         else:
             out.print(one_line(action), markup=False, soft_wrap=True)
+    if is_empty:
+        err.print("no actions found")
 
 
 def explain(

@@ -13,6 +13,9 @@ from rich.table import Table
 from flows.cli.console import err, out, print_json, progress_bar
 from flows.summary import Summary, to_builtins
 
+#: Share of dead letters above which a replay warns.
+_MOST_REFUSED = 0.05
+
 
 class EngineName(StrEnum):
     """How the chain runs; all give the same actions."""
@@ -71,6 +74,8 @@ def replay(
         )
     if recovery is not None and engine is EngineName.fold:
         raise typer.BadParameter("needs the dataflow engine", param_hint="--recovery")
+    if fresh and redis == "none":
+        raise typer.BadParameter("needs --redis: it deletes keys there", param_hint="--fresh")
     try:
         checked_name(prefix, "prefix")
     except ValueError as error:
@@ -96,14 +101,39 @@ def replay(
         if redis == "embedded" and not json:
             err.print(f"Redis for this run: {url}")
 
+    if follow:
+        told = f"; what it does goes to {out_folder}/parts" if out_folder else ""
+        err.print(f"following {logs[0]}{told}; ^C ends it with a summary", soft_wrap=True)
     with progress_bar("replaying") as progress:
         summary = run(plan, stop=stop, progress=progress, started=started)
     if json:
         print_json(to_builtins(summary))
+    else:
+        show(summary)
+    _warn(summary)
+    if json:
         return
-    show(summary)
     if redis == "embedded" and out_folder is not None:
         out.print(f"Read its Redis again with: crossdock redis {out_folder}")
+
+
+def _warn(summary: Summary) -> None:
+    """Say it where a log is mostly unusable; exit code 1 if all of it is."""
+    if not summary.dead_letters or summary.dead_letters < _MOST_REFUSED * summary.lines:
+        return
+    reason, count = max(summary.dead_letter_reasons.items(), key=lambda item: item[1])
+    hint = {
+        "unknown_reference": "is the file with nodes, SKUs and carriers missing?",
+        "not_json": "is this a log? Compressed ones are told by .gz and .zst.",
+    }.get(reason, "dead_letters.jsonl says what was expected (--out DIR keeps it).")
+    share = summary.dead_letters / summary.lines
+    err.print(
+        f"crossdock: {share:.0%} of the lines are dead letters, {count:,} of them {reason}: {hint}",
+        style="yellow",
+        soft_wrap=True,
+    )
+    if not summary.events:
+        raise typer.Exit(1)
 
 
 def spare_the_collector() -> None:
@@ -123,7 +153,10 @@ def show(summary: Summary) -> None:
     table = Table(title="What the engine did", show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    table.add_row("journal", f"{summary.first} to {summary.last}, {', '.join(summary.networks)}")
+    table.add_row(
+        "journal",
+        f"{summary.first or '-'} to {summary.last or '-'}, {', '.join(summary.networks) or '-'}",
+    )
     table.add_row(
         "events",
         f"{summary.events:,} of {summary.lines:,} lines at {summary.events_per_s:,.0f}/s; "
@@ -143,13 +176,13 @@ def show(summary: Summary) -> None:
             for name, cents in summary.planned_cents.items()
             if cents
         )
-        table.add_row("planned per order", f"{cost:.2f} ({parts})")
+        table.add_row("planned per order", f"{cost:.2f} {summary.currency} ({parts})")
     if delay.n:
         auc = "-" if delay.roc_auc is None else f"{delay.roc_auc:.3f}"
         table.add_row(
             "delay forecast",
             f"{delay.n:,} parcels delivered, {delay.late_share or 0:.1%} late; at handover "
-            f"ROC-AUC {auc}, log loss {delay.log_loss or 0:.3f}",
+            f"ROC-AUC {auc} (0.5 guesses, 1 knows), log loss {delay.log_loss or 0:.3f}",
         )
     table.add_row(
         "actions",

@@ -102,7 +102,7 @@ def store_error(client: redis.Redis, doing: str, error: RedisError) -> StoreErro
     if password:
         said = said.replace(str(password), "***")
     return StoreError(
-        f"could not {doing} at Redis {place(client)}: {said.rstrip('. ')}; {_advice(error, said)}"
+        f"could not {doing} at Redis {place(client)}: {said.rstrip('. ')}{_advice(error, said)}"
     )
 
 
