@@ -6,7 +6,7 @@ from typing import Any
 import zstandard
 from bytewax.operators import StatefulBatchLogic
 
-from operators.contract import Operator, Record
+from operators.contract import Operator, Record, step_all
 from state.errors import SnapshotError
 
 # The fastest level: the recovery store takes longer to write a snapshot than this to shrink it.
@@ -71,11 +71,7 @@ class OperatorLogic(StatefulBatchLogic[Record, Any, State | None]):
         self._network = values[0].network
         if self._operator is None:
             self._operator = self._adapter.operator(self._network)
-        step = self._operator.step
-        passed: list[Record] = []
-        for record in values:
-            passed += step(record)
-        return self._hand_on(passed), StatefulBatchLogic.RETAIN
+        return self._hand_on(step_all(self._operator, values)), StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> State | None:
         """The operator's state, for the recovery store."""

@@ -5,7 +5,7 @@ records that go on down the chain: what it received, unless it rules it out, the
 All records that one journal record causes share its `seq` and `now_ms`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -79,11 +79,6 @@ class Chain:
                 records = passed
         return records
 
-    def fold(self, records: Iterable[Record]) -> Iterable[Record]:
-        """Lazily step through `records`, in order."""
-        for record in records:
-            yield from self.step(record)
-
     def snapshot(self) -> bytes:
         """All operators' snapshots, by name."""
         return msgspec.msgpack.encode({o.name: o.snapshot() for o in self.operators})
@@ -98,6 +93,22 @@ class Chain:
             )
         for operator in self.operators:
             operator.restore(parts[operator.name])
+
+
+def step_all(operator: Operator, records: list[Record]) -> list[Record]:
+    """Step a batch through, in order; a chain operator by operator, which keeps caches warm.
+
+    The operators of a chain share nothing, so that each sees the same records either way.
+    """
+    if isinstance(operator, Chain):
+        for each in operator.operators:
+            records = step_all(each, records)
+        return records
+    step = operator.step
+    passed: list[Record] = []
+    for record in records:
+        passed += step(record)
+    return passed
 
 
 def pack(version: str, state: object) -> bytes:

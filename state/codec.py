@@ -91,6 +91,7 @@ _INSTANT_FIELDS: dict[type[Fact], tuple[str, ...]] = {
     cls: tuple(f.name for f in msgspec.structs.fields(cls) if "datetime" in str(f.type))
     for cls in WIRE_TYPE
 }
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PATH = re.compile(r" - at `\$(.*)`$")
 _convert = msgspec.convert
 
@@ -116,6 +117,15 @@ def decode(line: JournalLine) -> Event | DeadLetter:
             expected="one JSON object in UTF-8",
             was=f"{_excerpt(line.raw)} ({error})",
             line=line,
+        )
+    # JSON can hold a control character only as an escape, and few lines have any.
+    if b"\\" in line.raw and (bad := _control_character(document)) is not None:
+        return DeadLetter(
+            reason="not_an_event",
+            expected="text without control characters",
+            was=_short(bad),
+            line=line,
+            **_known(document),
         )
     try:
         envelope = _convert(document, Envelope)
@@ -346,6 +356,23 @@ def _explain(error: Exception, document: object) -> tuple[str, str]:
         else:
             break
     return f"{expected} at {path.lstrip('.')}", _short(value)
+
+
+def _control_character(document: object) -> str | None:
+    """The first string in the document, names included, that holds a control character."""
+    waiting = [document]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                if _CONTROL.search(text):
+                    return text
+            case dict() as inner:
+                waiting += [*inner, *inner.values()]
+            case list() as items:
+                waiting += items
+            case _:
+                pass
+    return None
 
 
 def _known(document: object) -> dict[str, str]:

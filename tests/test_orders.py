@@ -320,7 +320,7 @@ def test_a_parcel_likely_late_is_rerouted_if_express_pays() -> None:
     because = reroute.data.because
     assert [other.option for other in because.alternatives] == ["waiting"]
     assert because.alternatives[0].score_cents > because.score_cents
-    assert "S-1 of O-1 would be late" in because.summary
+    assert "likely to be late" in because.summary
 
 
 def test_nothing_is_done_twice_for_one_parcel() -> None:

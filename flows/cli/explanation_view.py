@@ -59,9 +59,11 @@ def _terms(because: Because) -> Table:
     for terms, _, _ in rows:
         names += [name for name, cents in terms.items() if cents and name not in names]
     table = Table(box=None, pad_edge=False)
-    table.add_column("cents", overflow="fold", min_width=28)
+    table.add_column("cents", overflow="fold", min_width=22)
     for name in names:
-        table.add_column(name.removeprefix("expected "), justify="right")
+        table.add_column(
+            name.removeprefix("expected ").replace("displacement", "displaced"), justify="right"
+        )
     table.add_column("sum", justify="right")
     for position, (terms, score, option) in enumerate(rows):
         cells = [str(terms.get(name, 0)) for name in names]
