@@ -39,9 +39,12 @@ format: setup  ## Format the code
 bench: setup  ## Measure throughput, latency and memory (some minutes)
 	$(BIN)/python -m benchmarks.spine
 
-lock:  ## Renew requirements.txt from pyproject.toml
-	$(BIN)/pip-compile --quiet --extra dev --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
-	  --no-emit-find-links --no-emit-trusted-host --no-header --output-file requirements.txt pyproject.toml
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock:  ## Renew the locked requirements from pyproject.toml
+	$(COMPILE) --extra dev --output-file requirements.txt pyproject.toml
+	$(COMPILE) --constraint requirements.txt --output-file docker/requirements.txt pyproject.toml
 
 clean:  ## Remove what was built
 	rm -rf .venv demo-output
