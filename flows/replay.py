@@ -3,8 +3,8 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from operators.contract import Chain, Operator
 from operators.hygiene import Hygiene
 from operators.rollups import Rollups
 from state.codec import reason_of
+from state.errors import JournalError
 from state.journal import JournalReader, journal_identity
 from state.policy import Policy
 from state.stores.embedded_redis import EmbeddedRedis
@@ -73,7 +74,7 @@ def replay(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crossdock-")))
         log = LogOutlet(folder)
         stack.callback(log.close)
-        is_resumed = plan.recovery is not None and any(plan.recovery.glob("*.sqlite3"))
+        is_resumed = _is_resumed(plan, identity)
         if not is_resumed:
             log.clear()
         outlets: dict[str, Outlet] = {}
@@ -122,6 +123,28 @@ def replay(
         if plan.out is not None:
             _describe(plan, summary)
     return summary
+
+
+def _is_resumed(plan: ReplayPlan, identity: str) -> bool:
+    """Whether there is something to resume; raises JournalError if it is of another run.
+
+    A position in one journal means nothing in another, nor does one engine's state to another's.
+    """
+    if plan.recovery is None:
+        return False
+    plan.recovery.mkdir(parents=True, exist_ok=True)
+    note = plan.recovery / "run"
+    this = f"journal {identity}, engine {plan.engine}"
+    if not any(plan.recovery.glob("*.sqlite3")):
+        note.write_text(this)
+        return False
+    before = note.read_text() if note.exists() else "an unknown run"
+    if before != this:
+        raise JournalError(
+            f"expected {plan.recovery} to hold a run of {this}, was {before}: choose another "
+            "--recovery folder, or remove this one to replay from the start"
+        )
+    return True
 
 
 class _Tally:
@@ -228,20 +251,14 @@ def _redis(plan: ReplayPlan, folder: Path, is_resumed: bool) -> AbstractContextM
     if not is_resumed and data.exists():
         shutil.rmtree(data)  # our own copy of an earlier replay into this folder
     data.mkdir(parents=True, exist_ok=True)
-    return _embedded(data)
+    return _saved(data)
 
 
-class _embedded(AbstractContextManager[str]):  # noqa: N801 - reads as a function
-    """An embedded server that saves its data when it stops; its URL."""
-
-    def __init__(self, data: Path) -> None:
-        self._server = EmbeddedRedis(persist=data)
-
-    def __enter__(self) -> str:
-        return self._server.__enter__().url
-
-    def __exit__(self, *error: object) -> None:
-        self._server.stop()
+@contextmanager
+def _saved(data: Path) -> Iterator[str]:
+    """The URL of an embedded server that keeps its data in a folder when it stops."""
+    with EmbeddedRedis(persist=data) as server:
+        yield server.url
 
 
 def _describe(plan: ReplayPlan, summary: Summary) -> None:

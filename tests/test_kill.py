@@ -9,12 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 
 from flows.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig, simulate
 from state.actions import KINDS
+from state.errors import JournalError
 from state.journal_writer import JournalWriter
 from state.policy import Policy
 
@@ -95,6 +97,21 @@ def test_killed_anywhere_and_resumed_it_acts_as_if_nothing_had_happened(
     for entries in streams(redis_client, prefix).values():
         for entry_id, body in entries:
             assert json.loads(body)["id"] == f"demo:{entry_id.decode()}"
+
+
+@pytest.mark.parametrize("change", ["log", "engine"])
+def test_a_run_is_not_resumed_as_another(log: Path, tmp_path: Path, change: str) -> None:
+    plan = ReplayPlan(
+        logs=(log,), policy=Policy(), out=tmp_path / "out", recovery=tmp_path / "recovery"
+    )
+    small = tmp_path / "small.jsonl"
+    with JournalWriter(small) as writer:
+        for event in simulate(seed=12, events=200, config=_WORLD):
+            writer.write(event)
+    replay(msgspec.structs.replace(plan, logs=(small,)))
+    other = {"log": {}, "engine": {"logs": (small,), "engine": "staged"}}[change]
+    with pytest.raises(JournalError, match="choose another --recovery"):
+        replay(msgspec.structs.replace(plan, **other))
 
 
 def test_asked_to_stop_it_commits_and_goes_on_later(
