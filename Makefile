@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test check format bench chaos lock clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ bench: setup  ## Measure throughput, latency and memory (some minutes)
 
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+chaos: setup  ## Kill and resume many times (CROSSDOCK_KILLS, 60 unless set)
+	CROSSDOCK_KILLS=$${CROSSDOCK_KILLS:-60} $(BIN)/python -m pytest -s tests/test_kill.py
 
 lock:  ## Renew the locked requirements from pyproject.toml
 	$(COMPILE) --extra dev --output-file requirements.txt pyproject.toml

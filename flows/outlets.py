@@ -91,11 +91,6 @@ class LogOutlet:
         """Let others write to the folder."""
         self._lock.close()
 
-    def clear(self) -> None:
-        """Remove what an earlier run left."""
-        for path in self._parts.iterdir():
-            path.unlink()
-
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Append each outcome to the file of its stream and network."""
         lines: dict[str, list[bytes]] = {}
@@ -117,7 +112,10 @@ class LogOutlet:
         return dict(self._sizes)
 
     def rewind(self, mark: Mark) -> None:
-        """Cut every file back to its size at `mark`; raises StoreError if one lacks bytes."""
+        """Cut every file back to its size at `mark`, an empty one to nothing.
+
+        Raises StoreError if a file lacks bytes.
+        """
         for name in {*mark, *(path.name for path in self._parts.iterdir())}:
             path, size = self._parts / name, mark.get(name, 0)
             found = path.stat().st_size if path.exists() else 0
@@ -127,8 +125,11 @@ class LogOutlet:
                     "changed since the run that is to be resumed; remove the recovery folder to "
                     "replay from the start"
                 )
-            with path.open("r+b") as file:
-                file.truncate(size)
+            if size:
+                with path.open("r+b") as file:
+                    file.truncate(size)
+            else:
+                path.unlink()
         self._sizes = dict(mark)
 
     def finish(self, *, keep_parts: bool) -> None:

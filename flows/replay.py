@@ -76,7 +76,7 @@ def replay(
         stack.callback(log.close)
         is_resumed = _is_resumed(plan, identity)
         if not is_resumed:
-            log.clear()
+            log.rewind({})
         outlets: dict[str, Outlet] = {}
         redis_outlet = None
         if plan.redis != "none":
@@ -166,7 +166,7 @@ class _Tally:
 
     def rewind(self, mark: dict[str, int]) -> None:
         self.reasons = dict(mark)
-        self.undecodable = self.reasons.pop("undecodable")
+        self.undecodable = self.reasons.pop("undecodable", 0)
 
 
 def _networks_at_the_start(logs: Sequence[Path]) -> list[str]:

@@ -39,7 +39,9 @@ class OutletSink(FixedPartitionedSink[Outcome, Mark]):
         return 0
 
     def build_part(self, step_id: str, for_part: str, resume_state: Mark | None) -> _Partition:
-        """Open it where the last committed epoch left off."""
-        if resume_state is not None:
-            self._outlet.rewind(resume_state)
+        """Open it where the last committed epoch left off; at its start if none was committed.
+
+        A run killed before its first epoch has written, and will write the same again.
+        """
+        self._outlet.rewind(resume_state or {})
         return _Partition(self._outlet, self._failed)

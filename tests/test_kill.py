@@ -63,40 +63,50 @@ def streams(client: redis.Redis, prefix: str) -> dict[str, list[tuple[bytes, byt
     return found
 
 
+def run_killed(
+    log: Path, folder: Path, url: str, prefix: str, luck: random.Random
+) -> tuple[int, dict[str, object]]:
+    """Run to the end, killed and started again on the way; returns kills and the summary."""
+    kills = 0
+    while True:
+        run = subprocess.Popen(
+            command(log, folder, url, prefix), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        # Each start gets a little further: it needs a second to import, and resumes at an epoch.
+        time.sleep(luck.uniform(0.9, 2.4))
+        if run.poll() is None:
+            os.kill(run.pid, signal.SIGKILL)
+            run.communicate()
+            kills += 1
+            continue
+        out, err = run.communicate(timeout=300)
+        assert run.returncode == 0, err.decode()
+        return kills, json.loads(out)
+
+
 def test_killed_anywhere_and_resumed_it_acts_as_if_nothing_had_happened(
     log: Path, tmp_path: Path, redis_url: str, redis_client: redis.Redis, prefix: str
 ) -> None:
     whole = tmp_path / "whole"
     expected = replay(ReplayPlan(logs=(log,), policy=Policy(), engine="fold", out=whole))
     luck = random.Random(5)
-    kills = 0
-    while True:
-        run = subprocess.Popen(
-            command(log, tmp_path, redis_url, prefix),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        if kills < KILLS:
-            time.sleep(luck.uniform(1.2, 4.0))
-            if run.poll() is None:
-                os.kill(run.pid, signal.SIGKILL)
-                kills += 1
-                run.communicate()
-                continue
-        out, err = run.communicate(timeout=300)
-        assert run.returncode == 0, err.decode()
-        break
-    summary = json.loads(out)
-    assert summary["digest"] == expected.digest
-    assert summary["lines"] == expected.lines
-    assert summary["orders"]["allocated"] == expected.orders.allocated
-    resumed = (tmp_path / "out" / "actions.jsonl").read_bytes()
-    assert resumed == (whole / "actions.jsonl").read_bytes()
-    kept = [body for entries in streams(redis_client, prefix).values() for _, body in entries]
-    assert sorted(kept) == sorted(resumed.splitlines())
-    for entries in streams(redis_client, prefix).values():
-        for entry_id, body in entries:
-            assert json.loads(body)["id"] == f"demo:{entry_id.decode()}"
+    kills = rounds = 0
+    while kills < KILLS:
+        folder, mine = tmp_path / f"round-{rounds}", f"{prefix}:{rounds}".replace(":", ".")
+        died, summary = run_killed(log, folder, redis_url, mine, luck)
+        kills, rounds = kills + died, rounds + 1
+        assert summary["digest"] == expected.digest
+        assert summary["lines"] == expected.lines
+        resumed = (folder / "out" / "actions.jsonl").read_bytes()
+        assert resumed == (whole / "actions.jsonl").read_bytes()
+        kept = [body for entries in streams(redis_client, mine).values() for _, body in entries]
+        assert sorted(kept) == sorted(resumed.splitlines())
+        for entries in streams(redis_client, mine).values():
+            for entry_id, body in entries:
+                assert json.loads(body)["id"] == f"demo:{entry_id.decode()}"
+        for key in redis_client.scan_iter(f"{mine}:*"):
+            redis_client.unlink(key)
+    print(f"killed {kills} times in {rounds} runs: 0 actions lost, 0 twice")  # noqa: T201
 
 
 @pytest.mark.parametrize("change", ["log", "engine"])
