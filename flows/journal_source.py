@@ -86,4 +86,6 @@ class JournalSource(FixedPartitionedSource[JournalLine, bytes]):
             except msgspec.MsgspecError as error:
                 raise SnapshotError(f"expected a journal position, was {error}") from error
         reader = JournalReader(self._paths, position, follow=self._follow)
+        if position is not None and self._progress is not None:
+            self._progress(position.seq, *reader.progress())
         return _Partition(reader, self._batch, self._follow, self._stop, self._progress)

@@ -29,7 +29,7 @@ class Outlet(Protocol):
         ...
 
     def rewind(self, mark: Mark) -> None:
-        """Go back to where `mark` was taken."""
+        """Go back to where `mark` was taken; an empty one means the start."""
         ...
 
 

@@ -144,4 +144,6 @@ def test_asked_to_stop_it_commits_and_goes_on_later(
     once_more = subprocess.run(
         command(log, tmp_path, redis_url, prefix), capture_output=True, check=False, timeout=300
     )
-    assert json.loads(once_more.stdout)["digest"] == expected.digest
+    summary = json.loads(once_more.stdout)
+    assert summary["digest"] == expected.digest
+    assert summary["lines"] == expected.lines

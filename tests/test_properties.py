@@ -46,7 +46,7 @@ class Kept:
         return {"count": len(self.outcomes)}
 
     def rewind(self, mark: dict[str, int]) -> None:
-        del self.outcomes[mark["count"] :]
+        del self.outcomes[mark.get("count", 0) :]
 
     def actions(self) -> list[bytes]:
         return [o.body for o in self.outcomes if o.stream not in (DEAD_LETTERS, KPIS)]
