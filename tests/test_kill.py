@@ -92,6 +92,7 @@ def test_killed_anywhere_and_resumed_it_acts_as_if_nothing_had_happened(
     luck = random.Random(5)
     kills = rounds = 0
     while kills < KILLS:
+        assert rounds < 20 * KILLS, "the runs end before they can be killed"
         folder, mine = tmp_path / f"round-{rounds}", f"{prefix}:{rounds}".replace(":", ".")
         died, summary = run_killed(log, folder, redis_url, mine, luck)
         kills, rounds = kills + died, rounds + 1
