@@ -5,9 +5,9 @@ from msgspec import Struct, field
 from operators.deadlines import Deadlines
 from operators.outlook import Outlook
 from operators.pricing import RateBook
-from operators.sourcing import Sourcing
+from operators.sourcing import Plan, Sourcing
 from state.policy import Policy
-from state.twin import Twin
+from state.twin import OpenOrder, Twin
 
 
 class FloorState(Struct):
@@ -45,6 +45,19 @@ class Floor:
     def adopt(self, policy: Policy) -> None:
         """Let another policy hold from here on."""
         self.state.policy = self.sourcing.policy = policy
+
+    def commit(self, order: OpenOrder, plan: Plan) -> None:
+        """Hold stock and capacity for every leg of `plan`, until some time after its handover."""
+        for leg in plan.legs:
+            option = leg.option
+            for sku, quantity in leg.lines:
+                self.twin.reserve(order, option.node, sku, quantity)
+            for room in (f"node {option.node}", f"service {option.service}"):
+                self.twin.capacity.plan(room, option.hand_over_ms, self.now_ms)
+        hand_over_ms = max(leg.option.hand_over_ms for leg in plan.legs)
+        lapses_ms = hand_over_ms + self.policy.sourcing.reservation_s * 1000
+        order.lapses_ms = max(order.lapses_ms, lapses_ms)
+        self.deadlines.set(order.lapses_ms, "lapse", order.name)
 
     @property
     def settled_ms(self) -> int:

@@ -21,8 +21,6 @@ from state.twin.orders import LineProgress, OrderStatus
 
 #: Waiting orders looked at again per fact that brings stock: bounds the work of one event.
 _MOST_SERVED = 25
-#: Journal positions besides the order's own that an action cites.
-_MOST_CAUSES = 4
 #: Feeds that an allocation rests on.
 _RESTS_ON = ("inventory",)
 
@@ -119,7 +117,7 @@ class OrderDesk:
             if order.lines[sku].unsourced > left:
                 continue
             tried += 1
-            order.causes = [*order.causes, floor.seq][-_MOST_CAUSES:]
+            order.follows(floor.seq)
             out += self.source(order)
         return out
 
@@ -245,19 +243,10 @@ class OrderDesk:
         why: str,
     ) -> list[Derived]:
         floor = self._floor
-        twin, rules = floor.twin, floor.policy.sourcing
-        for leg in plan.legs:
-            option = leg.option
-            for sku, quantity in leg.lines:
-                twin.reserve(order, option.node, sku, quantity)
-            twin.capacity.plan(f"node {option.node}", option.hand_over_ms, floor.now_ms)
-            twin.capacity.plan(f"service {option.service}", option.hand_over_ms, floor.now_ms)
-        hand_over_ms = max(leg.option.hand_over_ms for leg in plan.legs)
-        order.lapses_ms = max(order.lapses_ms, hand_over_ms + rules.reservation_s * 1000)
+        floor.commit(order, plan)
         order.retries = 0
         name = order.name
-        floor.deadlines.set(order.lapses_ms, "lapse", name)
-        twin.stop_waiting(order)
+        floor.twin.stop_waiting(order)
         promised_ms = order.promised_ms
         units = sum(quantity for _, quantity in lines)
         summary = allocation_summary(

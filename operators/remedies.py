@@ -167,15 +167,9 @@ class Remedies:
         floor, shipped = self._floor, shipment.dispatched
         decision: Reship | Reroute
         if isinstance(best.act, Plan):
-            leg = best.act.legs[0]
-            for sku, quantity in leg.lines:
+            for sku, quantity in best.act.legs[0].lines:
                 order.lines[sku].ordered += quantity
-                floor.twin.reserve(order, leg.option.node, sku, quantity)
-            for room in (f"node {leg.option.node}", f"service {leg.option.service}"):
-                floor.twin.capacity.plan(room, leg.option.hand_over_ms, floor.now_ms)
-            lapses_ms = leg.option.hand_over_ms + floor.policy.sourcing.reservation_s * 1000
-            order.lapses_ms = max(order.lapses_ms, lapses_ms)
-            floor.deadlines.set(order.lapses_ms, "lapse", order.name)
+            floor.commit(order, best.act)
             decision = Reship(order=order.name, shipment=name, leg=legs(best.act)[0])
             shipment.remedy = "reship"
         else:

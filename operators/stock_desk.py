@@ -185,7 +185,7 @@ class StockDesk:
         out = self._move(short.node, short.sku, -short.picked, time_ms, event)
         out += self._count(short.node, short.sku, 0, time_ms, f"{event}~")
         if order is not None and known and order.unsourced():
-            order.causes = [*order.causes, self._floor.seq][-4:]
+            order.follows(self._floor.seq)
             out += self._orders.source(order, short.node, f"short pick at {short.node}")
         return out
 
@@ -201,6 +201,6 @@ class StockDesk:
                 break
             order = self._floor.twin.orders[name]
             out += self._orders.release(order, node, sku, short, "uncovered")
-            order.causes = [*order.causes, self._floor.seq][-4:]
+            order.follows(self._floor.seq)
             out += self._orders.source(order, why=f"{sku} at {node} no longer covered")
         return out

@@ -8,6 +8,8 @@ from msgspec import Struct, field
 from state.events import OrderPlaced
 from state.quantities import to_ms
 
+#: Journal positions besides the order's own that a decision cites.
+_MOST_CAUSES = 4
 _PLACED = msgspec.msgpack.Decoder(OrderPlaced)
 
 OrderStatus = Literal["new", "allocated", "backordered", "unfillable", "released", "shipped"]
@@ -70,6 +72,10 @@ class OpenOrder(Struct, array_like=True):
     def placed(self) -> OrderPlaced:
         """The order as it was placed; decoded anew, so ask once."""
         return _PLACED.decode(self.fact)
+
+    def follows(self, seq: int) -> None:
+        """Let the next decision cite journal record `seq`; only the latest few are kept."""
+        self.causes = [*self.causes, seq][-_MOST_CAUSES:]
 
     @property
     def is_waiting(self) -> bool:
