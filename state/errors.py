@@ -6,7 +6,8 @@
     ├── SnapshotError        operator state of an unknown version or shape
     ├── StoreError           a store that cannot be reached or started
     │   ├── JournalMismatch  the store belongs to another journal
-    │   └── Diverged         the store holds other actions under the same ids
+    │   ├── Diverged         the store holds other actions under the same ids
+    │   └── EntriesLost      the store no longer has what it had acknowledged
     └── InvariantBroken      the twin contradicts itself: a defect, the process must stop
 
 A bad *record* is never one of these: it becomes a `state.codec.DeadLetter` and the stream goes on.
@@ -40,6 +41,10 @@ class JournalMismatch(StoreError):
 
 class Diverged(StoreError):
     """An action id is taken by different bytes: policy, code or journal have changed."""
+
+
+class EntriesLost(StoreError):
+    """The store ends before the place where it was written to: it lost acknowledged entries."""
 
 
 class InvariantBroken(CrossdockError):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from state.actions import Action, ActionData, Because, Decision, Escalate, Hold
 from state.codec import decode_action, encode_action
-from state.errors import Diverged, JournalMismatch, StoreError
+from state.errors import Diverged, EntriesLost, JournalMismatch, StoreError
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_actions import RedisActionWriter, StreamEntry, Written
 from state.stores.redis_connection import connect, redacted
@@ -205,6 +205,49 @@ def test_a_redis_without_memory_takes_all_of_a_batch_or_nothing(prefix: str) -> 
                 writer.write(batch)
         client.config_set("maxmemory", "0")
         assert writer.write([an_entry(1), an_entry(2), an_entry(3)]) == Written(new=2, repeated=1)
+
+
+def test_a_redis_that_lost_its_end_is_named_before_a_hole_is_written(
+    redis_client: redis.Redis, prefix: str
+) -> None:
+    key = stream_key(prefix, "eu", "escalate")
+    writer = a_writer(redis_client, prefix)
+    writer.write([an_entry(1), an_entry(2)])
+    redis_client.delete(key)
+    with pytest.raises(EntriesLost, match=r"end at 2-1, where it was written to, was 0-0"):
+        writer.write([an_entry(3)])
+    assert redis_client.xlen(key) == 0
+
+
+def test_a_later_run_notices_what_redis_has_lost_since_the_recovery_point(
+    redis_client: redis.Redis, prefix: str
+) -> None:
+    key = stream_key(prefix, "eu", "escalate")
+    first = a_writer(redis_client, prefix)
+    first.write([an_entry(1), an_entry(2), an_entry(3)])
+    redis_client.delete(key)
+    a_writer(redis_client, prefix).write([an_entry(1), an_entry(2)])
+
+    after_the_point = a_writer(redis_client, prefix)
+    after_the_point.expect({key: "2-1"})
+    assert after_the_point.write([an_entry(3)]) == Written(new=1)
+
+    before_the_point = a_writer(redis_client, prefix)
+    before_the_point.expect({key: "4-1"})
+    with pytest.raises(EntriesLost, match=r"end at 4-1.*was 3-1.*--rebuild"):
+        before_the_point.claim("eu")
+
+
+def test_two_writers_of_one_journal_write_one_history(
+    redis_client: redis.Redis, prefix: str
+) -> None:
+    one, other = a_writer(redis_client, prefix), a_writer(redis_client, prefix)
+    entries = [an_entry(seq) for seq in range(1, 7)]
+    for start in range(0, 6, 2):
+        one.write(entries[start : start + 2])
+        other.write(entries[start : start + 2])
+    assert other.write(entries) == Written(repeated=6)
+    assert redis_client.xlen(stream_key(prefix, "eu", "escalate")) == 6
 
 
 def test_a_redis_that_went_away_is_named(prefix: str) -> None:

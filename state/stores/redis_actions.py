@@ -1,18 +1,19 @@
 """Write actions to Redis streams, each exactly once, however often they are delivered.
 
-An action's id is its stream entry id, and Redis refuses an id that is not larger than the last
-one of the stream. So a replay after a crash cannot duplicate an action; all that is left to do is
-to tell a repetition (same id, same bytes) from a contradiction (same id, other bytes).
+An action's id is its stream entry id, and ids only grow within a stream. So a replay after a crash
+cannot duplicate an action; all that is left to do is to tell a repetition (same id, same bytes)
+from a contradiction (same id, other bytes), and both from a Redis that lost what it had.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import redis
 from msgspec import Struct
 from redis.exceptions import RedisError, ResponseError
 
 from state.actions import KINDS
-from state.errors import Diverged, JournalMismatch
+from state.errors import Diverged, EntriesLost, JournalMismatch
+from state.stores.redis_append import NOTHING, EntryId, GuardedAppend
 from state.stores.redis_connection import place, store_error
 from state.stores.redis_keys import (
     FIELD,
@@ -28,7 +29,6 @@ from state.stores.redis_keys import (
 #: Entries in one round trip: bounds what is held in memory here and at Redis.
 CHUNK = 512
 _SCAN_COUNT = 1_000
-_REFUSED = "equal or smaller"
 
 
 class StreamEntry(Struct, frozen=True, gc=False):
@@ -79,8 +79,23 @@ class RedisActionWriter:
         self._prefix = checked_name(prefix, "prefix")
         self._fresh = fresh
         self._maxlen = maxlen
+        self._append = GuardedAppend(client, maxlen)
         self._claimed: set[str] = set()
         self._keys: dict[tuple[str, str], str] = {}
+        # By key: the last id there, as far as this writer knows; and those that must be there.
+        self._last: dict[str, EntryId] = {}
+        self._promised: dict[str, EntryId] = {}
+
+    def last_ids(self) -> dict[str, str]:
+        """The last id of each stream written so far, by the stream's key."""
+        return {key: f"{seq}-{n}" for key, (seq, n) in sorted(self._last.items())}
+
+    def expect(self, last_ids: Mapping[str, str]) -> None:
+        """Know what an earlier run's `last_ids` said, before anything is written by this one.
+
+        A stream that turns out to end before that has lost entries: `write` raises EntriesLost.
+        """
+        self._promised = {key: entry_order(last) for key, last in last_ids.items()}
 
     def claim(self, network: str) -> None:
         """Make sure that the network's keys belong to this journal; `write` calls it when needed.
@@ -101,7 +116,8 @@ class RedisActionWriter:
 
         What was there already stays as it is and is counted. When this returns, all are readable.
         When it raises, a prefix of them may be: write them again. Raises Diverged where an id
-        holds other bytes, JournalMismatch as `claim` does, StoreError where Redis fails.
+        holds other bytes, EntriesLost where Redis no longer has what it had, JournalMismatch as
+        `claim` does, StoreError where Redis fails.
         """
         written = Written()
         for start in range(0, len(entries), CHUNK):
@@ -116,26 +132,45 @@ class RedisActionWriter:
         return written
 
     def _write(self, entries: Sequence[StreamEntry]) -> Written:
-        # A transaction where there is more than one: without it, Redis could refuse one entry for
-        # want of memory and take the next, and the id of the first would be lost for good.
-        with self._client.pipeline(transaction=len(entries) > 1) as pipeline:
+        written = Written()
+        while True:
+            new: dict[str, list[tuple[str, bytes]]] = {}
+            old: list[StreamEntry] = []
             for entry in entries:
-                pipeline.xadd(
-                    self._key(entry), {FIELD: entry.body}, entry.entry_id, maxlen=self._maxlen
+                key = self._key(entry)
+                if entry_order(entry.entry_id) <= self._last_of(key):
+                    old.append(entry)
+                else:
+                    new.setdefault(key, []).append((entry.entry_id, entry.body))
+            found = self._append(new, self._last) if new else {}
+            if not found:
+                break
+            # An append whose answer was lost on the way, or another writer of the same journal.
+            self._ends_at(found)
+        for key, listed in new.items():
+            self._last[key] = entry_order(listed[-1][0])
+        if old:
+            repeated = self._compare(old)
+            written += Written(repeated=repeated, trimmed=len(old) - repeated)
+        return written + Written(new=len(entries) - len(old))
+
+    def _last_of(self, key: str) -> EntryId:
+        return self._last.setdefault(key, NOTHING)
+
+    def _ends_at(self, found: Mapping[str, EntryId]) -> None:
+        """Take note of where streams end; raises EntriesLost if that is before it was."""
+        for key, last in found.items():
+            known = max(self._last_of(key), self._promised.get(key, NOTHING))
+            if last < known:
+                raise EntriesLost(
+                    f"expected {key} at {place(self._client)} to end at {known[0]}-{known[1]}, "
+                    f"where it was written to, was {last[0]}-{last[1]}: Redis has lost what it had "
+                    "acknowledged (restarted without its data, restored, or failed over to a "
+                    "replica that lagged). Start again: what was written since the last recovery "
+                    "point is written again; if more is missing, `--rebuild` works it all out "
+                    "again from the journal"
                 )
-            replies = pipeline.execute(raise_on_error=False)
-        refused = []
-        for entry, reply in zip(entries, replies, strict=True):
-            if isinstance(reply, ResponseError) and _REFUSED in str(reply):
-                refused.append(entry)
-            elif isinstance(reply, Exception):
-                raise reply
-        repeated = self._compare(refused) if refused else 0
-        return Written(
-            new=len(entries) - len(refused),
-            repeated=repeated,
-            trimmed=len(refused) - repeated,
-        )
+            self._last[key] = last
 
     def _compare(self, refused: Sequence[StreamEntry]) -> int:
         """How many of `refused` are there with the same bytes; the others were trimmed."""
@@ -185,6 +220,25 @@ class RedisActionWriter:
                 f"{self._journal}, was {owner or 'absent'}; {self._way_out(network)}"
             )
         self._client.sadd(networks_key(self._prefix), network)
+        self._ends_at(self._ends(network))
+
+    def _ends(self, network: str) -> dict[str, EntryId]:
+        """Where each stream of the network ends."""
+        keys = [key for key in self._promised if key.startswith(f"{self._prefix}:{network}:")]
+        keys += [stream_key(self._prefix, network, kind) for kind in KINDS]
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.xinfo_stream(key)
+            replies = pipeline.execute(raise_on_error=False)
+        ends = {}
+        for key, reply in zip(keys, replies, strict=True):
+            if isinstance(reply, ResponseError) and "no such key" in str(reply):
+                ends[key] = NOTHING
+            elif isinstance(reply, Exception):
+                raise reply
+            else:
+                ends[key] = entry_order(text(reply["last-generated-id"]))
+        return ends
 
     def _has_actions(self, network: str) -> bool:
         # Length, not existence: a consumer that came first has made empty streams.

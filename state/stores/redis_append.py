@@ -1,0 +1,84 @@
+"""Append to several Redis streams at once, only if each still ends where it was left.
+
+Redis may lose what it has acknowledged: restarted without its data, restored from an older file,
+failed over to a replica that lagged. Appending then would leave a hole that nobody sees. So the
+append is one script that first compares every stream's last id with the one expected, and writes
+nothing if any differs. The check and the writing are one step, hence all or nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import redis
+
+from state.stores.redis_keys import FIELD, entry_order
+
+EntryId = tuple[int, int]
+NOTHING: EntryId = (0, 0)
+
+# KEYS: streams. ARGV: the largest length ("" for any), then per stream its expected last id, the
+# number of entries, and id and body of each. Answers "" when written, else the last ids found.
+_SCRIPT = """
+local function last(key)
+  local info = redis.pcall('XINFO', 'STREAM', key)
+  if info.err then
+    if string.find(info.err, 'no such key') then return '0-0' end
+    return info
+  end
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then return info[i + 1] end
+  end
+end
+local found, differs, at = {}, false, 2
+for i, key in ipairs(KEYS) do
+  local id = last(key)
+  if type(id) == 'table' then return id end
+  found[i] = id
+  if id ~= ARGV[at] then differs = true end
+  at = at + 2 + 2 * tonumber(ARGV[at + 1])
+end
+if differs then return found end
+at = 2
+for _, key in ipairs(KEYS) do
+  local count = tonumber(ARGV[at + 1])
+  for i = 1, count do
+    local id, body = ARGV[at + 2 * i], ARGV[at + 2 * i + 1]
+    if ARGV[1] == '' then
+      redis.call('XADD', key, id, 'FIELD', body)
+    else
+      redis.call('XADD', key, 'MAXLEN', '~', ARGV[1], id, 'FIELD', body)
+    end
+  end
+  at = at + 2 + 2 * count
+end
+return ''
+""".replace("FIELD", FIELD.decode())
+
+
+class GuardedAppend:
+    """The script, ready to be called on `client`. `maxlen` keeps about that many entries each."""
+
+    def __init__(self, client: redis.Redis, maxlen: int | None) -> None:
+        self._script = client.register_script(_SCRIPT)
+        self._maxlen = "" if maxlen is None else str(maxlen)
+
+    def __call__(
+        self,
+        entries: Mapping[str, Sequence[tuple[str, bytes]]],
+        expected: Mapping[str, EntryId],
+    ) -> dict[str, EntryId]:
+        """Append `entries` (id and body, in order) per stream key; returns nothing if it did.
+
+        Otherwise nothing was written, and the last id that each of the streams really has comes
+        back. Raises RedisError.
+        """
+        arguments: list[str | bytes | int] = [self._maxlen]
+        for key, listed in entries.items():
+            seq, n = expected[key]
+            arguments += (f"{seq}-{n}", len(listed))
+            for entry in listed:
+                arguments += entry
+        found: Any = self._script(keys=list(entries), args=arguments)
+        if not found:
+            return {}
+        return {key: entry_order(last.decode()) for key, last in zip(entries, found, strict=True)}
