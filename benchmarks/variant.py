@@ -16,9 +16,11 @@ import orjson
 
 from benchmarks.fold import BATCH, fold
 from benchmarks.null_outlet import NullOutlet
-from flows.dataflow import Flow
+from flows.checkpoints import Checkpoints
+from flows.dataflow import EPOCH, Flow
 from flows.journal_source import JournalSource
 from operators.contract import Chain
+from state.journal import JournalReader
 from state.policy import Policy
 
 #: All variants; the fold is what the others are compared with.
@@ -34,17 +36,20 @@ def run_variant(variant: str, log: Path, recovery: Path) -> dict[str, Any]:
     if variant == "fold":
         chains = fold(log, [outlet])
     else:
-        is_recoverable = variant == "recovery"
-        source = JournalSource([log], batch=BATCH)
-        outlets = {"null": outlet}
+        checkpoints = None
+        if variant == "recovery":
+            checkpoints = Checkpoints(recovery / "checkpoints", EPOCH.total_seconds())
+        source = JournalSource(
+            lambda at: JournalReader([log], at), batch=BATCH, checkpoints=checkpoints
+        )
         flow = Flow(
             source,
-            outlets,
+            {"null": outlet},
             Policy(),
             staged=variant == "staged",
-            is_recoverable=is_recoverable,
+            checkpoints=checkpoints,
         )
-        flow.run(recovery if is_recoverable else None)
+        flow.run(None if checkpoints is None else recovery)
     seconds = time.perf_counter() - begun
     cpu_seconds = time.process_time() - begun_cpu
     return {

@@ -16,6 +16,7 @@ from bytewax.inputs import Source
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from flows.adapter import Adapter
+from flows.checkpoints import Checkpoints, require_writable
 from flows.outcomes import outcomes
 from flows.outlets import Outlet
 from flows.sinks import OutletSink
@@ -25,9 +26,9 @@ from state.codec import JournalLine
 from state.errors import CrossdockError
 from state.policy import Policy
 
-#: An epoch is what a crash may have to do again (30 s of a live stream are folded in a few
-#: seconds), and its end pauses the flow for a snapshot: seldom enough to stay out of the p99.9.
-EPOCH = timedelta(seconds=30)
+#: A checkpoint is committed at an epoch's end; a crash has to do again what came since, some two
+#: epochs of a live stream, folded in a few seconds.
+EPOCH = timedelta(seconds=10)
 
 
 class Flow:
@@ -40,7 +41,7 @@ class Flow:
         policy: Policy,
         *,
         staged: bool = False,
-        is_recoverable: bool = False,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.failure: CrossdockError | None = None
         self.dataflow = Dataflow("crossdock")
@@ -50,13 +51,19 @@ class Flow:
         steps = OPERATORS if staged else ("chain",)
         for name in steps:
             hand_on = outcomes if name == steps[-1] else _records
-            adapter = Adapter(_builder(name, policy), hand_on, is_recoverable)
+            adapter = Adapter(_builder(name, policy), hand_on)
             self._adapters[name] = adapter
             stream = op.stateful_batch(name, stream, adapter)
-        for name, outlet in outlets.items():
-            op.output(name, stream, OutletSink(outlet, self._failed))
+        sinks = [OutletSink(name, outlet, self.failed) for name, outlet in outlets.items()]
+        for sink in sinks:
+            op.output(sink.name, stream, sink)
+        if checkpoints is not None:
+            if staged:
+                raise ValueError("expected the fused chain: a staged one has no checkpoints")
+            checkpoints.watch(self._adapters["chain"], sinks)
 
-    def _failed(self, error: CrossdockError) -> None:
+    def failed(self, error: CrossdockError) -> None:
+        """Remember why the flow ends: Bytewax wraps what it is told in errors of its own."""
         self.failure = error
 
     def operator(self, network: str, name: str) -> Operator:
@@ -73,13 +80,13 @@ class Flow:
         return sorted(network for network in adapter.operators if network)
 
     def run(self, recovery: Path | None = None, epoch: timedelta = EPOCH) -> None:
-        """Run to the source's end; with `recovery`, from the last committed epoch in that folder.
+        """Run to the source's end; with `recovery`, from the last checkpoint committed there.
 
         Raises the CrossdockError that ended it, if one did.
         """
         config = None
         if recovery is not None:
-            recovery.mkdir(parents=True, exist_ok=True)
+            require_writable(recovery)
             if not any(recovery.glob("*.sqlite3")):
                 init_db_dir(recovery, 1)  # type: ignore[no-untyped-call]
             config = RecoveryConfig(recovery)  # type: ignore[no-untyped-call]

@@ -1,21 +1,48 @@
-"""A Bytewax source over journal files: one partition, resumed at a byte offset."""
+"""A Bytewax source over one journal, in files or in Kafka: one partition that can resume."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Protocol
 
-import msgspec
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from flows.checkpoints import Checkpoints
 from state.codec import JournalLine
-from state.errors import SnapshotError
-from state.journal import JournalPosition, JournalReader
+from state.errors import CrossdockError
 
-#: How soon to look again at a followed log that had nothing: well below a millisecond.
+#: How soon to look again where there was nothing: well below a millisecond.
 _POLL = timedelta(microseconds=200)
 
-#: Told after each batch: lines read in all, bytes read, bytes in all.
+#: Told after each batch: the last seq read, the work done, the work in all (bytes or records).
 Progress = Callable[[int, int, int], None]
+
+
+class Reader(Protocol):
+    """Reads one journal in order."""
+
+    def read(self, count: int) -> list[JournalLine]:
+        """Up to `count` next lines; an empty list where there are none at the moment."""
+        ...
+
+    def is_at_end(self) -> bool:
+        """After an empty `read`: whether nothing will come any more."""
+        ...
+
+    def position(self) -> bytes:
+        """Where the next line is found, for a reader that resumes."""
+        ...
+
+    def progress(self) -> tuple[int, int]:
+        """Work done, and work in all."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files or connections."""
+        ...
+
+
+#: Opens the reader at a position, or at the journal's start.
+OpenReader = Callable[[bytes | None], Reader]
 
 
 class Stop:
@@ -29,63 +56,90 @@ class Stop:
         self.is_set = True
 
 
-class _Partition(StatefulSourcePartition[JournalLine, bytes]):
-    def __init__(
-        self, reader: JournalReader, batch: int, follow: bool, stop: Stop, progress: Progress | None
-    ) -> None:
-        self._reader, self._batch = reader, batch
-        self._follow, self._stop, self._progress = follow, stop, progress
-        self._is_idle = False
+class JournalSource(FixedPartitionedSource[JournalLine, bytes | None]):
+    """Reads one journal in order, batch by batch.
 
-    def next_batch(self) -> list[JournalLine]:
-        if self._stop.is_set:
-            raise StopIteration
-        lines = self._reader.read(self._batch)
-        self._is_idle = not lines
-        if not lines and not self._follow:
-            raise StopIteration
-        if lines and self._progress is not None:
-            self._progress(lines[-1].seq, *self._reader.progress())
-        return lines
-
-    def next_awake(self) -> datetime | None:
-        return datetime.now(UTC) + _POLL if self._is_idle else None
-
-    def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode(self._reader.position())
-
-    def close(self) -> None:
-        self._reader.close()
-
-
-class JournalSource(FixedPartitionedSource[JournalLine, bytes]):
-    """Reads one journal in order; see `state.journal` for what that order is."""
+    With `checkpoints` it resumes where the last committed one was taken. `failed` hears of the
+    error that ends the flow.
+    """
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        open_reader: OpenReader,
         *,
         batch: int = 1_000,
-        follow: bool = False,
         stop: Stop | None = None,
         progress: Progress | None = None,
+        checkpoints: Checkpoints | None = None,
+        failed: Callable[[CrossdockError], object] = lambda error: None,
     ) -> None:
-        self._paths, self._batch, self._follow = paths, batch, follow
-        self._stop, self._progress = stop or Stop(), progress
+        self.open_reader, self.batch = open_reader, batch
+        self.stop, self.progress = stop or Stop(), progress or (lambda seq, done, size: None)
+        self.checkpoints, self.failed = checkpoints, failed
 
     def list_parts(self) -> list[str]:
         """One partition: a journal is one total order."""
         return ["journal"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> _Partition:
-        """Open the journal at its start, or where the last committed epoch left off."""
-        position = None
-        if resume_state is not None:
-            try:
-                position = msgspec.msgpack.decode(resume_state, type=JournalPosition)
-            except msgspec.MsgspecError as error:
-                raise SnapshotError(f"expected a journal position, was {error}") from error
-        reader = JournalReader(self._paths, position, follow=self._follow)
-        if position is not None and self._progress is not None:
-            self._progress(position.seq, *reader.progress())
-        return _Partition(reader, self._batch, self._follow, self._stop, self._progress)
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "_Partition":
+        """Open the journal at its start, or where the last committed checkpoint was taken."""
+        try:
+            position = None
+            if self.checkpoints is not None:
+                if resume_state is None:
+                    self.checkpoints.begin()
+                else:
+                    position = self.checkpoints.resume(resume_state)
+            return _Partition(self, self.open_reader(position))
+        except CrossdockError as error:
+            self.failed(error)
+            raise
+
+
+class _Partition(StatefulSourcePartition[JournalLine, bytes | None]):
+    def __init__(self, source: JournalSource, reader: Reader) -> None:
+        self._source, self._reader = source, reader
+        self._points = source.checkpoints
+        self._emitted = 0
+        self._is_idle = self._is_over = False
+
+    def next_batch(self) -> list[JournalLine]:
+        try:
+            return self._next_batch()
+        except CrossdockError as error:
+            self._source.failed(error)
+            raise
+
+    def _next_batch(self) -> list[JournalLine]:
+        source, points = self._source, self._points
+        if source.stop.is_set or self._is_over:
+            return self._end()
+        if points is not None and points.is_due():
+            if not points.is_settled(self._emitted):
+                return []  # what was read is still on its way: let it pass, then take the point
+            points.take(self._reader.position())
+        lines = self._reader.read(source.batch)
+        self._is_idle = not lines
+        if lines:
+            self._emitted += len(lines)
+            source.progress(lines[-1].seq, *self._reader.progress())
+        elif self._reader.is_at_end():
+            self._is_over = True
+            return self._end()
+        return lines
+
+    def _end(self) -> list[JournalLine]:
+        if self._points is not None:
+            if not self._points.is_settled(self._emitted):
+                return []
+            self._points.take(self._reader.position(), wait=True)
+        raise StopIteration
+
+    def next_awake(self) -> datetime | None:
+        return datetime.now(UTC) + _POLL if self._is_idle else None
+
+    def snapshot(self) -> bytes | None:
+        return None if self._points is None else self._points.latest()
+
+    def close(self) -> None:
+        self._reader.close()

@@ -14,7 +14,8 @@ from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
 from state.errors import StoreError
 from state.stores.redis_actions import RedisActionWriter, StreamEntry, Written
 
-Mark = dict[str, int]
+#: Where an outlet stands, in its own terms.
+Mark = dict[str, int | str]
 
 
 class Outlet(Protocol):
@@ -56,11 +57,15 @@ class RedisOutlet:
             self.written += self._writer.write(entries)
 
     def mark(self) -> Mark:
-        """Nothing: the ids in Redis say where it stands."""
-        return {}
+        """The last id of each stream, by its key."""
+        return dict(self._writer.last_ids())
 
     def rewind(self, mark: Mark) -> None:
-        """Nothing: what is written again is recognised by its id."""
+        """Make sure that Redis still has what it had; what is written again is told by its id.
+
+        Raises EntriesLost if it has less.
+        """
+        self._writer.expect({key: str(last) for key, last in mark.items()})
 
 
 class LogOutlet:
@@ -73,7 +78,7 @@ class LogOutlet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._parts = folder / "parts"
-        self._sizes: Mark = {}
+        self._sizes: dict[str, int] = {}
         try:
             self._parts.mkdir(parents=True, exist_ok=True)
             self._lock = (folder / ".lock").open("wb")
@@ -117,7 +122,7 @@ class LogOutlet:
         Raises StoreError if a file lacks bytes.
         """
         for name in {*mark, *(path.name for path in self._parts.iterdir())}:
-            path, size = self._parts / name, mark.get(name, 0)
+            path, size = self._parts / name, int(mark.get(name, 0))
             found = path.stat().st_size if path.exists() else 0
             if found < size:
                 raise StoreError(
@@ -130,7 +135,7 @@ class LogOutlet:
                     file.truncate(size)
             else:
                 path.unlink()
-        self._sizes = dict(mark)
+        self._sizes = {name: int(size) for name, size in mark.items()}
 
     def finish(self, *, keep_parts: bool) -> None:
         """Join the networks' files into one per stream; a run that may go on keeps its parts."""

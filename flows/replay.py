@@ -12,10 +12,11 @@ from typing import Literal
 import orjson
 from msgspec import Struct
 
+from flows.checkpoints import Checkpoints
 from flows.dataflow import EPOCH, Flow
 from flows.journal_source import JournalSource, Progress, Stop
 from flows.outcomes import DEAD_LETTERS, Outcome, outcomes
-from flows.outlets import LogOutlet, Outlet, RedisOutlet
+from flows.outlets import LogOutlet, Mark, Outlet, RedisOutlet
 from flows.summary import Summary, add_up, file_digest, summarise, to_builtins
 from operators.chain import NO_NETWORK, build_chain, to_record
 from operators.contract import Chain, Operator
@@ -31,6 +32,8 @@ from state.stores.redis_connection import connect
 Engine = Literal["dataflow", "staged", "fold"]
 #: Embedded Redis keeps its data here, below the output folder.
 REDIS_FOLDER = "redis"
+#: Below a recovery folder: the checkpoints that its store names.
+CHECKPOINTS = "checkpoints"
 #: Lines looked at for the networks whose keys are claimed at once; others are when they act.
 _LOOKED_AT = 1_000
 
@@ -75,7 +78,7 @@ def replay(
         log = LogOutlet(folder)
         stack.callback(log.close)
         is_resumed = _is_resumed(plan, identity)
-        if not is_resumed:
+        if plan.recovery is None:
             log.rewind({})
         outlets: dict[str, Outlet] = {}
         redis_outlet = None
@@ -128,13 +131,13 @@ def replay(
 def _is_resumed(plan: ReplayPlan, identity: str) -> bool:
     """Whether there is something to resume; raises JournalError if it is of another run.
 
-    A position in one journal means nothing in another, nor does one engine's state to another's.
+    A position in one journal means nothing in another.
     """
     if plan.recovery is None:
         return False
     plan.recovery.mkdir(parents=True, exist_ok=True)
     note = plan.recovery / "run"
-    this = f"journal {identity}, engine {plan.engine}"
+    this = f"journal {identity}"
     if not any(plan.recovery.glob("*.sqlite3")):
         note.write_text(this)
         return False
@@ -161,11 +164,11 @@ class _Tally:
                 reason = reason_of(outcome.body)
                 self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
-    def mark(self) -> dict[str, int]:
+    def mark(self) -> Mark:
         return {"undecodable": self.undecodable, **self.reasons}
 
-    def rewind(self, mark: dict[str, int]) -> None:
-        self.reasons = dict(mark)
+    def rewind(self, mark: Mark) -> None:
+        self.reasons = {reason: int(count) for reason, count in mark.items()}
         self.undecodable = self.reasons.pop("undecodable", 0)
 
 
@@ -193,16 +196,22 @@ def _flow(
         if progress is not None:
             progress(seq, done, size)
 
+    checkpoints = None
+    if plan.recovery is not None:
+        checkpoints = Checkpoints(plan.recovery / CHECKPOINTS, plan.epoch.total_seconds())
+
+    def open_reader(position: bytes | None) -> JournalReader:
+        reader = JournalReader(plan.logs, position, follow=plan.follow)
+        count(reader.seq, *reader.progress())
+        return reader
+
     source = JournalSource(
-        plan.logs, batch=plan.batch, follow=plan.follow, stop=stop, progress=count
+        open_reader, batch=plan.batch, stop=stop, progress=count, checkpoints=checkpoints
     )
     flow = Flow(
-        source,
-        outlets,
-        plan.policy,
-        staged=plan.engine == "staged",
-        is_recoverable=plan.recovery is not None,
+        source, outlets, plan.policy, staged=plan.engine == "staged", checkpoints=checkpoints
     )
+    source.failed = flow.failed
     flow.run(plan.recovery, plan.epoch)
     return lines, {
         network: _pair(flow.operator(network, "hygiene"), flow.operator(network, "rollups"))

@@ -5,30 +5,22 @@ from collections.abc import Callable
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from flows.outcomes import Outcome
-from flows.outlets import Mark, Outlet
+from flows.outlets import Outlet
 from state.errors import CrossdockError
 
 
-class _Partition(StatefulSinkPartition[Outcome, Mark]):
-    def __init__(self, outlet: Outlet, failed: Callable[[CrossdockError], None]) -> None:
-        self._outlet, self._failed = outlet, failed
+class OutletSink(FixedPartitionedSink[Outcome, None]):
+    """One outlet as a sink of one partition; `failed` hears of the error that ends the flow.
 
-    def write_batch(self, values: list[Outcome]) -> None:
-        try:
-            self._outlet.write(values)
-        except CrossdockError as error:
-            self._failed(error)
-            raise
+    `received` counts what has been written. Where to go on after a crash is kept by
+    `flows.checkpoints`, not here.
+    """
 
-    def snapshot(self) -> Mark:
-        return self._outlet.mark()
-
-
-class OutletSink(FixedPartitionedSink[Outcome, Mark]):
-    """One outlet as a sink of one partition; `failed` hears of the error that ends the flow."""
-
-    def __init__(self, outlet: Outlet, failed: Callable[[CrossdockError], None]) -> None:
-        self._outlet, self._failed = outlet, failed
+    def __init__(
+        self, name: str, outlet: Outlet, failed: Callable[[CrossdockError], object]
+    ) -> None:
+        self.name, self.outlet, self._failed = name, outlet, failed
+        self.received = 0
 
     def list_parts(self) -> list[str]:
         """One partition."""
@@ -38,10 +30,26 @@ class OutletSink(FixedPartitionedSink[Outcome, Mark]):
         """Everything goes to the one partition."""
         return 0
 
-    def build_part(self, step_id: str, for_part: str, resume_state: Mark | None) -> _Partition:
-        """Open it where the last committed epoch left off; at its start if none was committed.
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "_Partition":
+        """Open it where it stands."""
+        return _Partition(self)
 
-        A run killed before its first epoch has written, and will write the same again.
-        """
-        self._outlet.rewind(resume_state or {})
-        return _Partition(self._outlet, self._failed)
+    def write(self, values: list[Outcome]) -> None:
+        """Write a batch; raises what ends the flow."""
+        try:
+            self.outlet.write(values)
+        except CrossdockError as error:
+            self._failed(error)
+            raise
+        self.received += len(values)
+
+
+class _Partition(StatefulSinkPartition[Outcome, None]):
+    def __init__(self, sink: OutletSink) -> None:
+        self._sink = sink
+
+    def write_batch(self, values: list[Outcome]) -> None:
+        self._sink.write(values)
+
+    def snapshot(self) -> None:
+        return None

@@ -37,13 +37,14 @@ class JournalReader:
     """Reads one journal from its files; see the module for the order.
 
     `follow` keeps a single uncompressed file open for lines that are still to be appended.
-    Raises JournalError if a file cannot be opened or is shorter than `position`.
+    `at` is a `position` of an earlier reader of the same files. Raises JournalError if a file
+    cannot be opened or is shorter than that.
     """
 
     def __init__(
         self,
         paths: Sequence[Path],
-        position: JournalPosition | None = None,
+        at: bytes | None = None,
         *,
         follow: bool = False,
     ) -> None:
@@ -51,12 +52,17 @@ class JournalReader:
             raise JournalError("expected at least one log file, was none")
         if follow and (len(paths) > 1 or is_compressed(paths[0])):
             raise JournalError("expected one uncompressed file to follow, was " + str(paths[0]))
-        if position is None:
-            position = JournalPosition(0, tuple(FilePosition() for _ in paths))
+        position = JournalPosition(0, tuple(FilePosition() for _ in paths))
+        if at is not None:
+            try:
+                position = msgspec.msgpack.decode(at, type=JournalPosition)
+            except msgspec.MsgspecError as error:
+                raise JournalError(f"expected a place in a journal, was {error}") from error
         if len(position.files) != len(paths):
             raise JournalError(
                 f"expected the {len(position.files)} files of the first run, was {len(paths)}"
             )
+        self._follow = follow
         self._seq = position.seq
         self._files = [
             LogFile(path, at, follow) for path, at in zip(paths, position.files, strict=True)
@@ -106,12 +112,23 @@ class JournalReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def position(self) -> JournalPosition:
-        """Where the line after the last one handed out is found."""
-        return JournalPosition(
-            self._seq,
-            tuple(self._before.get(i, file.position) for i, file in enumerate(self._files)),
+    def position(self) -> bytes:
+        """Where the line after the last one handed out is found: a packed JournalPosition."""
+        return msgspec.msgpack.encode(
+            JournalPosition(
+                self._seq,
+                tuple(self._before.get(i, file.position) for i, file in enumerate(self._files)),
+            )
         )
+
+    @property
+    def seq(self) -> int:
+        """The last seq handed out."""
+        return self._seq
+
+    def is_at_end(self) -> bool:
+        """After an empty `read`: whether nothing will come any more."""
+        return not self._follow
 
     def progress(self) -> tuple[int, int]:
         """Bytes read so far and bytes in all, as they lie on disk."""

@@ -58,7 +58,7 @@ def replay(
     ] = False,
     epoch_s: Annotated[
         float, typer.Option(min=0.1, help="Seconds between recovery points.")
-    ] = 30.0,
+    ] = 10.0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Replay recorded logs through the engine and report what it did."""
@@ -72,8 +72,8 @@ def replay(
         raise typer.BadParameter(
             "needs --out, whose files a resumed run continues", param_hint="--recovery"
         )
-    if recovery is not None and engine is EngineName.fold:
-        raise typer.BadParameter("needs the dataflow engine", param_hint="--recovery")
+    if recovery is not None and engine is not EngineName.dataflow:
+        raise typer.BadParameter("needs --engine dataflow", param_hint="--recovery")
     if fresh and redis == "none":
         raise typer.BadParameter("needs --redis: it deletes keys there", param_hint="--fresh")
     try:
