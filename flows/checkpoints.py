@@ -117,12 +117,13 @@ class Checkpoints:
             self._look_after(block=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{time.time_ns():020d}.zst"
-        self._underway = Manifest(
-            position=position,
-            file=name,
-            marks={sink.name: sink.outlet.mark() for sink in self._sinks},
-        )
         self._begun_at = begun
+        try:
+            marks = {sink.name: sink.outlet.mark() for sink in self._sinks}
+        except StoreError as error:
+            self._finish(f"an outlet that does not know where it stands: {error}")
+            return
+        self._underway = Manifest(position=position, file=name, marks=marks)
         if wait or sys.platform != "linux":  # elsewhere a forked child may not use much of libc
             self._finish(self._write(name))
         else:

@@ -1,5 +1,6 @@
 """A Bytewax source over one journal, in files or in Kafka: one partition that can resume."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -50,17 +51,25 @@ class Stop:
 
     def __init__(self) -> None:
         self.is_set = False
+        self._set_at = 0.0
 
     def set(self, *_: object) -> None:
         """End the source at its next batch; also fits as a signal handler."""
+        if not self.is_set:
+            self._set_at = time.monotonic()
         self.is_set = True
+
+    def allows(self, seconds: float) -> bool:
+        """Whether there is still time to finish things: not set, or set less than that ago."""
+        return not self.is_set or time.monotonic() - self._set_at < seconds
 
 
 class JournalSource(FixedPartitionedSource[JournalLine, bytes | None]):
     """Reads one journal in order, batch by batch.
 
     With `checkpoints` it resumes where the last committed one was taken. `failed` hears of the
-    error that ends the flow.
+    error that ends the flow, `turned` of each turn of the loop, `paused` of how long (s) an epoch's
+    end kept it from turning.
     """
 
     def __init__(
@@ -72,8 +81,11 @@ class JournalSource(FixedPartitionedSource[JournalLine, bytes | None]):
         progress: Progress | None = None,
         checkpoints: Checkpoints | None = None,
         failed: Callable[[CrossdockError], object] = lambda error: None,
+        turned: Callable[[], object] = lambda: None,
+        paused: Callable[[float], object] = lambda seconds: None,
     ) -> None:
         self.open_reader, self.batch = open_reader, batch
+        self.turned, self.paused = turned, paused
         self.stop, self.progress = stop or Stop(), progress or (lambda seq, done, size: None)
         self.checkpoints, self.failed = checkpoints, failed
 
@@ -102,8 +114,13 @@ class _Partition(StatefulSourcePartition[JournalLine, bytes | None]):
         self._points = source.checkpoints
         self._emitted = 0
         self._is_idle = self._is_over = False
+        self._epoch_ended_at: float | None = None
 
     def next_batch(self) -> list[JournalLine]:
+        if self._epoch_ended_at is not None:
+            self._source.paused(time.monotonic() - self._epoch_ended_at)
+            self._epoch_ended_at = None
+        self._source.turned()
         try:
             return self._next_batch()
         except CrossdockError as error:
@@ -139,6 +156,7 @@ class _Partition(StatefulSourcePartition[JournalLine, bytes | None]):
         return datetime.now(UTC) + _POLL if self._is_idle else None
 
     def snapshot(self) -> bytes | None:
+        self._epoch_ended_at = time.monotonic()
         return None if self._points is None else self._points.latest()
 
     def close(self) -> None:

@@ -19,13 +19,14 @@ DEAD_LETTERS = "dead_letters"
 class Outcome(Struct, frozen=True, gc=False):
     """One line of output. `stream` is an action's kind, `KPIS` or `DEAD_LETTERS`.
 
-    `entry_id` is ``{seq}-{n}``; dead letters have none.
+    `entry_id` is ``{seq}-{n}``; dead letters have none. `mode` is given for actions only.
     """
 
     network: str
     stream: str
     entry_id: str
     body: bytes
+    mode: str = ""
 
 
 def outcomes(records: Iterable[Record]) -> list[Outcome]:
@@ -35,7 +36,15 @@ def outcomes(records: Iterable[Record]) -> list[Outcome]:
         fact = record.fact
         kind = type(fact)
         if kind is Action:
-            found.append(Outcome(record.network, fact.kind, fact.entry_id, encode_action(fact)))
+            found.append(
+                Outcome(
+                    record.network,
+                    fact.kind,
+                    fact.entry_id,
+                    encode_action(fact),
+                    fact.data.mode,
+                )
+            )
         elif kind is DeadLetter:
             found.append(Outcome(record.network, DEAD_LETTERS, "", encode_dead_letter(fact)))
         elif kind is KpiWindow:

@@ -37,8 +37,17 @@ class Outlet(Protocol):
 class RedisOutlet:
     """Actions and KPIs to Redis streams; ids that Redis already has are checked, not repeated."""
 
-    def __init__(self, client: redis.Redis, journal: str, prefix: str, fresh: bool) -> None:
-        self._writer = RedisActionWriter(client, journal=journal, prefix=prefix, fresh=fresh)
+    def __init__(
+        self,
+        client: redis.Redis,
+        journal: str,
+        prefix: str,
+        fresh: bool,
+        maxlen: int | None = None,
+    ) -> None:
+        self._writer = RedisActionWriter(
+            client, journal=journal, prefix=prefix, fresh=fresh, maxlen=maxlen
+        )
         self.written = Written(new=0, repeated=0, trimmed=0)
 
     def claim(self, networks: Iterable[str]) -> None:

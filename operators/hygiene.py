@@ -54,6 +54,16 @@ class Hygiene(Operator):
         """Events that wait for something they refer to."""
         return self._state.parked_count
 
+    @property
+    def now_ms(self) -> int:
+        """The journal's now, ms since the epoch."""
+        return self._state.now_ms
+
+    @property
+    def feeds(self) -> Feeds:
+        """What is known of the producers; only to be read."""
+        return self._state.feeds
+
     def step(self, record: Record) -> list[Record]:
         """Let a journal record in, leave it out, park it, or make it a dead letter."""
         event = record.event

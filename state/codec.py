@@ -8,7 +8,7 @@ with the fields in the order of the types, so equal actions are equal bytes.
 import base64
 import hashlib
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -29,6 +29,8 @@ Reason = Literal[
     "too_long",
     "not_json",
     "not_an_event",
+    "unmapped",
+    "unknown_network",
     "unknown_type",
     "invalid_data",
     "absurd_time",
@@ -228,6 +230,20 @@ def make_event(
         subject=subject,
         correlation=correlation,
         causation=causation,
+    )
+
+
+def shifted(event: Event, by_ms: int) -> Event:
+    """`event` with all its instants moved by `by_ms`, those of its fact included."""
+    by = timedelta(milliseconds=by_ms)
+    moved = {
+        name: instant + by
+        for name in _INSTANT_FIELDS[type(event.fact)]
+        if (instant := getattr(event.fact, name)) is not None
+    }
+    fact = msgspec.structs.replace(event.fact, **moved) if moved else event.fact
+    return msgspec.structs.replace(
+        event, time_ms=event.time_ms + by_ms, recorded_ms=event.recorded_ms + by_ms, fact=fact
     )
 
 

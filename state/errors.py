@@ -2,12 +2,14 @@
 
     CrossdockError
     ├── PolicyError          a policy file that cannot be read or does not hold together
+    ├── SettingsError        deployment settings that cannot be read or do not hold together
     ├── JournalError         a log that cannot be opened, read or resumed
     ├── SnapshotError        operator state of an unknown version or shape
     ├── StoreError           a store that cannot be reached or started
     │   ├── JournalMismatch  the store belongs to another journal
     │   ├── Diverged         the store holds other actions under the same ids
-    │   └── EntriesLost      the store no longer has what it had acknowledged
+    │   ├── EntriesLost      the store no longer has what it had acknowledged
+    │   └── KeepsFailing     a consumer's handler fails at one action after the other
     └── InvariantBroken      the twin contradicts itself: a defect, the process must stop
 
 A bad *record* is never one of these: it becomes a `state.codec.DeadLetter` and the stream goes on.
@@ -21,6 +23,10 @@ class CrossdockError(Exception):
 
 class PolicyError(CrossdockError):
     """A policy that cannot be read; the message names the file and the key."""
+
+
+class SettingsError(CrossdockError):
+    """Settings of a deployment that cannot be used; the message names the file and the key."""
 
 
 class JournalError(CrossdockError):
@@ -45,6 +51,10 @@ class Diverged(StoreError):
 
 class EntriesLost(StoreError):
     """The store ends before the place where it was written to: it lost acknowledged entries."""
+
+
+class KeepsFailing(StoreError):
+    """A handler failed at so many actions in a row that the fault is hardly theirs."""
 
 
 class InvariantBroken(CrossdockError):

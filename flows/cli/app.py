@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import inspect_commands, log_commands, replay_command
+from flows.cli import inspect_commands, live_commands, log_commands, replay_command
 from flows.cli.console import err
 from state.errors import CrossdockError
 
@@ -20,6 +20,10 @@ app = typer.Typer(
 app.command("replay")(replay_command.replay)
 app.command("simulate")(log_commands.simulate)
 app.command("check")(log_commands.check)
+app.command("topics")(live_commands.topics)
+app.command("ingest")(live_commands.ingest)
+app.command("run")(live_commands.run)
+app.command("publish")(live_commands.publish)
 app.command("schema")(inspect_commands.schema)
 app.command("actions")(inspect_commands.actions)
 app.command("explain")(inspect_commands.explain)

@@ -8,6 +8,7 @@ from redis.exceptions import AuthenticationError, OutOfMemoryError, ReadOnlyErro
 from redis.retry import Retry
 
 from state.errors import StoreError
+from state.settings import RedisSettings
 
 #: Streams came with 5.0.
 STREAMS_SINCE = (5, 0)
@@ -23,12 +24,14 @@ def connect(
     since: tuple[int, int] = STREAMS_SINCE,
     read_timeout_s: float = READ_TIMEOUT_S,
     retries: int = 3,
+    **options: Any,
 ) -> redis.Redis:
     """Return a client of the Redis at `url` that has answered and is at least version `since`.
 
     `url` is ``redis://[[user]:password@]host[:port][/db]``, ``rediss://`` (TLS) or ``unix://``.
     A command waits `read_timeout_s` for its answer and is sent again `retries` times over a lost
-    connection, within about a second. Replies are bytes. Raises StoreError.
+    connection, within about a second. Replies are bytes. `options` are further ones of redis-py,
+    such as a password that is not in the URL. Raises StoreError.
     """
     try:
         client: redis.Redis = redis.Redis.from_url(
@@ -39,6 +42,7 @@ def connect(
             socket_timeout=read_timeout_s,
             socket_keepalive=True,
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries),
+            **options,
         )
     except ValueError:
         # The parser's own message can quote a part of the password, so it is not chained.
@@ -56,6 +60,35 @@ def connect(
         client.close()
         raise
     return client
+
+
+def connect_with(settings: RedisSettings, *, read_timeout_s: float, retries: int) -> redis.Redis:
+    """`connect` as the deployment's settings say. Raises StoreError, SettingsError."""
+    options: dict[str, Any] = {}
+    if settings.user is not None:
+        options["username"] = settings.user
+    if settings.password is not None:
+        options["password"] = settings.password.read()
+    for name, path in (
+        ("ssl_ca_certs", settings.ca),
+        ("ssl_certfile", settings.certificate),
+        ("ssl_keyfile", settings.key),
+    ):
+        if path is not None:
+            options[name] = str(path)
+    return connect(settings.url, read_timeout_s=read_timeout_s, retries=retries, **options)
+
+
+def is_passing(error: StoreError) -> bool:
+    """Whether waiting may mend it: Redis is away, loading, full, or not the primary just now."""
+    cause = error.__cause__
+    if isinstance(cause, AuthenticationError):
+        return False
+    passing = (redis.ConnectionError, redis.TimeoutError, OutOfMemoryError, ReadOnlyError)
+    said = str(cause)
+    return isinstance(cause, passing) or any(
+        word in said for word in ("OOM", "MISCONF", "READONLY", "NOREPLICAS", "BUSY")
+    )
 
 
 def require_version(client: redis.Redis, since: tuple[int, int]) -> None:

@@ -1,0 +1,181 @@
+"""`crossdock ingest`, `run`, `topics` and `publish`: the engine on Kafka and Redis."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from flows.cli.console import err, out, print_json, progress_bar
+from flows.journal_source import Stop
+from state.settings import Settings
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        envvar="CROSSDOCK_CONFIG",
+        help="Settings file (TOML); `crossdock schema settings` lists its keys.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
+_Share = Annotated[
+    str, typer.Option(help="0/4: the first of four shares of the partitions; HOST-0/4 as well.")
+]
+_Once = Annotated[bool, typer.Option("--once", help="End when all there is has been read.")]
+_LogLevel = Annotated[str, typer.Option(help="debug, info or warning.")]
+
+
+def settings_of(config: Path | None) -> Settings:
+    """The settings in `config`, or the defaults: everything on this machine."""
+    from state.settings import load_settings
+
+    return Settings() if config is None else load_settings(config)
+
+
+def topics(
+    config: Config = None,
+    create: Annotated[bool, typer.Option("--create", help="Make those that are absent.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show the topics of the deployment and what is wrong with them; or make them."""
+    from state.stores.kafka_topics import KafkaTopics, planned, problems, warnings
+
+    settings = settings_of(config)
+    admin, plans = KafkaTopics(settings.kafka), planned(settings)
+    made = []
+    if create:
+        there = admin.partitions()
+        for plan in plans:
+            if plan.name not in there:
+                admin.create(
+                    plan,
+                    partitions=plan.partitions or settings.topics.partitions,
+                    replication=settings.topics.replication,
+                )
+                made.append(plan.name)
+    there = admin.partitions()
+    configs = {plan.name: admin.config(plan.name) for plan in plans if plan.name in there}
+    wrong, notes = problems(plans, there, configs), warnings(plans, configs)
+    if json:
+        listed = {plan.name: there.get(plan.name, 0) for plan in plans}
+        print_json({"partitions": listed, "made": made, "problems": wrong, "warnings": notes})
+    else:
+        table = Table(title=f"Topics at {settings.kafka.bootstrap}", title_justify="left")
+        for title in ("topic", "partitions", "for", ""):
+            table.add_column(title)
+        for plan in plans:
+            state = "made" if plan.name in made else "" if plan.name in there else "absent"
+            table.add_row(plan.name, str(there.get(plan.name, "-")), plan.purpose, state)
+        out.print(table)
+        for text in (*wrong, *notes):
+            err.print(f"crossdock: {text}", style="yellow", soft_wrap=True)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def ingest(
+    config: Config = None,
+    share: _Share = "0/1",
+    once: _Once = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(help="Go on where raw messages were deleted before they were read."),
+    ] = False,
+    log_level: _LogLevel = "info",
+) -> None:
+    """Turn raw topics into the journal: canonical events, checked, stamped, in one order."""
+    from flows.ingest.ingest import ingest as run
+    from flows.live.run import cut_short_after
+    from flows.live.share import parse_share
+
+    settings = settings_of(config)
+    stop = _stop(log_level)
+    cut_short_after(settings.run.stop_s, stop)
+    run(settings, share=parse_share(share), once=once, accept_loss=accept_loss, stop=stop)
+
+
+def run(
+    config: Config = None,
+    share: _Share = "0/1",
+    partition: Annotated[
+        list[int] | None, typer.Option(help="These journal partitions instead of a share.")
+    ] = None,
+    once: _Once = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="Work the state out from the journal's start again."),
+    ] = False,
+    log_level: _LogLevel = "info",
+) -> None:
+    """Run the engine: journal in, actions out. One process per journal partition."""
+    from flows.live.run import Live, cut_short_after, run_partition
+    from flows.live.share import parse_share
+    from flows.live.supervisor import end_with_parent, supervise
+    from state.errors import SettingsError
+
+    settings = settings_of(config)
+    stop = _stop(log_level)
+    live = Live(settings)
+    count = settings.topics.partitions
+    mine = partition or parse_share(share).of(count)
+    if not mine or max(mine) >= count or min(mine) < 0:
+        raise SettingsError(f"expected partitions from 0 to {count - 1}, was {mine or 'none'}")
+    if len(mine) == 1:
+        if partition:
+            end_with_parent()
+        cut_short_after(settings.run.stop_s, stop)
+        run_partition(live, mine[0], once=once, rebuild=rebuild, stop=stop)
+        return
+    given = [] if config is None else ["--config", str(config)]
+    flags = [name for name, on in (("--once", once), ("--rebuild", rebuild)) if on]
+
+    def command(number: int) -> list[str]:
+        return [
+            *(sys.executable, "-c", "from flows.cli import main; main()", "run", *given, *flags),
+            *("--partition", str(number), "--log-level", log_level),
+        ]
+
+    if not supervise(mine, command, stop):
+        raise typer.Exit(1)
+
+
+def publish(
+    logs: Annotated[
+        list[Path], typer.Argument(help="Log files, merged by recorded time.", exists=True)
+    ],
+    config: Config = None,
+    rate: Annotated[float, typer.Option(min=0, help="Events per s; 0: as fast as it goes.")] = 0,
+    as_now: Annotated[
+        bool, typer.Option("--as-now", help="Move all instants as if recorded now.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Publish logs to the raw topics, each event to the topic of its family."""
+    from msgspec import to_builtins
+
+    from flows.live.publish import publish as run
+
+    settings = settings_of(config)
+    stop = _stop("warning")
+    with progress_bar("publishing") as progress:
+        done = run(settings, tuple(logs), rate=rate, as_now=as_now, stop=stop, progress=progress)
+    if json:
+        print_json(to_builtins(done))
+    else:
+        out.print(f"{done.events:,} events in {done.seconds:.1f} s; {done.unusable:,} unusable")
+
+
+def _stop(log_level: str) -> Stop:
+    from flows.cli.replay_command import spare_the_collector
+    from flows.live.logs import start_logging
+
+    start_logging(log_level)
+    spare_the_collector()
+    stop = Stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop.set)
+    return stop

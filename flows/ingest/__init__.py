@@ -1,0 +1,1 @@
+"""Ingest: raw topics of other systems in, one journal topic out."""

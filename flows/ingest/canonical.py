@@ -1,0 +1,106 @@
+"""One raw message to one canonical event, or to a dead letter; never raises for its bytes."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import orjson
+from msgspec import Struct
+
+from flows.ingest.mapping import Unmapped, map_message
+from state.codec import MAX_LINE_BYTES, DeadLetter, JournalLine, Reason, decode
+from state.feed_settings import FeedSettings
+from state.quantities import rfc3339
+
+#: CloudEvents attributes of the binary mode come in headers with this prefix.
+_BINARY = "ce_"
+_TEXT = 256
+
+
+class RawMessage(Struct, frozen=True, kw_only=True):
+    """A message of a raw topic. `origin` is ``topic/partition/offset`` of where it first stood."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
+    headers: Mapping[str, bytes]
+    origin: str
+
+    @property
+    def line(self) -> JournalLine:
+        """The message as a line of its topic."""
+        place = self.offset + 1
+        return JournalLine(
+            place, f"{self.topic}[{self.partition}]", place, self.value, len(self.value)
+        )
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """A canonical event on its way into the journal: valid, stamped, as bytes."""
+
+    network: str
+    value: bytes
+
+
+Stamp = Literal["now", "keep"]
+
+
+def canonical(
+    message: RawMessage, feed: FeedSettings, now_ms: int, stamp: Stamp
+) -> Entry | DeadLetter:
+    """The event of a message, recorded at `now_ms` (or as it says itself, with `keep`)."""
+    line = message.line
+    if line.size > MAX_LINE_BYTES:
+        refused = decode(line)
+        assert isinstance(refused, DeadLetter)
+        return refused
+    try:
+        document = _document(message, feed)
+    except orjson.JSONDecodeError as error:
+        return _refused(line, "not_json", "one JSON object in UTF-8", str(error))
+    except Unmapped as error:
+        return _refused(line, "unmapped", error.expected, error.was)
+    if not isinstance(document, dict):
+        return _refused(line, "not_an_event", "one JSON object", type(document).__name__)
+    if stamp == "now" or "recordedtime" not in document:
+        document["recordedtime"] = rfc3339(now_ms)
+    value = orjson.dumps(document)
+    event = decode(JournalLine(line.seq, line.source, line.line, value, len(value)))
+    if isinstance(event, DeadLetter):
+        # What is kept is what came, not what was made of it.
+        return _refused(line, event.reason, event.expected, event.was, event.network, event.type)
+    return Entry(network=event.network, value=value)
+
+
+def _document(message: RawMessage, feed: FeedSettings) -> Any:
+    if feed.format == "mapped":
+        return map_message(feed, orjson.loads(message.value), message.origin)
+    if f"{_BINARY}type" in message.headers:
+        document: Any = {
+            name.removeprefix(_BINARY): value.decode("utf-8", "replace")[:_TEXT]
+            for name, value in message.headers.items()
+            if name.startswith(_BINARY)
+        }
+        document["data"] = orjson.loads(message.value)
+    else:
+        document = orjson.loads(message.value)
+    if isinstance(document, dict):
+        if feed.source is not None:
+            document.setdefault("source", feed.source)
+        if feed.network is not None:
+            document.setdefault("partitionkey", feed.network)
+        document.setdefault("id", message.origin)
+    return document
+
+
+def _refused(
+    line: JournalLine,
+    reason: Reason,
+    expected: str,
+    was: str,
+    network: str | None = None,
+    type_: str | None = None,
+) -> DeadLetter:
+    return DeadLetter(
+        reason=reason, expected=expected, was=was, line=line, network=network, type=type_
+    )

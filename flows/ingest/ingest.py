@@ -1,0 +1,232 @@
+"""`crossdock ingest`: raw topics → canonical events → the journal, as a Bytewax flow."""
+
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+
+import bytewax.operators as op
+from bytewax._bytewax import cli_main
+from bytewax.dataflow import Dataflow
+
+from flows.ingest.canonical import Entry, RawMessage, canonical
+from flows.ingest.clock import SteadyClock
+from flows.ingest.journal_sink import Ingested, JournalSink
+from flows.ingest.networks import Networks, known_networks
+from flows.ingest.raw_source import RawSource, Tick
+from flows.journal_source import Stop
+from flows.live import logs
+from flows.live.metrics import IngestMetrics
+from flows.live.monitor import Health, Monitor
+from flows.live.share import Share
+from state.codec import DeadLetter, encode, make_event
+from state.errors import CrossdockError, StoreError
+from state.events import ClockTicked
+from state.settings import Settings
+from state.stores.kafka_reader import KafkaReader, Place, committed
+from state.stores.kafka_topics import KafkaTopics, planned, require
+from state.stores.kafka_writer import KafkaWriter
+
+#: How often lag and clock are looked at.
+_LOOK_EVERY_S = 1.0
+_LEAP_MS = 1_000
+_CLOCK = "crossdock/ingest"
+
+
+def ingest(
+    settings: Settings,
+    *,
+    share: Share = Share(),  # noqa: B008 - frozen
+    once: bool = False,
+    accept_loss: bool = False,
+    stop: Stop | None = None,
+) -> None:
+    """Run until stopped, or with `once` until all raw messages there are have been read.
+
+    `accept_loss` goes on where raw messages were deleted before they could be read. Raises a
+    CrossdockError where something is missing at the start, or Kafka fails for good.
+    """
+    stop = stop or Stop()
+    topics = KafkaTopics(settings.kafka)
+    for warning in require(topics, planned(settings)):
+        logs.warn("topics", warning=warning)
+    counts = topics.partitions()
+    places = [
+        (feed.topic, partition)
+        for feed in settings.feeds
+        for partition in share.of(counts[feed.topic])
+    ]
+    if not places:
+        raise StoreError(f"expected a raw partition for share {share}, was none: start fewer")
+    starts = committed(settings.kafka, settings.ingest.group, places)
+    metrics, health = IngestMetrics(), Health(settings.monitor)
+
+    def may_wait() -> bool:
+        health.turned()
+        return stop.allows(settings.run.stop_s / 2)
+
+    def told(text: str) -> None:
+        logs.warn("kafka", message=text)
+
+    reader = KafkaReader(settings.kafka, starts, group=settings.ingest.group, told=told)
+    try:
+        _require_kept(reader, starts, accept_loss)
+        networks = Networks(
+            settings.ingest, known_networks(settings.kafka, settings.topics.networks)
+        )
+        writer = KafkaWriter(settings.kafka, told=told, may_wait=may_wait)
+        flow = _Ingest(settings, reader, writer, networks, metrics, health, once, stop)
+        logs.info(
+            "ingesting",
+            partitions=[f"{topic}[{partition}]" for topic, partition in places],
+            networks=len(networks.last_ms),
+            journal=settings.topics.journal,
+        )
+        with Monitor(settings.monitor, _port(settings), metrics.registry, health):
+            flow.run()
+        logs.info("ingest ended")
+    finally:
+        reader.close()
+
+
+def _port(settings: Settings) -> int:
+    """The port after those of the journal's partitions."""
+    port = settings.monitor.port
+    return port and port + settings.topics.partitions
+
+
+def _require_kept(reader: KafkaReader, starts: dict[Place, int | None], accept_loss: bool) -> None:
+    """Raise StoreError if raw messages were deleted that had not been read."""
+    for (topic, partition), (low, high) in reader.ends().items():
+        start = starts[topic, partition]
+        if start is None or low <= start <= high:
+            continue
+        lost = (
+            f"messages {start} to {low - 1} of {topic}[{partition}] were deleted before they were "
+            "ingested"
+            if start < low
+            else f"{topic}[{partition}] ends at {high}, but was read up to {start} before: it was "
+            "made anew, or the broker lost its end"
+        )
+        if not accept_loss:
+            raise StoreError(f"{lost}; --accept-loss goes on with what is there")
+        logs.warn("raw messages lost", what=lost)
+        reader.restart((topic, partition), low)
+
+
+class _Ingest:
+    """The flow, and what its one stateful step needs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        reader: KafkaReader,
+        writer: KafkaWriter,
+        networks: Networks,
+        metrics: IngestMetrics,
+        health: Health,
+        once: bool,
+        stop: Stop,
+    ) -> None:
+        self._settings, self._reader, self._writer = settings, reader, writer
+        self._networks, self._metrics, self._health = networks, metrics, health
+        self._feeds = {feed.topic: feed for feed in settings.feeds}
+        self._clock = SteadyClock()
+        self._look_at = 0.0
+        self._failure: CrossdockError | None = None
+        self._sink = JournalSink(writer, reader, settings.topics, metrics, self._failed)
+        rules = settings.ingest
+        source = RawSource(
+            reader,
+            tick_s=rules.tick_s if rules.stamp == "now" else 0.0,
+            rate=rules.rate,
+            once=once,
+            stop=stop,
+            turned=self._turned,
+            failed=self._failed,
+        )
+        self._dataflow = Dataflow("crossdock_ingest")
+        raw = op.input("raw", self._dataflow, source)
+        made = op.flat_map_batch("canonical", raw, self._canonical)
+        op.output("journal", made, self._sink)
+
+    def run(self) -> None:
+        try:
+            cli_main(  # type: ignore[no-untyped-call]
+                self._dataflow,
+                workers_per_process=1,
+                epoch_interval=timedelta(seconds=self._settings.ingest.commit_s),
+            )
+            self._sink.keep(wait=True)
+        except CrossdockError:
+            raise
+        except Exception as error:
+            if self._failure is not None:
+                raise self._failure from error
+            raise
+
+    def _failed(self, error: CrossdockError) -> None:
+        self._failure = error
+
+    def _canonical(self, batch: list[RawMessage | Tick]) -> Iterable[tuple[str, Ingested]]:
+        now_ms = self._clock.now_ms()
+        found: list[tuple[str, Ingested]] = []
+        for item in batch:
+            if isinstance(item, Tick):
+                found += self._ticks(now_ms)
+            else:
+                found.append(("", Ingested(item, self._made_of(item, now_ms))))
+        if self._networks.is_new:
+            self._networks.announce(self._writer, self._settings.topics.networks)
+        return found
+
+    def _made_of(self, message: RawMessage, now_ms: int) -> Entry | DeadLetter:
+        self._metrics.messages.labels(message.topic).inc()
+        feed = self._feeds[message.topic]
+        result = canonical(message, feed, now_ms, self._settings.ingest.stamp)
+        if isinstance(result, DeadLetter):
+            return result
+        refusal = self._networks.refusal(result.network)
+        if refusal is not None:
+            return DeadLetter(
+                reason="unknown_network",
+                expected=refusal,
+                was=result.network,
+                line=message.line,
+                network=result.network,
+            )
+        self._networks.last_ms[result.network] = now_ms
+        return result
+
+    def _ticks(self, now_ms: int) -> list[tuple[str, Ingested]]:
+        """A tick for each network of which nothing was recorded since the last one."""
+        since_ms = now_ms - round(self._settings.ingest.tick_s * 1_000)
+        quiet = self._networks.quiet_since(since_ms)
+        for network in quiet:
+            self._networks.last_ms[network] = now_ms
+        self._metrics.ticks.inc(len(quiet))
+        return [("", Ingested(None, _tick(network, now_ms))) for network in quiet]
+
+    def _turned(self, count: int) -> None:
+        self._health.turned()
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_EVERY_S
+        behind = self._reader.behind()
+        for (topic, partition), lag in behind.items():
+            self._metrics.lag.labels(topic, str(partition)).set(lag)
+        self._health.behind = sum(behind.values())
+        self._metrics.networks.set(len(self._networks.last_ms))
+        leap_ms = self._clock.leap_ms()
+        self._metrics.leap.set(leap_ms / 1_000)
+        if abs(leap_ms) > _LEAP_MS:
+            logs.warn(
+                "the wall clock was set; it is followed at the next start", leap_s=leap_ms / 1_000
+            )
+
+
+def _tick(network: str, now_ms: int) -> Entry:
+    event = make_event(
+        ClockTicked(), id=f"tick-{network}-{now_ms}", source=_CLOCK, network=network, time_ms=now_ms
+    )
+    return Entry(network=network, value=encode(event))

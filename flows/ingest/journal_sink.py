@@ -1,0 +1,105 @@
+"""The Bytewax sink of ingest: events into the journal, refusals into their topic, progress kept.
+
+Progress is the offset after the last raw message of each partition, kept under the consumer group
+once everything made of the messages before it is known to have arrived. After a crash the messages
+since then are ingested again; they keep their ids, so the journal's readers leave them out.
+"""
+
+import time
+from collections.abc import Callable
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from msgspec import Struct
+
+from flows.ingest.canonical import Entry, RawMessage
+from flows.live.metrics import IngestMetrics
+from state.codec import DeadLetter
+from state.errors import CrossdockError
+from state.settings import TopicSettings
+from state.stores.kafka_dead_letters import ORIGIN, send_dead_letter
+from state.stores.kafka_reader import KafkaReader, Place
+from state.stores.kafka_writer import KafkaWriter
+
+
+class Ingested(Struct, frozen=True):
+    """What became of a raw message; a tick is an entry without one."""
+
+    message: RawMessage | None
+    result: Entry | DeadLetter
+
+
+class JournalSink(FixedPartitionedSink[Ingested, None]):
+    """Writes with `writer`, and keeps progress with `reader`, at each epoch's end."""
+
+    def __init__(
+        self,
+        writer: KafkaWriter,
+        reader: KafkaReader,
+        topics: TopicSettings,
+        metrics: IngestMetrics,
+        failed: Callable[[CrossdockError], object],
+    ) -> None:
+        self._writer, self._reader, self._topics = writer, reader, topics
+        self._metrics, self._failed = metrics, failed
+        self._nexts: dict[Place, int] = {}
+
+    def list_parts(self) -> list[str]:
+        """One partition."""
+        return ["journal"]
+
+    def part_fn(self, item_key: str) -> int:
+        """Everything goes to the one partition."""
+        return 0
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "_Partition":
+        """Nothing to open."""
+        return _Partition(self)
+
+    def write(self, items: list[Ingested]) -> None:
+        """Send a batch; raises what ends the flow."""
+        try:
+            for item in items:
+                self._send(item)
+            self._writer.poll()
+        except CrossdockError as error:
+            self._failed(error)
+            raise
+
+    def _send(self, item: Ingested) -> None:
+        message, result = item.message, item.result
+        if isinstance(result, Entry):
+            headers = () if message is None else ((ORIGIN, message.origin.encode()),)
+            self._writer.send(
+                self._topics.journal, result.value, key=result.network.encode(), headers=headers
+            )
+        else:
+            assert message is not None
+            self._metrics.dead_letters.labels(result.reason).inc()
+            send_dead_letter(
+                self._writer, self._topics.dead_letters, result, message.origin, message.headers
+            )
+        if message is not None:
+            self._nexts[message.topic, message.partition] = message.offset + 1
+
+    def keep(self, *, wait: bool) -> None:
+        """Wait until all has arrived, then keep the progress; raises what ends the flow."""
+        begun = time.monotonic()
+        try:
+            self._writer.flush()
+            self._reader.commit(self._nexts, wait=wait)
+        except CrossdockError as error:
+            self._failed(error)
+            raise
+        self._nexts = {}
+        self._metrics.commit.observe(time.monotonic() - begun)
+
+
+class _Partition(StatefulSinkPartition[Ingested, None]):
+    def __init__(self, sink: JournalSink) -> None:
+        self._sink = sink
+
+    def write_batch(self, values: list[Ingested]) -> None:
+        self._sink.write(values)
+
+    def snapshot(self) -> None:
+        self._sink.keep(wait=False)

@@ -1,0 +1,116 @@
+"""The Bytewax source of raw messages and of ticks: one partition over all raw topics."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from confluent_kafka import Message
+from msgspec import Struct
+
+from flows.ingest.canonical import RawMessage
+from flows.journal_source import Stop
+from state.errors import CrossdockError
+from state.stores.kafka_dead_letters import ORIGIN, headers_of, origin_of
+from state.stores.kafka_reader import KafkaReader
+
+_POLL = timedelta(milliseconds=1)
+_BATCH = 500
+
+
+class Tick(Struct, frozen=True):
+    """Time to let networks know that time passes."""
+
+
+class RawSource(FixedPartitionedSource[RawMessage | Tick, None]):
+    """Reads `reader`, at most `rate` messages per s (0: any), with a Tick every `tick_s` (0: none).
+
+    Ends when `stop` is set; with `once` also when all that is there has been read. `turned` is
+    called with each batch. Where to go on after a crash is kept by the consumer group, see
+    `flows.ingest.journal_sink`.
+    """
+
+    def __init__(
+        self,
+        reader: KafkaReader,
+        *,
+        tick_s: float,
+        rate: int,
+        once: bool,
+        stop: Stop,
+        turned: Callable[[int], object],
+        failed: Callable[[CrossdockError], object],
+    ) -> None:
+        self.reader, self.tick_s, self.rate, self.once = reader, tick_s, rate, once
+        self.stop, self.turned, self.failed = stop, turned, failed
+
+    def list_parts(self) -> list[str]:
+        """One partition: one consumer reads them all."""
+        return ["raw"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "_Partition":
+        """Go on where the reader was placed."""
+        return _Partition(self)
+
+
+class _Partition(StatefulSourcePartition[RawMessage | Tick, None]):
+    def __init__(self, source: RawSource) -> None:
+        self._source = source
+        self._tick_at = time.monotonic() + source.tick_s
+        self._may_read = 0.0
+        self._counted_at = time.monotonic()
+        self._is_idle = False
+
+    def next_batch(self) -> list[RawMessage | Tick]:
+        source = self._source
+        if source.stop.is_set:
+            raise StopIteration
+        try:
+            messages = source.reader.read(self._allowance())
+        except CrossdockError as error:
+            source.failed(error)
+            raise
+        found: list[RawMessage | Tick] = [raw_message(message) for message in messages]
+        self._may_read -= len(found)
+        self._is_idle = not found
+        source.turned(len(found))
+        now = time.monotonic()
+        if source.tick_s and now >= self._tick_at:
+            self._tick_at = now + source.tick_s
+            found.append(Tick())
+        if source.once and self._is_idle and source.reader.is_at_end():
+            raise StopIteration
+        return found
+
+    def _allowance(self) -> int:
+        """Messages that may be read now: up to a second's worth after a pause."""
+        rate = self._source.rate
+        if not rate:
+            return _BATCH
+        now = time.monotonic()
+        self._may_read = min(float(rate), self._may_read + (now - self._counted_at) * rate)
+        self._counted_at = now
+        return max(0, min(_BATCH, int(self._may_read)))
+
+    def next_awake(self) -> datetime | None:
+        return datetime.now(UTC) + _POLL if self._is_idle else None
+
+    def snapshot(self) -> None:
+        return None
+
+
+def raw_message(message: Message) -> RawMessage:
+    """A consumed Kafka message as ours; put in again, it keeps its first origin."""
+    topic, partition, offset = str(message.topic()), message.partition(), message.offset()
+    assert partition is not None and offset is not None
+    headers: Mapping[str, bytes] = headers_of(message)
+    value = message.value() or b""
+    origin = headers[ORIGIN].decode("utf-8", "replace")[:256] if ORIGIN in headers else None
+    return RawMessage(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        value=value if isinstance(value, bytes) else value.encode(),
+        headers=headers,
+        origin=origin or origin_of(topic, partition, offset),
+    )

@@ -1,0 +1,1 @@
+"""Live: the engine as a continuous stream, on Kafka and Redis."""

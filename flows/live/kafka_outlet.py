@@ -1,0 +1,110 @@
+"""Actions and dead letters as Kafka messages.
+
+Actions of journal partition p go to partition p of their topic, written by the one process that
+has p. Their ids grow per network, so after a crash it is enough to look up the last id of each
+network to know what has been written: none is lost, none is written twice. Dead letters are keyed
+by their origin and may come twice after a crash.
+"""
+
+from collections.abc import Sequence
+
+from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
+from flows.outlets import Mark
+from state.codec import decode_dead_letter
+from state.errors import EntriesLost
+from state.settings import Settings
+from state.stores.kafka_dead_letters import headers_of, send_dead_letter
+from state.stores.kafka_reader import KafkaReader
+from state.stores.kafka_writer import KafkaWriter
+from state.stores.redis_append import NOTHING, EntryId
+from state.stores.redis_keys import entry_order
+
+_NEXT = "next"
+#: Header with an action's id, so that nobody has to parse the body to skip what he knows.
+ACTION_ID = "crossdock-id"
+_WAIT_S = 0.2
+#: What a checkpoint may wait for acknowledgements.
+_MARK_S = 2.0
+
+
+class KafkaOutlet:
+    """Writes what partition `partition` of the journal led to; `writer` is one with `reports`.
+
+    Without an actions topic, only the dead letters.
+    """
+
+    def __init__(self, settings: Settings, partition: int, writer: KafkaWriter) -> None:
+        self._settings, self._partition, self._writer = settings, partition, writer
+        self._topics = settings.topics
+        self._last: dict[str, EntryId] = {}
+        self._end = 0
+        self.repeated = 0
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Send what is new. Raises StoreError."""
+        for outcome in outcomes:
+            if outcome.stream == DEAD_LETTERS:
+                self._refused(outcome)
+            elif outcome.stream != KPIS and self._topics.actions:
+                self._action(outcome)
+        self._writer.poll()
+
+    def _action(self, outcome: Outcome) -> None:
+        if entry_order(outcome.entry_id) <= self._last.get(outcome.network, NOTHING):
+            self.repeated += 1
+            return
+        name = f"{outcome.network}:{outcome.entry_id}".encode()
+        self._writer.send(
+            self._topics.actions,
+            outcome.body,
+            key=outcome.network.encode(),
+            partition=self._partition,
+            headers=((ACTION_ID, name),),
+        )
+
+    def _refused(self, outcome: Outcome) -> None:
+        letter = decode_dead_letter(outcome.body)
+        origin = f"{self._topics.journal}/{self._partition}/{letter.line.line - 1}"
+        send_dead_letter(self._writer, self._topics.dead_letters, letter, origin)
+
+    def mark(self) -> Mark:
+        """The end of the actions' partition, once all has arrived. Raises StoreError."""
+        self._writer.flush(_MARK_S)
+        end = self._writer.ends.get((self._topics.actions, self._partition), self._end)
+        return {_NEXT: end} if self._topics.actions else {}
+
+    def rewind(self, mark: Mark) -> None:
+        """Learn what has been written since `mark`. Raises EntriesLost if there is less."""
+        self._last = {}
+        if not self._topics.actions:
+            return
+        start = int(mark[_NEXT]) if _NEXT in mark else None
+        reader = self._reader(start)
+        try:
+            ((low, high),) = reader.ends().values()
+            if start is not None and high < start:
+                raise EntriesLost(
+                    f"expected {self._topics.actions}[{self._partition}] to hold {start} actions, "
+                    f"where it was written to, was {high}: the topic was made anew, or the broker "
+                    "lost its end. `--rebuild` writes all actions again from the journal"
+                )
+            self._end = high
+            if start is not None and start < low:
+                reader.restart((self._topics.actions, self._partition), low)
+            self._learn(reader)
+        finally:
+            reader.close()
+
+    def _learn(self, reader: KafkaReader) -> None:
+        while True:
+            messages = reader.read(1_000, _WAIT_S)
+            for message in messages:
+                name = headers_of(message).get(ACTION_ID, b"").decode("utf-8", "replace")
+                network, _, entry_id = name.rpartition(":")
+                if network:
+                    self._last[network] = entry_order(entry_id)
+            if not messages and reader.is_at_end():
+                return
+
+    def _reader(self, start: int | None) -> KafkaReader:
+        return KafkaReader(self._settings.kafka, {(self._topics.actions, self._partition): start})

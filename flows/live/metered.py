@@ -1,0 +1,51 @@
+"""Count actions as they are written, and how long they took."""
+
+import time
+from collections.abc import Sequence
+
+from flows.live.metrics import RunMetrics
+from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
+from flows.outlets import Mark, Outlet
+from state.codec import reason_of
+from state.stores.kafka_journal import Arrivals
+from state.stores.redis_keys import entry_order
+
+
+class MeteredOutlet:
+    """Passes on to `outlet`; an action's time is taken when that has returned."""
+
+    def __init__(self, outlet: Outlet, metrics: RunMetrics, arrivals: Arrivals) -> None:
+        self._outlet, self._metrics, self._arrivals = outlet, metrics, arrivals
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write them; raises StoreError."""
+        self._outlet.write(outcomes)
+        now, now_ms = time.monotonic(), time.time() * 1_000
+        first = None
+        for outcome in outcomes:
+            if outcome.stream == DEAD_LETTERS:
+                self._metrics.dead_letters.labels(reason_of(outcome.body)).inc()
+            elif outcome.stream != KPIS:
+                self._metrics.actions.labels(outcome.stream, outcome.mode).inc()
+                seq = entry_order(outcome.entry_id)[0]
+                first = seq if first is None else min(first, seq)
+                self._observe(seq, now, now_ms)
+        if first is not None:
+            self._arrivals.forget_before(first)
+
+    def _observe(self, seq: int, now: float, now_ms: float) -> None:
+        arrived = self._arrivals.of(seq)
+        if arrived is None:
+            return
+        at, stamp_ms = arrived
+        self._metrics.latency.observe(now - at)
+        if stamp_ms > 0:
+            self._metrics.journal_latency.observe(max(0.0, now_ms - stamp_ms) / 1_000)
+
+    def mark(self) -> Mark:
+        """Where it stands after the last write."""
+        return self._outlet.mark()
+
+    def rewind(self, mark: Mark) -> None:
+        """Go back to where `mark` was taken."""
+        self._outlet.rewind(mark)

@@ -1,0 +1,151 @@
+"""What is measured, by name. docs/operations.md tells people what to make of it."""
+
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+#: From 50 µs on: what happens within the process is a matter of fractions of a millisecond.
+_FAST_S = (
+    *(0.00005, 0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005),
+    *(0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0),
+)
+
+
+class StreamMetrics:
+    """What all live processes tell."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        build = Gauge("crossdock_build", "Always 1.", ["version"], registry=registry)
+        build.labels(version("crossdock")).set(1)
+        self.lag = Gauge(
+            "crossdock_lag_messages",
+            "Messages in a partition not yet read.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "crossdock_dead_letters", "Records refused.", ["reason"], registry=registry
+        )
+        self.waiting = Gauge(
+            "crossdock_store_waiting",
+            "1 while a store does not answer.",
+            ["store"],
+            registry=registry,
+        )
+        self.waits = Counter(
+            "crossdock_store_waits",
+            "Tries that a store did not answer.",
+            ["store"],
+            registry=registry,
+        )
+
+
+class IngestMetrics(StreamMetrics):
+    """What `crossdock ingest` tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        registry = self.registry
+        self.messages = Counter(
+            "crossdock_ingest_messages", "Raw messages read.", ["topic"], registry=registry
+        )
+        self.ticks = Counter("crossdock_ingest_ticks", "Clock ticks written.", registry=registry)
+        self.networks = Gauge("crossdock_ingest_networks", "Networks known.", registry=registry)
+        self.commit = Histogram(
+            "crossdock_ingest_commit_seconds",
+            "From the last message written to all known to have arrived.",
+            buckets=_FAST_S,
+            registry=registry,
+        )
+        self.leap = Gauge(
+            "crossdock_clock_leap_seconds",
+            "How far the wall clock was set away since the start.",
+            registry=registry,
+        )
+
+
+class RunMetrics(StreamMetrics):
+    """What `crossdock run` tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        registry = self.registry
+        self.records = Counter("crossdock_records", "Journal records read.", registry=registry)
+        self.position = Gauge(
+            "crossdock_position", "Last seq read.", ["partition"], registry=registry
+        )
+        self.actions = Counter(
+            "crossdock_actions", "Actions made.", ["kind", "mode"], registry=registry
+        )
+        self.repeated = Counter(
+            "crossdock_actions_repeated", "Actions that were there already.", registry=registry
+        )
+        self.latency = Histogram(
+            "crossdock_event_to_action_seconds",
+            "From a record read to its action acknowledged by Redis.",
+            buckets=_FAST_S,
+            registry=registry,
+        )
+        self.journal_latency = Histogram(
+            "crossdock_journal_to_action_seconds",
+            "From the journal's timestamp (ms, another machine's clock) to the same.",
+            buckets=_FAST_S,
+            registry=registry,
+        )
+        self.pause = Histogram(
+            "crossdock_epoch_pause_seconds",
+            "How long the source was not asked at an epoch's end.",
+            buckets=_FAST_S,
+            registry=registry,
+        )
+        self.checkpoint_hold = Histogram(
+            "crossdock_checkpoint_hold_seconds",
+            "How long the stream stood while a checkpoint was begun.",
+            buckets=_FAST_S,
+            registry=registry,
+        )
+        self.checkpoint_failures = Counter(
+            "crossdock_checkpoint_failures",
+            "Checkpoints that could not be written.",
+            registry=registry,
+        )
+        self.watermark = Gauge(
+            "crossdock_watermark_timestamp_seconds",
+            "Latest event time of a feed.",
+            ["network", "family"],
+            registry=registry,
+        )
+        self.feed_health = Gauge(
+            "crossdock_feed_health",
+            "1 good, 0 silent or unusable.",
+            ["network", "family"],
+            registry=registry,
+        )
+        self.now = Gauge(
+            "crossdock_journal_now_timestamp_seconds",
+            "The journal's now.",
+            ["network"],
+            registry=registry,
+        )
+        self.delay_log_loss = Gauge(
+            "crossdock_delay_log_loss",
+            "Log loss in nats of P(late) at handover, since the journal's start.",
+            ["network"],
+            registry=registry,
+        )
+        self.delay_auc = Gauge(
+            "crossdock_delay_roc_auc", "ROC-AUC of the same.", ["network"], registry=registry
+        )
+        self.demand_wape = Gauge(
+            "crossdock_demand_wape",
+            "Sum of absolute errors over sum of demand.",
+            ["network"],
+            registry=registry,
+        )
+        self.orders = Gauge(
+            "crossdock_orders",
+            "Orders by where they stand.",
+            ["network", "state"],
+            registry=registry,
+        )

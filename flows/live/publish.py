@@ -1,0 +1,86 @@
+"""Publish a log to the raw topics, at a chosen pace: for load tests, rehearsals and back-fills."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+from flows.journal_source import Stop
+from state.codec import DeadLetter, decode, encode, shifted
+from state.errors import SettingsError
+from state.events import FAMILY_OF, ClockTicked, Event
+from state.journal import JournalReader
+from state.settings import Settings
+from state.stores.kafka_writer import KafkaWriter
+
+#: Messages are handed over in groups this long, in seconds.
+_STEP_S = 0.002
+_BATCH = 500
+#: Where families go that have no topic of their own name.
+_ELSEWHERE = "control"
+
+
+class Published(Struct):
+    """What was published, and how long (s) it took; `unusable` lines are left out."""
+
+    events: int = 0
+    unusable: int = 0
+    seconds: float = 0.0
+
+
+def publish(
+    settings: Settings,
+    logs: tuple[Path, ...],
+    *,
+    rate: float = 0.0,
+    as_now: bool = False,
+    stop: Stop | None = None,
+    progress: Callable[[int, int, int], object] = lambda events, done, size: None,
+) -> Published:
+    """Publish all events of `logs` in their order, `rate` per second (0: as fast as it goes).
+
+    An event goes to the raw topic of its family's name, those of other families to ``control``.
+    `as_now` moves each event's instants as if it were recorded now, and leaves clock ticks to
+    ingest. Raises StoreError, JournalError, SettingsError.
+    """
+    stop = stop or Stop()
+    topics = {feed.topic for feed in settings.feeds}
+    writer = KafkaWriter(settings.kafka, may_wait=lambda: not stop.is_set)
+    reader = JournalReader(logs)
+    done = Published()
+    begun = time.monotonic()
+    while not stop.is_set:
+        due = (time.monotonic() - begun) * rate - done.events if rate else _BATCH
+        if due < 1:
+            time.sleep(_STEP_S)
+            continue
+        lines = reader.read(min(int(due), _BATCH))
+        if not lines:
+            break
+        for line in lines:
+            event = decode(line)
+            if isinstance(event, DeadLetter):
+                done.unusable += 1
+            elif not (as_now and isinstance(event.fact, ClockTicked)):
+                _send(writer, topics, event, as_now)
+            done.events += 1
+        writer.poll()
+        progress(done.events, *reader.progress())
+    reader.close()
+    writer.flush()
+    done.seconds = time.monotonic() - begun
+    return done
+
+
+def _send(writer: KafkaWriter, topics: set[str], event: Event, as_now: bool) -> None:
+    if as_now:
+        event = shifted(event, time.time_ns() // 1_000_000 - event.recorded_ms)
+    family = FAMILY_OF[type(event.fact)]
+    topic = family if family in topics else _ELSEWHERE
+    if topic not in topics:
+        raise SettingsError(
+            f"expected a feed with the topic {family!r} or {_ELSEWHERE!r} to publish "
+            f"{event.type} to, was {', '.join(sorted(topics))}"
+        )
+    writer.send(topic, encode(event), key=event.network.encode())

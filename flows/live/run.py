@@ -1,0 +1,174 @@
+"""`crossdock run`, one partition: the journal topic → the chain → Redis and Kafka, recoverable."""
+
+import os
+import threading
+import time
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
+
+from flows.checkpoints import Checkpoints
+from flows.dataflow import Flow
+from flows.journal_source import JournalSource, Stop
+from flows.live import logs
+from flows.live.gauges import Gauges
+from flows.live.kafka_outlet import KafkaOutlet
+from flows.live.metered import MeteredOutlet
+from flows.live.metrics import RunMetrics
+from flows.live.monitor import Health, Monitor
+from flows.live.patience import PatientOutlet
+from flows.live.state_folder import StateFolder
+from flows.outlets import Outlet, RedisOutlet
+from state.policy import Policy, load_policy
+from state.settings import Settings
+from state.stores.kafka_journal import Arrivals, KafkaJournal
+from state.stores.kafka_topics import KafkaTopics, planned, require
+from state.stores.kafka_writer import KafkaWriter
+from state.stores.redis_connection import connect_with, is_passing
+
+#: Below a partition's recovery folder: the checkpoints that its store names.
+_CHECKPOINTS = "checkpoints"
+#: One command's patience with Redis; the stream's own is without end.
+_REDIS_READ_S = 5.0
+#: How often gauges are looked after.
+_LOOK_EVERY_S = 1.0
+_BATCH = 500
+
+
+class Live:
+    """What has been checked at the start, and holds for all partitions of a process."""
+
+    def __init__(self, settings: Settings) -> None:
+        topics = KafkaTopics(settings.kafka)
+        plans = [p for p in planned(settings) if p.name not in {f.topic for f in settings.feeds}]
+        for warning in require(topics, plans):
+            logs.warn("topics", warning=warning)
+        self.settings = settings
+        self.identity = topics.identity(settings.topics.journal)
+        self.policy = load_policy(settings.run.policy) if settings.run.policy else Policy()
+        connect_with(settings.redis, read_timeout_s=_REDIS_READ_S, retries=0).close()
+
+
+def run_partition(
+    live: Live,
+    partition_number: int,
+    *,
+    once: bool = False,
+    rebuild: bool = False,
+    stop: Stop | None = None,
+) -> int:
+    """Run one partition until stopped, or with `once` to its end; returns the last seq read.
+
+    `rebuild` works the state out from the journal's start again. Raises a CrossdockError where
+    something does not fit at the start, or a store fails in a way that waiting does not mend.
+    """
+    settings, topics = live.settings, live.settings.topics
+    stop = stop or Stop()
+    metrics, health = RunMetrics(), Health(settings.monitor)
+
+    def may_wait() -> bool:
+        health.turned()
+        return stop.allows(settings.run.stop_s / 2)
+
+    def told(text: str) -> None:
+        logs.warn("kafka", message=text)
+
+    with ExitStack() as stack:
+        folder = StateFolder(
+            settings.run.state, f"{topics.journal}-{partition_number}", live.identity, live.policy
+        )
+        stack.callback(folder.close)
+        is_resumed = folder.open(rebuild=rebuild)
+        client = connect_with(settings.redis, read_timeout_s=_REDIS_READ_S, retries=0)
+        stack.callback(client.close)
+        redis_outlet = RedisOutlet(
+            client,
+            live.identity,
+            settings.redis.prefix,
+            fresh=False,
+            maxlen=settings.redis.keep or None,
+        )
+        writer = KafkaWriter(settings.kafka, told=told, may_wait=may_wait, reports=True)
+        arrivals = Arrivals()
+        patient = PatientOutlet(redis_outlet, "redis", is_passing, may_wait, metrics, health)
+        outlets: dict[str, Outlet] = {
+            "redis": MeteredOutlet(patient, metrics, arrivals),
+            "kafka": KafkaOutlet(settings, partition_number, writer),
+        }
+        checkpoints = Checkpoints(
+            folder.recovery / _CHECKPOINTS,
+            settings.run.epoch_s,
+            failed=partial(_checkpoint_failed, metrics),
+            taken=metrics.checkpoint_hold.observe,
+        )
+        gauges = Gauges(metrics, health, topics.journal, partition_number, redis_outlet)
+
+        def open_reader(at: bytes | None) -> KafkaJournal:
+            reader = KafkaJournal(
+                settings.kafka,
+                topics.journal,
+                partition_number,
+                at,
+                once=once,
+                arrivals=arrivals,
+                told=told,
+            )
+            gauges.reads(reader)
+            logs.info(
+                "running",
+                partition=partition_number,
+                next_seq=reader.progress()[0] + 1,
+                resumed=is_resumed,
+                journal=live.identity,
+                policy=live.policy.fingerprint(),
+            )
+            return reader
+
+        look_at = 0.0
+
+        def turned() -> None:
+            nonlocal look_at
+            health.turned()
+            now = time.monotonic()
+            if now >= look_at:
+                look_at = now + _LOOK_EVERY_S
+                gauges.look(flow)
+
+        source = JournalSource(
+            open_reader,
+            batch=_BATCH,
+            stop=stop,
+            progress=gauges.progress,
+            checkpoints=checkpoints,
+            turned=turned,
+            paused=metrics.pause.observe,
+        )
+        flow = Flow(source, outlets, live.policy, checkpoints=checkpoints)
+        source.failed = flow.failed
+        port = settings.monitor.port and settings.monitor.port + partition_number
+        stack.enter_context(Monitor(settings.monitor, port, metrics.registry, health))
+        flow.run(folder.recovery, timedelta(seconds=settings.run.epoch_s))
+        writer.flush()
+        logs.info("run ended", partition=partition_number, seq=gauges.seq)
+        return gauges.seq
+
+
+def cut_short_after(seconds: float, stop: Stop) -> None:
+    """Once `stop` is set, end the process after `seconds` even if it could not finish.
+
+    Nothing is lost by that: the next start goes on at the last committed checkpoint.
+    """
+
+    def watch() -> None:
+        while not stop.is_set:
+            time.sleep(0.1)
+        time.sleep(seconds)
+        logs.warn("stop cut short", after_s=seconds)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="stop", daemon=True).start()
+
+
+def _checkpoint_failed(metrics: RunMetrics, reason: str) -> None:
+    metrics.checkpoint_failures.inc()
+    logs.warn("checkpoint failed; the one before stays", reason=reason)

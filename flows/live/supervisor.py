@@ -1,0 +1,101 @@
+"""Several journal partitions on one host: a process for each, started again when it dies.
+
+Each partition is a fold of its own, with its own state folder, so that partitions can be moved
+between hosts by moving folders, and one that fails does not take the others along.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from flows.journal_source import Stop
+from flows.live import logs
+
+#: Deaths of one worker within `_WITHIN_S` that are put up with.
+_MOST_DEATHS = 5
+_WITHIN_S = 120.0
+_POLL_S = 0.05
+_SECOND_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+_PR_SET_PDEATHSIG = 1
+
+
+class _Worker:
+    def __init__(self, partition: int, command: Sequence[str]) -> None:
+        self.partition, self._command = partition, command
+        self.deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
+        self.start_at = 0.0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.is_done = False
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(  # noqa: S603 - our own command
+            self._command, stdin=subprocess.DEVNULL
+        )
+
+    def died(self, code: int) -> bool:
+        """Note it; whether it is worth starting again."""
+        now = time.monotonic()
+        self.process = None
+        self.deaths.append(now)
+        recent = sum(now - death < _WITHIN_S for death in self.deaths)
+        self.start_at = now + min(_LONGEST_PAUSE_S, _SECOND_S * 2 ** (recent - 1))
+        logs.warn("worker died", partition=self.partition, code=code, deaths=recent)
+        return recent < _MOST_DEATHS
+
+
+def supervise(
+    partitions: Sequence[int], command: Callable[[int], Sequence[str]], stop: Stop
+) -> bool:
+    """Run `command(partition)` for each until all ended well or `stop` is set.
+
+    Returns whether all ended well. A worker that dies too often ends them all.
+    """
+    workers = [_Worker(partition, command(partition)) for partition in partitions]
+    is_well = True
+    while not stop.is_set and not all(worker.is_done for worker in workers):
+        for worker in workers:
+            if not _look_after(worker):
+                is_well = False
+                stop.set()
+        time.sleep(_POLL_S)
+    return _end(workers) and is_well
+
+
+def _look_after(worker: _Worker) -> bool:
+    if worker.is_done:
+        return True
+    if worker.process is None:
+        if time.monotonic() >= worker.start_at:
+            worker.start()
+        return True
+    code = worker.process.poll()
+    if code is None:
+        return True
+    if code == 0:
+        worker.is_done = True
+        return True
+    return worker.died(code)
+
+
+def _end(workers: Sequence[_Worker]) -> bool:
+    running = [w.process for w in workers if w.process is not None and not w.is_done]
+    for process in running:
+        process.send_signal(signal.SIGTERM)
+    codes = [process.wait() for process in running]
+    return not any(codes)
+
+
+def end_with_parent() -> None:
+    """Have the kernel ask this process to stop when the one that started it is gone (Linux)."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it went before we could ask
+        os.kill(os.getpid(), signal.SIGTERM)

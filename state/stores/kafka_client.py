@@ -1,0 +1,118 @@
+"""How clients of Kafka are configured, and what is said when Kafka fails."""
+
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+
+from state.errors import StoreError
+from state.settings import KafkaSettings
+
+_PROTOCOLS = {
+    "plaintext": "PLAINTEXT",
+    "tls": "SSL",
+    "sasl_plaintext": "SASL_PLAINTEXT",
+    "sasl_tls": "SASL_SSL",
+}
+_ADVICE = {
+    KafkaError._ALL_BROKERS_DOWN: "is it running and reachable from here?",
+    KafkaError._TRANSPORT: "is it running and reachable from here?",
+    KafkaError._TIMED_OUT: "is it running and reachable from here?",
+    KafkaError._RESOLVE: "check the host's name",
+    KafkaError._AUTHENTICATION: "check user, password and mechanism",
+    KafkaError.SASL_AUTHENTICATION_FAILED: "check user, password and mechanism",
+    KafkaError._SSL: "check `ca`, and that the listener speaks TLS",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "the user may not use this topic: see docs/security.md",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "the user may not use this group: see docs/security.md",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the user lacks a right: see docs/security.md",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "`crossdock topics --create` makes the topics",
+    KafkaError._UNKNOWN_TOPIC: "`crossdock topics --create` makes the topics",
+    KafkaError._UNKNOWN_PARTITION: "has the topic been made anew?",
+}
+#: Errors that no waiting mends: the process ends with a message instead.
+_HOPELESS = {
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+}
+
+#: Hears what a client says of its connections, as a line of text.
+Told = Callable[[str], object]
+
+
+def client_config(settings: KafkaSettings, **more: Any) -> dict[str, Any]:
+    """What every librdkafka client of ours is given, with `more` on top.
+
+    Raises SettingsError if a secret is missing.
+    """
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.bootstrap,
+        "client.id": "crossdock",
+        "security.protocol": _PROTOCOLS[settings.security],
+        # Quick to come back: brokers restart all the time, and parcels wait.
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1_000,
+        "topic.metadata.refresh.interval.ms": 30_000,
+        "socket.keepalive.enable": True,
+        "socket.nagle.disable": True,
+        # Else it writes to standard error, where our own structured log goes.
+        "log_level": 0,
+    }
+    if settings.security.startswith("sasl"):
+        config["sasl.mechanisms"] = settings.mechanism
+        if settings.user is not None:
+            config["sasl.username"] = settings.user
+        if settings.password is not None:
+            config["sasl.password"] = settings.password.read()
+    for name, path in (
+        ("ssl.ca.location", settings.ca),
+        ("ssl.certificate.location", settings.certificate),
+        ("ssl.key.location", settings.key),
+    ):
+        if path is not None:
+            config[name] = str(path)
+    if settings.key_password is not None:
+        config["ssl.key.password"] = settings.key_password.read()
+    return {**config, **more}
+
+
+def kafka_error(bootstrap: str, doing: str, error: KafkaError | KafkaException) -> StoreError:
+    """The StoreError for `error`, met while `doing`: where, what Kafka said, what to do."""
+    if isinstance(error, KafkaException):
+        found = error.args[0]
+        if not isinstance(found, KafkaError):
+            return StoreError(f"could not {doing} at Kafka {bootstrap}: {found}")
+        error = found
+    advice = _ADVICE.get(error.code())
+    return StoreError(
+        f"could not {doing} at Kafka {bootstrap}: {error.str().rstrip('. ')}"
+        + (f"; {advice}" if advice else "")
+    )
+
+
+def is_hopeless(error: KafkaError) -> bool:
+    """Whether waiting will not mend it."""
+    return error.fatal() or error.code() in _HOPELESS
+
+
+class Troubles:
+    """What a client reports of itself in the background; hopeless errors are kept to be raised."""
+
+    def __init__(self, bootstrap: str, told: Told | None) -> None:
+        self._bootstrap, self._told = bootstrap, told
+        self._hopeless: KafkaError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        """Hear of an error; fits as librdkafka's ``error_cb``."""
+        if is_hopeless(error):
+            self._hopeless = error
+        if self._told is not None:
+            self._told(f"Kafka {self._bootstrap}: {error.str()}")
+
+    def raise_hopeless(self, doing: str) -> None:
+        """Raise StoreError if something was reported that no waiting mends."""
+        if self._hopeless is not None:
+            raise kafka_error(self._bootstrap, doing, self._hopeless)

@@ -1,0 +1,182 @@
+"""Read partitions of Kafka topics from given places: one consumer, no group's assignment.
+
+`consume(n, 0)` of one consumer over all its partitions hands out what has already been fetched, in
+microseconds; waiting is the caller's own affair. What is fetched ahead is bounded.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from state.errors import JournalError
+from state.settings import KafkaSettings
+from state.stores.kafka_client import Told, Troubles, client_config, is_hopeless, kafka_error
+
+#: Fetched ahead and not yet handed out, at most, in kB; over all partitions.
+_HELD_KB = 16 * 1024
+_TIMEOUT_S = 10.0
+
+Place = tuple[str, int]
+
+
+class KafkaReader:
+    """Messages of some partitions, in order within each; `starts` says where each begins.
+
+    A start is an offset, or None for the beginning. `group` is only the name that progress is
+    kept under. Raises StoreError where Kafka fails for good.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        starts: Mapping[Place, int | None],
+        *,
+        group: str = "crossdock-reader",
+        told: Told | None = None,
+    ) -> None:
+        self._bootstrap = settings.bootstrap
+        self._troubles = Troubles(settings.bootstrap, told)
+        self._consumer = Consumer(
+            client_config(
+                settings,
+                **{
+                    "group.id": group,
+                    "enable.auto.commit": False,
+                    "enable.auto.offset.store": False,
+                    # A place that is gone must be told, not jumped over.
+                    "auto.offset.reset": "error",
+                    "enable.partition.eof": True,
+                    "isolation.level": "read_committed",
+                    "fetch.min.bytes": 1,
+                    "fetch.wait.max.ms": 500,
+                    "fetch.error.backoff.ms": 50,
+                    "queued.max.messages.kbytes": _HELD_KB,
+                    "error_cb": self._troubles,
+                },
+            )
+        )
+        self._ended: dict[Place, bool] = dict.fromkeys(starts, False)
+        first = [
+            TopicPartition(topic, partition, 0 if start is None else start)
+            for (topic, partition), start in starts.items()
+        ]
+        for place in first:
+            low, _ = self._watermarks(place)
+            if starts[place.topic, place.partition] is None:
+                place.offset = low
+        self._starts = {(at.topic, at.partition): at for at in first}
+        self._consumer.assign(first)
+
+    def restart(self, place: Place, offset: int) -> None:
+        """Read a place from `offset` on instead; before anything was read."""
+        self._starts[place] = TopicPartition(*place, offset)
+        self._consumer.assign(list(self._starts.values()))
+
+    def read(self, count: int, timeout_s: float = 0.0) -> list[Message]:
+        """Up to `count` messages, waiting up to `timeout_s` for them.
+
+        Raises JournalError where a place no longer exists, StoreError where Kafka fails for good.
+        """
+        self._troubles.raise_hopeless("read")
+        found: list[Message] = []
+        for message in self._consumer.consume(count, timeout_s):
+            error = message.error()
+            place = (str(message.topic()), int(message.partition() or 0))
+            if error is None:
+                self._ended[place] = False
+                found.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._ended[place] = True
+            else:
+                self._met(error, message)
+        return found
+
+    def is_at_end(self) -> bool:
+        """Whether every partition's end was reached, and nothing came since."""
+        return all(self._ended.values())
+
+    def ends(self) -> dict[Place, tuple[int, int]]:
+        """First offset kept, and the one after the last, of each partition; asks the brokers."""
+        return {place: self._watermarks(TopicPartition(*place)) for place in self._ended}
+
+    def behind(self) -> dict[Place, int]:
+        """Messages not yet handed out, as far as is known without asking; of each partition."""
+        lags = {}
+        for at in self._consumer.position([TopicPartition(*place) for place in self._ended]):
+            _, high = self._consumer.get_watermark_offsets(at, cached=True)
+            lags[at.topic, at.partition] = max(0, high - at.offset) if at.offset >= 0 else 0
+        return lags
+
+    def commit(self, nexts: Mapping[Place, int], *, wait: bool) -> None:
+        """Keep, under the group's name, where to go on; raises StoreError if told to `wait`."""
+        offsets = [TopicPartition(*place, offset) for place, offset in nexts.items()]
+        if not offsets:
+            return
+        try:
+            if wait:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            raise kafka_error(self._bootstrap, "commit progress", error) from error
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._consumer.close()
+
+    def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
+        try:
+            found: Any = self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)
+        except KafkaException as error:
+            self._troubles.raise_hopeless("read")
+            raise kafka_error(
+                self._bootstrap, f"find {place.topic}[{place.partition}]", error
+            ) from error
+        if found is None:
+            raise kafka_error(
+                self._bootstrap,
+                f"find {place.topic}[{place.partition}]",
+                KafkaError(KafkaError._TIMED_OUT),
+            )
+        return int(found[0]), int(found[1])
+
+    def _met(self, error: KafkaError, message: Message) -> None:
+        what = f"read {message.topic()}[{message.partition()}]"
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            raise JournalError(
+                f"expected {message.topic()}[{message.partition()}] to hold offset "
+                f"{message.offset()}, was gone ({error.str()}): it was deleted by the topic's "
+                "retention, or the broker lost it"
+            )
+        if is_hopeless(error) or error.code() in (
+            KafkaError.UNKNOWN_TOPIC_OR_PART,
+            KafkaError._UNKNOWN_TOPIC,
+            KafkaError._UNKNOWN_PARTITION,
+        ):
+            raise kafka_error(self._bootstrap, what, error)
+        self._troubles(error)  # librdkafka goes on trying
+
+
+def committed(
+    settings: KafkaSettings, group: str, places: Iterable[Place]
+) -> dict[Place, int | None]:
+    """Where a group is to go on in each place; None where it has never been.
+
+    Raises StoreError.
+    """
+    troubles = Troubles(settings.bootstrap, None)
+    consumer = Consumer(
+        client_config(
+            settings, **{"group.id": group, "enable.auto.commit": False, "error_cb": troubles}
+        )
+    )
+    try:
+        wanted = [TopicPartition(*place) for place in places]
+        found = consumer.committed(wanted, timeout=_TIMEOUT_S)
+    except KafkaException as error:
+        troubles.raise_hopeless("read progress")
+        raise kafka_error(settings.bootstrap, f"read the progress of {group}", error) from error
+    finally:
+        consumer.close()
+    return {(at.topic, at.partition): at.offset if at.offset >= 0 else None for at in found}
