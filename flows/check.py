@@ -10,7 +10,7 @@ from operators.contract import Record
 from operators.derived import Duplicate
 from operators.hygiene import Hygiene
 from state.codec import DeadLetter
-from state.journal import JournalReader, journal_identity
+from state.journals import journal_identity, open_journal
 from state.policy import Policy
 from state.quantities import rfc3339
 
@@ -23,13 +23,13 @@ def check(logs: tuple[Path, ...], progress: Progress) -> dict[str, Any]:
     Problems are dead letters by reason, with where the first of each stand; notes are what the
     engine copes with: duplicates, disorder, facts that wait for what they refer to.
     """
-    reader = JournalReader(logs)
+    reader = open_journal(logs)
     found = _Found()
     lines = 0
     while batch := reader.read(1_000):
         for line in batch:
             found.take(to_record(line))
-        lines = batch[-1].seq
+        lines = reader.lines
         progress(lines, *reader.progress())
     reader.close()
     waiting = sum(hygiene.parked for hygiene in found.hygienes.values())

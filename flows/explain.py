@@ -12,7 +12,7 @@ from operators.chain import build_chain, to_record
 from state.actions import Action
 from state.codec import decode_action, encode_action
 from state.errors import JournalError
-from state.journal import JournalReader
+from state.journals import open_journal
 from state.policy import Policy, parse_policy
 
 
@@ -66,7 +66,7 @@ def derive_again(folder: Path, action: Action, progress: Progress) -> Derivation
     Raises JournalError if the folder's summary or the logs it names are gone.
     """
     summary, policy = _inputs(folder)
-    reader = JournalReader([Path(path) for path in summary["logs"]])
+    reader = open_journal([Path(path) for path in summary["logs"]])
     chain = build_chain(action.partitionkey, policy)
     while lines := reader.read(1_000):
         for line in lines:
@@ -77,7 +77,7 @@ def derive_again(folder: Path, action: Action, progress: Progress) -> Derivation
             if line.seq == action.seq:
                 reader.close()
                 return _compare(action, made)
-        progress(lines[-1].seq, *reader.progress())
+        progress(reader.lines, *reader.progress())
     reader.close()
     return Derivation(f"the journal ends before record {action.seq}", False)
 

@@ -24,8 +24,10 @@ from operators.hygiene import Hygiene
 from operators.rollups import Rollups
 from state.codec import reason_of
 from state.errors import JournalError
-from state.journal import JournalReader, journal_identity
+from state.journal import JournalReader
+from state.journals import journal_identity, open_journal
 from state.policy import Policy
+from state.recording_reader import RecordingReader
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_connection import connect
 
@@ -174,7 +176,7 @@ class _Tally:
 
 def _networks_at_the_start(logs: Sequence[Path]) -> list[str]:
     """Networks of the first lines, so that keys of another journal are refused before a start."""
-    with JournalReader(logs) as reader:
+    with open_journal(logs) as reader:
         records = map(to_record, reader.read(_LOOKED_AT))
         return sorted({record.network for record in records} - {NO_NETWORK})
 
@@ -188,32 +190,32 @@ def _flow(
     stop: Stop | None,
     progress: Progress | None,
 ) -> tuple[int, _Found]:
-    lines = 0
-
-    def count(seq: int, done: int, size: int) -> None:
-        nonlocal lines
-        lines = seq
-        if progress is not None:
-            progress(seq, done, size)
+    reader: JournalReader | RecordingReader | None = None
 
     checkpoints = None
     if plan.recovery is not None:
         checkpoints = Checkpoints(plan.recovery / CHECKPOINTS, plan.epoch.total_seconds())
 
-    def open_reader(position: bytes | None) -> JournalReader:
-        reader = JournalReader(plan.logs, position, follow=plan.follow)
-        count(reader.seq, *reader.progress())
+    def open_reader(position: bytes | None) -> JournalReader | RecordingReader:
+        nonlocal reader
+        reader = open_journal(plan.logs, position, follow=plan.follow)
+        tell(0, *reader.progress())
         return reader
 
+    def tell(_seq: int, done: int, size: int) -> None:
+        if progress is not None and reader is not None:
+            progress(reader.lines, done, size)
+
     source = JournalSource(
-        open_reader, batch=plan.batch, stop=stop, progress=count, checkpoints=checkpoints
+        open_reader, batch=plan.batch, stop=stop, progress=tell, checkpoints=checkpoints
     )
     flow = Flow(
         source, outlets, plan.policy, staged=plan.engine == "staged", checkpoints=checkpoints
     )
     source.failed = flow.failed
     flow.run(plan.recovery, plan.epoch)
-    return lines, {
+    assert reader is not None
+    return reader.lines, {
         network: _pair(flow.operator(network, "hygiene"), flow.operator(network, "rollups"))
         for network in flow.networks()
     }
@@ -223,9 +225,8 @@ def _fold(
     plan: ReplayPlan, outlets: list[Outlet], stop: Stop | None, progress: Progress | None
 ) -> tuple[int, _Found]:
     """The same without Bytewax: a loop over the journal. The yardstick, and the reference."""
-    reader = JournalReader(plan.logs)
+    reader = open_journal(plan.logs)
     chains: dict[str, Chain] = {}
-    seq = 0
     while not (stop is not None and stop.is_set) and (lines := reader.read(plan.batch)):
         found: list[Outcome] = []
         for line in lines:
@@ -236,16 +237,17 @@ def _fold(
             found += outcomes(chain.step(record))
         for outlet in outlets:
             outlet.write(found)
-        seq = lines[-1].seq
         if progress is not None:
-            progress(seq, *reader.progress())
+            progress(reader.lines, *reader.progress())
     reader.close()
     by_name = {
         network: {operator.name: operator for operator in chain.operators}
         for network, chain in chains.items()
         if network != NO_NETWORK
     }
-    return seq, {n: _pair(named["hygiene"], named["rollups"]) for n, named in by_name.items()}
+    return reader.lines, {
+        n: _pair(named["hygiene"], named["rollups"]) for n, named in by_name.items()
+    }
 
 
 def _pair(hygiene: Operator, rollups: Operator) -> tuple[Hygiene, Rollups]:

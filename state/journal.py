@@ -122,8 +122,8 @@ class JournalReader:
         )
 
     @property
-    def seq(self) -> int:
-        """The last seq handed out."""
+    def lines(self) -> int:
+        """Lines handed out, those before the place it was resumed at included."""
         return self._seq
 
     def is_at_end(self) -> bool:
@@ -166,7 +166,7 @@ class JournalReader:
         heapq.heappush(self._heap, (latest, index, line))
 
 
-def journal_identity(paths: Sequence[Path]) -> str:
+def log_identity(paths: Sequence[Path]) -> str:
     """Name a journal by its beginning: twelve hex digits over the first lines of each file.
 
     It stays the same while the log grows beyond `_IDENTITY_LINES` lines and under recompression.

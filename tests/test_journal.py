@@ -7,8 +7,9 @@ import pytest
 
 from state.codec import MAX_KEPT_BYTES, DeadLetter, decode
 from state.errors import JournalError
-from state.journal import JournalReader, journal_identity
+from state.journal import JournalReader
 from state.journal_writer import JournalWriter
+from state.journals import journal_identity
 from tests.builders import Log
 
 SUFFIXES = [".jsonl", ".jsonl.gz", ".jsonl.zst"]

@@ -60,7 +60,9 @@ def import_olist(
 
 
 def check(
-    logs: Annotated[list[Path], typer.Argument(help="Log files.", exists=True, dir_okay=False)],
+    logs: Annotated[
+        list[Path], typer.Argument(help="Log files, or a recording's folder.", exists=True)
+    ],
     json: _Json = False,
 ) -> None:
     """Validate logs: counts, time span, networks, problems. Exit code 1 if there are any."""

@@ -29,9 +29,9 @@ def replay(
     logs: Annotated[
         list[Path],
         typer.Argument(
-            help="Log files (.jsonl, .jsonl.gz, .jsonl.zst), merged by recorded time.",
+            help="Log files (.jsonl, .jsonl.gz, .jsonl.zst), merged by recorded time; "
+            "or the folder of a recording.",
             exists=True,
-            dir_okay=False,
         ),
     ],
     policy: Annotated[
