@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import inspect_commands, live_commands, log_commands, replay_command
+from flows.cli import (
+    control_commands,
+    inspect_commands,
+    live_commands,
+    log_commands,
+    replay_command,
+)
 from flows.cli.console import err
 from state.errors import CrossdockError
 
@@ -24,6 +30,10 @@ app.command("topics")(live_commands.topics)
 app.command("ingest")(live_commands.ingest)
 app.command("run")(live_commands.run)
 app.command("publish")(live_commands.publish)
+app.command("record")(control_commands.record)
+app.command("dead-letters")(control_commands.dead_letters)
+app.command("requeue")(control_commands.requeue)
+app.add_typer(control_commands.control, name="control")
 app.command("schema")(inspect_commands.schema)
 app.command("actions")(inspect_commands.actions)
 app.command("explain")(inspect_commands.explain)

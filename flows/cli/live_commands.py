@@ -25,8 +25,8 @@ Config = Annotated[
 _Share = Annotated[
     str, typer.Option(help="0/4: the first of four shares of the partitions; HOST-0/4 as well.")
 ]
-_Once = Annotated[bool, typer.Option("--once", help="End when all there is has been read.")]
-_LogLevel = Annotated[str, typer.Option(help="debug, info or warning.")]
+Once = Annotated[bool, typer.Option("--once", help="End when all there is has been read.")]
+LogLevel = Annotated[str, typer.Option(help="debug, info or warning.")]
 
 
 def settings_of(config: Path | None) -> Settings:
@@ -80,12 +80,12 @@ def topics(
 def ingest(
     config: Config = None,
     share: _Share = "0/1",
-    once: _Once = False,
+    once: Once = False,
     accept_loss: Annotated[
         bool,
         typer.Option(help="Go on where raw messages were deleted before they were read."),
     ] = False,
-    log_level: _LogLevel = "info",
+    log_level: LogLevel = "info",
 ) -> None:
     """Turn raw topics into the journal: canonical events, checked, stamped, in one order."""
     from flows.ingest.ingest import ingest as run
@@ -93,7 +93,7 @@ def ingest(
     from flows.live.share import parse_share
 
     settings = settings_of(config)
-    stop = _stop(log_level)
+    stop = listen_for_stop(log_level)
     cut_short_after(settings.run.stop_s, stop)
     run(settings, share=parse_share(share), once=once, accept_loss=accept_loss, stop=stop)
 
@@ -104,12 +104,12 @@ def run(
     partition: Annotated[
         list[int] | None, typer.Option(help="These journal partitions instead of a share.")
     ] = None,
-    once: _Once = False,
+    once: Once = False,
     rebuild: Annotated[
         bool,
         typer.Option("--rebuild", help="Work the state out from the journal's start again."),
     ] = False,
-    log_level: _LogLevel = "info",
+    log_level: LogLevel = "info",
 ) -> None:
     """Run the engine: journal in, actions out. One process per journal partition."""
     from flows.live.run import Live, cut_short_after, run_partition
@@ -118,7 +118,7 @@ def run(
     from state.errors import SettingsError
 
     settings = settings_of(config)
-    stop = _stop(log_level)
+    stop = listen_for_stop(log_level)
     live = Live(settings)
     count = settings.topics.partitions
     mine = partition or parse_share(share).of(count)
@@ -160,7 +160,7 @@ def publish(
     from flows.live.publish import publish as run
 
     settings = settings_of(config)
-    stop = _stop("warning")
+    stop = listen_for_stop("warning")
     with progress_bar("publishing") as progress:
         done = run(settings, tuple(logs), rate=rate, as_now=as_now, stop=stop, progress=progress)
     if json:
@@ -169,7 +169,8 @@ def publish(
         out.print(f"{done.events:,} events in {done.seconds:.1f} s; {done.unusable:,} unusable")
 
 
-def _stop(log_level: str) -> Stop:
+def listen_for_stop(log_level: str) -> Stop:
+    """Log as JSON lines at `log_level`; a flag that SIGINT and SIGTERM set."""
     from flows.cli.replay_command import spare_the_collector
     from flows.live.logs import start_logging
 

@@ -67,7 +67,9 @@ def ingest(
     def told(text: str) -> None:
         logs.warn("kafka", message=text)
 
-    reader = KafkaReader(settings.kafka, starts, group=settings.ingest.group, told=told)
+    reader = KafkaReader(
+        settings.kafka, starts, group=settings.ingest.group, to_end=once, told=told
+    )
     try:
         _require_kept(reader, starts, accept_loss)
         networks = Networks(

@@ -8,7 +8,7 @@ from state.settings import IngestSettings, KafkaSettings
 from state.stores.kafka_reader import KafkaReader
 from state.stores.kafka_writer import KafkaWriter
 
-_WAIT_S = 0.2
+_WAIT_S = 0.1
 
 
 class Networks:
@@ -45,7 +45,7 @@ class Networks:
 
 def known_networks(settings: KafkaSettings, topic: str) -> list[str]:
     """Networks remembered in the topic, in order of their first appearance. Raises StoreError."""
-    reader = KafkaReader(settings, {(topic, 0): None})
+    reader = KafkaReader(settings, {(topic, 0): None}, to_end=True)
     found: dict[str, None] = {}
     try:
         while True:

@@ -22,7 +22,7 @@ from state.stores.redis_keys import entry_order
 _NEXT = "next"
 #: Header with an action's id, so that nobody has to parse the body to skip what he knows.
 ACTION_ID = "crossdock-id"
-_WAIT_S = 0.2
+_WAIT_S = 0.1
 #: What a checkpoint may wait for acknowledgements.
 _MARK_S = 2.0
 
@@ -107,4 +107,6 @@ class KafkaOutlet:
                 return
 
     def _reader(self, start: int | None) -> KafkaReader:
-        return KafkaReader(self._settings.kafka, {(self._topics.actions, self._partition): start})
+        return KafkaReader(
+            self._settings.kafka, {(self._topics.actions, self._partition): start}, to_end=True
+        )

@@ -10,7 +10,7 @@ from flows.journal_source import Stop
 from state.codec import DeadLetter, decode, encode, shifted
 from state.errors import SettingsError
 from state.events import FAMILY_OF, ClockTicked, Event
-from state.journal import JournalReader
+from state.journals import open_journal
 from state.settings import Settings
 from state.stores.kafka_writer import KafkaWriter
 
@@ -40,14 +40,15 @@ def publish(
 ) -> Published:
     """Publish all events of `logs` in their order, `rate` per second (0: as fast as it goes).
 
-    An event goes to the raw topic of its family's name, those of other families to ``control``.
+    An event goes to the raw topic whose name, after its last dot, is that of the event's family;
+    those of other families to ``control``.
     `as_now` moves each event's instants as if it were recorded now, and leaves clock ticks to
     ingest. Raises StoreError, JournalError, SettingsError.
     """
     stop = stop or Stop()
-    topics = {feed.topic for feed in settings.feeds}
+    topics = {feed.topic.rpartition(".")[2]: feed.topic for feed in settings.feeds}
     writer = KafkaWriter(settings.kafka, may_wait=lambda: not stop.is_set)
-    reader = JournalReader(logs)
+    reader = open_journal(logs)
     done = Published()
     begun = time.monotonic()
     while not stop.is_set:
@@ -73,14 +74,14 @@ def publish(
     return done
 
 
-def _send(writer: KafkaWriter, topics: set[str], event: Event, as_now: bool) -> None:
+def _send(writer: KafkaWriter, topics: dict[str, str], event: Event, as_now: bool) -> None:
     if as_now:
         event = shifted(event, time.time_ns() // 1_000_000 - event.recorded_ms)
     family = FAMILY_OF[type(event.fact)]
-    topic = family if family in topics else _ELSEWHERE
-    if topic not in topics:
+    topic = topics.get(family) or topics.get(_ELSEWHERE)
+    if topic is None:
         raise SettingsError(
-            f"expected a feed with the topic {family!r} or {_ELSEWHERE!r} to publish "
-            f"{event.type} to, was {', '.join(sorted(topics))}"
+            f"expected a feed whose topic ends with {family!r} or {_ELSEWHERE!r} to publish "
+            f"{event.type} to, was {', '.join(sorted(topics.values()))}"
         )
     writer.send(topic, encode(event), key=event.network.encode())

@@ -18,7 +18,7 @@ from state.stores.kafka_writer import KafkaWriter
 ORIGIN = "crossdock-origin"
 _RAW = "raw-"
 _MOST_TEXT = 1_000
-_WAIT_S = 0.5
+_WAIT_S = 0.1
 
 
 def origin_of(topic: str, partition: int, offset: int) -> str:
@@ -105,7 +105,7 @@ def dead_letters(settings: KafkaSettings, topic: str, partitions: int) -> Iterat
     Holds all of them in memory. Raises StoreError.
     """
     kept: dict[str, StoredLetter] = {}
-    reader = KafkaReader(settings, {(topic, p): None for p in range(partitions)})
+    reader = KafkaReader(settings, {(topic, p): None for p in range(partitions)}, to_end=True)
     try:
         while True:
             messages = reader.read(500, _WAIT_S)

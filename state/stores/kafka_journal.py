@@ -68,7 +68,9 @@ class KafkaJournal:
         self._name, self._once = f"{topic}[{partition}]", once
         self._arrivals = arrivals
         self._next = 0 if at is None else _decoded(at)
-        self._reader = KafkaReader(settings, {(topic, partition): self._next}, told=told)
+        self._reader = KafkaReader(
+            settings, {(topic, partition): self._next}, to_end=once, told=told
+        )
         try:
             ((low, high),) = self._reader.ends().values()
             self._require(low, high, resumed=at is not None)

@@ -15,7 +15,9 @@ from state.stores.kafka_client import Told, Troubles, client_config, is_hopeless
 
 #: Fetched ahead and not yet handed out, at most, in kB; over all partitions.
 _HELD_KB = 16 * 1024
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 5.0
+#: How long a broker holds back an answer that would be empty; it says where the end is.
+_IDLE_MS, _END_MS = 500, 20
 
 Place = tuple[str, int]
 
@@ -24,7 +26,8 @@ class KafkaReader:
     """Messages of some partitions, in order within each; `starts` says where each begins.
 
     A start is an offset, or None for the beginning. `group` is only the name that progress is
-    kept under. Raises StoreError where Kafka fails for good.
+    kept under. A reader that is to stop at the end (`to_end`) hears of it sooner. Raises
+    StoreError where Kafka fails for good.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class KafkaReader:
         starts: Mapping[Place, int | None],
         *,
         group: str = "crossdock-reader",
+        to_end: bool = False,
         told: Told | None = None,
     ) -> None:
         self._bootstrap = settings.bootstrap
@@ -49,7 +53,7 @@ class KafkaReader:
                     "enable.partition.eof": True,
                     "isolation.level": "read_committed",
                     "fetch.min.bytes": 1,
-                    "fetch.wait.max.ms": 500,
+                    "fetch.wait.max.ms": _END_MS if to_end else _IDLE_MS,
                     "fetch.error.backoff.ms": 50,
                     "queued.max.messages.kbytes": _HELD_KB,
                     "error_cb": self._troubles,

@@ -12,7 +12,7 @@ from state.errors import StoreError
 from state.settings import KafkaSettings, Settings
 from state.stores.kafka_client import Troubles, client_config, kafka_error
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 5.0
 _FOR_EVER = "-1"
 
 

@@ -1,0 +1,126 @@
+"""`crossdock record`, `dead-letters`, `requeue` and `control`: around the running engine."""
+
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.console import err, out, print_json
+from flows.cli.live_commands import Config, LogLevel, Once, listen_for_stop, settings_of
+
+control = typer.Typer(help="Tell the engine something: an event of yours in its journal.")
+_Network = Annotated[str, typer.Argument(help="Which network.")]
+_By = Annotated[str, typer.Option(help="Who says so.")]
+_Reason = Annotated[str, typer.Option(help="Why; it is kept in the journal.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def record(
+    config: Config = None, once: Once = False, log_level: LogLevel = "info", json: _Json = False
+) -> None:
+    """Record the journal to files; `crossdock replay FOLDER` gives the live run's actions."""
+    from msgspec import to_builtins
+
+    from flows.live.record import record as run
+
+    settings = settings_of(config)
+    stop = listen_for_stop(log_level)
+    done = run(settings, once=once, stop=stop)
+    if json:
+        print_json(to_builtins(done))
+    else:
+        out.print(
+            f"{done.records:,} records in {done.segments} new segments, {settings.record.folder}"
+        )
+
+
+def dead_letters(
+    config: Config = None,
+    reason: Annotated[str | None, typer.Option(help="Only those with this reason.")] = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Write them to a file, to be repaired.")
+    ] = None,
+) -> None:
+    """List what could not be used and was not put in again, one JSON object per line."""
+    from flows.live.requeue import listed
+
+    count = 0
+    target = sys.stdout.buffer if out_file is None else out_file.open("wb")
+    for line in listed(settings_of(config), reason):
+        target.write(line + b"\n")
+        count += 1
+    target.flush()
+    if out_file is not None:
+        target.close()
+        err.print(
+            f"{count:,} dead letters in {out_file}: repair `raw`, then "
+            f"crossdock requeue {out_file}",
+            soft_wrap=True,
+        )
+
+
+def requeue(
+    file: Annotated[
+        Path,
+        typer.Argument(help="Lines of `crossdock dead-letters`.", exists=True, dir_okay=False),
+    ],
+    config: Config = None,
+    json: _Json = False,
+) -> None:
+    """Put dead letters in again, repaired or as they were, where they came from."""
+    from msgspec import to_builtins
+
+    from flows.live.requeue import requeue as run
+
+    done = run(settings_of(config), file, time.time_ns() // 1_000_000)
+    if json:
+        print_json(to_builtins(done))
+    else:
+        out.print(
+            f"{done.messages:,} messages put in again; {done.skipped:,} were no dead letters any "
+            "more"
+        )
+
+
+@control.command()
+def halt(network: _Network, by: _By, reason: _Reason = "", config: Config = None) -> None:
+    """The kill switch: from there on everything is only proposed."""
+    from state.events import NetworkHalted
+
+    _send(config, network, NetworkHalted(by=by, reason=reason))
+
+
+@control.command()
+def resume(network: _Network, by: _By, reason: _Reason = "", config: Config = None) -> None:
+    """Release the kill switch."""
+    from state.events import NetworkResumed
+
+    _send(config, network, NetworkResumed(by=by, reason=reason))
+
+
+@control.command()
+def policy(
+    network: _Network,
+    by: _By,
+    file: Annotated[Path, typer.Argument(help="Policy (TOML).", exists=True, dir_okay=False)],
+    config: Config = None,
+) -> None:
+    """Swap the policy, at the place in the journal where this arrives."""
+    from state.events import PolicyChanged
+    from state.policy import load_policy
+
+    load_policy(file)  # refuse here what the engine would refuse there
+    document = tomllib.loads(file.read_text(encoding="utf-8"))
+    _send(config, network, PolicyChanged(policy=document, by=by))
+
+
+def _send(config: Path | None, network: str, fact: object) -> None:
+    from flows.live.control import send_control
+    from state.events import Fact
+
+    assert isinstance(fact, Fact)
+    sent = send_control(settings_of(config), network, fact, time.time_ns() // 1_000_000)
+    out.print(f"sent to {network}: {sent}")
