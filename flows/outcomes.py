@@ -8,7 +8,8 @@ from msgspec import Struct
 from operators.contract import Record
 from operators.derived import KpiWindow
 from state.actions import Action
-from state.codec import DeadLetter, encode_action, encode_dead_letter
+from state.codec import DeadLetter, encode_action
+from state.dead_letters import encode_dead_letter
 from state.quantities import rfc3339
 
 #: Streams beside those of the actions' kinds.

@@ -22,7 +22,7 @@ from operators.chain import NO_NETWORK, build_chain, to_record
 from operators.contract import Chain, Operator
 from operators.hygiene import Hygiene
 from operators.rollups import Rollups
-from state.codec import reason_of
+from state.dead_letters import reason_of
 from state.errors import JournalError
 from state.journal import JournalReader
 from state.journals import journal_identity, open_journal

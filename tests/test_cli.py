@@ -15,7 +15,8 @@ import pytest
 
 from flows.simulation import WorldConfig, simulate
 from state.actions import ACTION_TYPES, KINDS
-from state.codec import decode_action, decode_dead_letter
+from state.codec import decode_action
+from state.dead_letters import decode_dead_letter
 from state.events import EVENT_TYPES
 from state.journal_writer import JournalWriter
 from state.stores.embedded_redis import EmbeddedRedis

@@ -14,11 +14,10 @@ from state.codec import (
     JournalLine,
     decode,
     decode_action,
-    decode_dead_letter,
     encode,
     encode_action,
-    encode_dead_letter,
 )
+from state.dead_letters import decode_dead_letter, encode_dead_letter
 from state.events import EVENT_TYPES, Event
 from tests.builders import START_MS, Log, fold, line, order
 

@@ -7,7 +7,8 @@ import pytest
 
 from flows.replay import Engine, ReplayPlan, replay
 from flows.simulation import WorldConfig, simulate
-from state.codec import decode_dead_letter, encode
+from state.codec import encode
+from state.dead_letters import decode_dead_letter
 from state.policy import Policy
 
 #: Lines in one replay.

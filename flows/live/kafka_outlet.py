@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
 from flows.outlets import Mark
-from state.codec import decode_dead_letter
+from state.dead_letters import decode_dead_letter
 from state.errors import EntriesLost
 from state.settings import Settings
 from state.stores.kafka_dead_letters import headers_of, send_dead_letter

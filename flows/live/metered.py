@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from flows.live.metrics import RunMetrics
 from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
 from flows.outlets import Mark, Outlet
-from state.codec import reason_of
+from state.dead_letters import reason_of
 from state.stores.kafka_journal import Arrivals
 from state.stores.redis_keys import entry_order
 

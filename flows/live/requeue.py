@@ -7,7 +7,8 @@ from pathlib import Path
 import orjson
 from msgspec import Struct
 
-from state.codec import DeadLetter, encode_dead_letter
+from state.codec import DeadLetter
+from state.dead_letters import encode_dead_letter
 from state.errors import JournalError
 from state.quantities import rfc3339
 from state.settings import Settings
