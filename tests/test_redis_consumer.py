@@ -79,18 +79,16 @@ def test_kinds_and_networks_are_chosen_and_groups_are_independent(
     assert sorted(taken(consumer(group="c"), 3)) == ["eu:1-1", "eu:1-2", "us:1-1"]
 
 
-def test_an_action_whose_handler_fails_comes_again_to_the_same_consumer(
+def test_an_action_that_a_loop_fails_at_comes_again_to_the_same_consumer(
     redis_client: redis.Redis, prefix: str, consumer: Make
 ) -> None:
     a_writer(redis_client, prefix).write([an_entry(1), an_entry(2)])
 
-    def fail(action: Action) -> None:
-        raise RuntimeError(action.id)
-
     first = consumer()
     for again in (first, first, consumer()):
         with pytest.raises(RuntimeError, match="eu:1-1"):
-            again.run(fail)
+            for action in again:
+                raise RuntimeError(action.id)
     assert taken(consumer(), 2) == ["eu:1-1", "eu:2-1"]
 
 
@@ -219,7 +217,7 @@ def test_pending_actions_that_were_trimmed_are_counted(
     redis_client.xtrim(stream_key(prefix, "eu", "escalate"), maxlen=1, approximate=False)
     other = consumer("other", claim_idle_ms=0)
     assert taken(other, 1) == ["eu:3-1"]
-    assert other.trimmed == 2
+    assert other.counts.trimmed == 2
     assert pending(redis_client, prefix) == 0
 
 
@@ -247,7 +245,7 @@ def test_a_lost_connection_is_made_again(
     for action in one:
         got.append(action.seq)
         if len(got) % 10 == 5:
-            redis_client.client_kill_filter(_id=str(one._client.client_id()))
+            redis_client.client_kill_filter(_id=str(one._member.client.client_id()))
         if action.seq == 30:
             one.stop()
     assert sorted(set(got)) == list(range(1, 31))
@@ -255,7 +253,7 @@ def test_a_lost_connection_is_made_again(
 
 
 def test_a_redis_that_stays_away_ends_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.stores.redis_consumer.RECONNECTS", 2)
+    monkeypatch.setattr("state.stores.redis_group.RECONNECTS", 2)
     with EmbeddedRedis() as server:
         one = ActionConsumer(server.url, group="g", block_ms=10)
     with pytest.raises(StoreError, match=r"consume as group g at Redis 127\.0\.0\.1"):

@@ -4,6 +4,9 @@
     {prefix}:{network}:journal                 hash    which journal the network's ids belong to
     {prefix}:{network}:{kind}                  stream  actions of one kind, id {seq}-{n}, one field
     {prefix}:{network}:poison:{group}          stream  entries that a consumer group could not read
+    {prefix}:{network}:failed:{group}          stream  actions that it could not carry out
+    {prefix}:{network}:failing:{group}         text    how many of these in a row, a number
+    {prefix}:{network}:once:{group}:{id}:{of}  text    that an action is begun or done; expires
 
 A prefix, a network, a kind and a group hold no colon, so no key reads two ways.
 """
@@ -60,6 +63,24 @@ def networks_key(prefix: str) -> str:
 def poison_key(prefix: str, network: str, group: str) -> str:
     """Key of the stream where `group` puts entries that it cannot read."""
     return f"{prefix}:{network}:poison:{group}"
+
+
+def failed_key(prefix: str, network: str, group: str) -> str:
+    """Key of the stream where `group` puts actions that it could not carry out."""
+    return f"{prefix}:{network}:failed:{group}"
+
+
+def failing_key(prefix: str, network: str, group: str) -> str:
+    """Key of the number of actions that `group` has put there in a row."""
+    return f"{prefix}:{network}:failing:{group}"
+
+
+def once_key(prefix: str, network: str, group: str, entry_id: str, of: str) -> str:
+    """Key that says whether `group` has begun or done the action; `of` is a digest of what it is.
+
+    The digest is there because `--fresh` may give an id to another action.
+    """
+    return f"{prefix}:{network}:once:{group}:{entry_id}:{of}"
 
 
 def text(value: bytes | str) -> str:
