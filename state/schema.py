@@ -8,21 +8,26 @@ from state.actions import ACTION_TYPES, Action, ActionData
 from state.codec import Envelope
 from state.events import EVENT_TYPES
 from state.policy import Policy
+from state.settings import Settings
 
 _REF = "#/$defs/{name}"
 
 
 def schema() -> dict[str, Any]:
-    """Schemas by wire type under ``events`` and ``actions``, and of the ``policy`` file.
+    """Schemas by wire type under ``events`` and ``actions``, and of ``policy`` and ``settings``.
 
     Each event and action is the envelope (``$defs``) with ``data`` of the type named.
     """
-    types = (Envelope, Action, ActionData, Policy, *EVENT_TYPES.values(), *ACTION_TYPES.values())
+    types = (
+        *(Envelope, Action, ActionData, Policy, Settings),
+        *EVENT_TYPES.values(),
+        *ACTION_TYPES.values(),
+    )
     roots, components = msgspec.json.schema_components(types, ref_template=_REF)
     of = dict(zip(types, roots, strict=True))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Crossdock events, actions and policy",
+        "title": "Crossdock events, actions, policy and settings",
         "events": {
             name: {
                 "allOf": [
@@ -49,6 +54,7 @@ def schema() -> dict[str, Any]:
             for name, kind in ACTION_TYPES.items()
         },
         "policy": of[Policy],
+        "settings": of[Settings],
         "$defs": components,
     }
 

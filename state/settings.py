@@ -25,7 +25,7 @@ class Secret(Section, frozen=True, kw_only=True):
     """Where a secret is found: in an environment variable, or in a file."""
 
     env: str | None = None
-    file: Path | None = None
+    file: str | None = None
 
     def read(self) -> str:
         """The secret; raises SettingsError if it is not there. The message never holds it."""
@@ -36,7 +36,7 @@ class Secret(Section, frozen=True, kw_only=True):
             return value
         if self.file is not None:
             try:
-                return self.file.read_text(encoding="utf-8").strip()
+                return Path(self.file).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise SettingsError(
                     f"expected a secret in the file {self.file}, was {type(error).__name__}"
@@ -55,9 +55,9 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     user: str | None = None
     password: Secret | None = None
-    ca: Annotated[Path | None, doc("PEM of the authority; the system's if none")] = None
-    certificate: Annotated[Path | None, doc("PEM of our own certificate")] = None
-    key: Annotated[Path | None, doc("PEM of its key")] = None
+    ca: Annotated[str | None, doc("PEM of the authority; the system's if none")] = None
+    certificate: Annotated[str | None, doc("PEM of our own certificate")] = None
+    key: Annotated[str | None, doc("PEM of its key")] = None
     key_password: Secret | None = None
 
 
@@ -86,9 +86,9 @@ class RedisSettings(Section, frozen=True, kw_only=True):
     )
     user: str | None = None
     password: Secret | None = None
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
     prefix: Annotated[str, doc("first part of all keys")] = "crossdock"
     keep: Annotated[
         int, Meta(ge=0), doc("about how many of the newest actions per stream; 0 keeps all")
@@ -113,10 +113,10 @@ class IngestSettings(Section, frozen=True, kw_only=True):
 class RunSettings(Section, frozen=True, kw_only=True):
     """How the engine runs."""
 
-    state: Annotated[Path, doc("folder of the recovery stores, one per journal partition")] = Path(
+    state: Annotated[str, doc("folder of the recovery stores, one per journal partition")] = (
         "crossdock-state"
     )
-    policy: Annotated[Path | None, doc("the policy that the journal begins with")] = None
+    policy: Annotated[str | None, doc("the policy that the journal begins with")] = None
     epoch_s: Annotated[_PositiveSeconds, doc("s between commits of the recovery store")] = 10.0
     stop_s: Annotated[_PositiveSeconds, doc("s that a stop may take before it is cut short")] = 25.0
 
@@ -124,7 +124,7 @@ class RunSettings(Section, frozen=True, kw_only=True):
 class RecordSettings(Section, frozen=True, kw_only=True):
     """How the journal is recorded to files."""
 
-    folder: Path = Path("crossdock-recording")
+    folder: str = "crossdock-recording"
     rotate_mb: Annotated[float, Meta(gt=0), doc("MB of messages per file")] = 256.0
     rotate_s: Annotated[_PositiveSeconds, doc("s per file at most")] = 3_600.0
 
@@ -157,16 +157,10 @@ class Settings(Section, frozen=True, kw_only=True):
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
 
 
-def _as_path(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str) and value:
-        return Path(value)
-    raise ValueError(f"Expected a path, got `{type(value).__name__}`")
-
-
 def parse_settings(document: dict[str, Any], origin: str) -> Settings:
     """Check parsed settings; raises SettingsError that names the key and `origin`."""
     try:
-        settings = msgspec.convert(document, Settings, dec_hook=_as_path)
+        settings = msgspec.convert(document, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{error}, in {origin}") from error
     topics = [feed.topic for feed in settings.feeds]

@@ -194,7 +194,7 @@ def test_a_recording_replays_to_the_live_runs_actions_under_the_same_ids(
     run_partition(Live(live), 0, once=True)
     before = in_redis(redis_client, live.redis.prefix)
 
-    folder = live.record.folder
+    folder = Path(live.record.folder)
     plan = ReplayPlan(
         logs=(folder,),
         policy=Policy(),
@@ -290,7 +290,7 @@ def test_a_policy_changes_through_the_journal_only(
     other = tmp_path / "policy.toml"
     other.write_text("[weights]\nlate_hour_cents = 1.0\n")
     with pytest.raises(PolicyError, match="crossdock control policy"):
-        run_partition(Live(with_(live, "run", policy=other)), 0, once=True)
+        run_partition(Live(with_(live, "run", policy=str(other))), 0, once=True)
 
 
 def test_a_journal_that_was_made_anew_is_refused(
@@ -333,7 +333,7 @@ def test_two_processes_do_not_run_one_partition(live: Settings) -> None:
     from flows.live.state_folder import StateFolder
 
     name = f"{live.topics.journal}-0"
-    held = StateFolder(live.run.state, name, "other", Policy())
+    held = StateFolder(Path(live.run.state), name, "other", Policy())
     with pytest.raises(StoreError, match="another process runs this partition"):
         run_partition(Live(live), 0, once=True)
     held.close()

@@ -20,7 +20,7 @@ _Out = Annotated[
 def schema(
     of: Annotated[str | None, typer.Argument(help="One wire type; all if left out.")] = None,
 ) -> None:
-    """Print JSON Schema of all events, actions and the policy, or of one of them."""
+    """Print JSON Schema of events, actions, policy and settings, or of one of them."""
     import orjson
 
     from state.schema import reachable
@@ -28,7 +28,8 @@ def schema(
 
     document = make()
     if of is not None:
-        known = {**document["events"], **document["actions"], "policy": document["policy"]}
+        known = {**document["events"], **document["actions"]}
+        known |= {name: document[name] for name in ("policy", "settings")}
         if of not in known:
             near = ", ".join(name for name in known if of.rpartition(".")[2] in name)
             raise typer.BadParameter(

@@ -75,7 +75,7 @@ def ingest(
         networks = Networks(
             settings.ingest, known_networks(settings.kafka, settings.topics.networks)
         )
-        writer = KafkaWriter(settings.kafka, told=told, may_wait=may_wait)
+        writer = KafkaWriter(settings.kafka, linger_ms=0, told=told, may_wait=may_wait)
         flow = _Ingest(settings, reader, writer, networks, metrics, health, once, stop)
         logs.info(
             "ingesting",

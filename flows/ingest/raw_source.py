@@ -14,7 +14,7 @@ from state.errors import CrossdockError
 from state.stores.kafka_dead_letters import ORIGIN, headers_of, origin_of
 from state.stores.kafka_reader import KafkaReader
 
-_POLL = timedelta(milliseconds=1)
+_POLL = timedelta(microseconds=500)
 _BATCH = 500
 
 

@@ -48,7 +48,7 @@ class _Recorder:
     def __init__(self, settings: Settings, identity: str) -> None:
         self._settings, self._identity = settings, identity
         self._rules, self._topic = settings.record, settings.topics.journal
-        self._folder = settings.record.folder
+        self._folder = Path(settings.record.folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._open: dict[Place, tuple[SegmentWriter, float]] = {}
         self._done = Recorded()

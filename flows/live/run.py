@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from flows.checkpoints import Checkpoints
 from flows.dataflow import Flow
@@ -45,7 +46,7 @@ class Live:
             logs.warn("topics", warning=warning)
         self.settings = settings
         self.identity = topics.identity(settings.topics.journal)
-        self.policy = load_policy(settings.run.policy) if settings.run.policy else Policy()
+        self.policy = load_policy(Path(settings.run.policy)) if settings.run.policy else Policy()
         connect_with(settings.redis, read_timeout_s=_REDIS_READ_S, retries=0).close()
 
 
@@ -75,7 +76,10 @@ def run_partition(
 
     with ExitStack() as stack:
         folder = StateFolder(
-            settings.run.state, f"{topics.journal}-{partition_number}", live.identity, live.policy
+            Path(settings.run.state),
+            f"{topics.journal}-{partition_number}",
+            live.identity,
+            live.policy,
         )
         stack.callback(folder.close)
         is_resumed = folder.open(rebuild=rebuild)
@@ -99,7 +103,7 @@ def run_partition(
             folder.recovery / _CHECKPOINTS,
             settings.run.epoch_s,
             failed=partial(_checkpoint_failed, metrics),
-            taken=metrics.checkpoint_hold.observe,
+            taken=partial(_checkpoint_begun, metrics),
         )
         gauges = Gauges(metrics, health, topics.journal, partition_number, redis_outlet)
 
@@ -167,6 +171,11 @@ def cut_short_after(seconds: float, stop: Stop) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="stop", daemon=True).start()
+
+
+def _checkpoint_begun(metrics: RunMetrics, held_s: float) -> None:
+    metrics.checkpoint_hold.observe(held_s)
+    logs.info("checkpoint", held_ms=round(held_s * 1_000, 3))
 
 
 def _checkpoint_failed(metrics: RunMetrics, reason: str) -> None:
