@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos lock clean
+.PHONY: help setup demo test check audit format bench bench-live chaos lock clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ check: setup  ## Lint, types, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+audit: setup  ## Look the locked packages up in the public advisories
+	@$(BIN)/python .ci/audit
+
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -39,11 +42,14 @@ format: setup  ## Format the code
 bench: setup  ## Measure throughput, latency and memory (some minutes)
 	$(BIN)/python -m benchmarks.spine
 
+bench-live: setup  ## Measure the live engine on a real Kafka and Redis (a quarter of an hour)
+	$(BIN)/python -m benchmarks.live
+
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-chaos: setup  ## Kill and resume many times (CROSSDOCK_KILLS, 60 unless set)
-	CROSSDOCK_KILLS=$${CROSSDOCK_KILLS:-60} $(BIN)/python -m pytest -s tests/test_kill.py
+chaos: setup  ## Kill, pause, starve and resume many times (CROSSDOCK_KILLS, 200 unless set)
+	CROSSDOCK_KILLS=$${CROSSDOCK_KILLS:-200} $(BIN)/python -m pytest -s tests/test_kill.py tests/chaos
 
 lock:  ## Renew the locked requirements from pyproject.toml
 	$(COMPILE) --extra dev --output-file requirements.txt pyproject.toml

@@ -1,7 +1,10 @@
 """Services that several test files share: a real Redis, a real Kafka, and names of their own."""
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn, TypeVar
 from uuid import uuid4
 
 import pytest
@@ -11,24 +14,56 @@ from confluent_kafka.admin import AdminClient
 from state.errors import StoreError
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_connection import connect
+from tests.services import ServiceError
 from tests.services.kafka_broker import KafkaCluster, kafka_cluster
+from tests.services.redis_server import RedisServer
+
+Server = TypeVar("Server", EmbeddedRedis, RedisServer)
+
+
+#: The Redis contract is tried on the one that our wheel carries and on the machine's own.
+_SERVERS = ("carried", "installed")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    is_contract = metafunc.module.__name__.rpartition(".")[2].startswith("test_redis_")
+    if is_contract and "redis_url" in metafunc.fixturenames and not os.environ.get("REDIS_URL"):
+        metafunc.parametrize("redis_url", _SERVERS, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
+def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
     given = os.environ.get("REDIS_URL")
     if given:
         yield given
-        return
-    embedded = EmbeddedRedis()
+    elif getattr(request, "param", "carried") == "carried":
+        with _or_skip(EmbeddedRedis) as embedded:
+            yield embedded.url
+    else:
+        if shutil.which("redis-server") is None:
+            _missing("expected a redis-server on the PATH: Debian's package redis-server")
+        with _or_skip(RedisServer) as server:
+            yield server.url
+
+
+@contextmanager
+def _or_skip(start: Callable[[], Server]) -> Iterator[Server]:
+    """The server; where it cannot be had, the test is skipped, but never in CI."""
+    server = start()
     try:
-        embedded.start()
-    except StoreError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    yield embedded.url
-    embedded.stop()
+        server.start()
+    except (StoreError, ServiceError) as error:
+        _missing(str(error))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _missing(what: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 @pytest.fixture
