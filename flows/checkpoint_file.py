@@ -7,7 +7,7 @@ lengths of name and state (4 and 8 bytes, big-endian), the name, the state.
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import zstandard
 
@@ -45,30 +45,53 @@ def write_checkpoint(path: Path, operators: Mapping[str, Operator]) -> None:
 
 
 def read_checkpoint(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each network and its operators' state; raises SnapshotError if the file is not whole."""
+    """Each network and its operators' state.
+
+    Raises SnapshotError if the file is not whole, which is known for certain at its end only.
+    """
     try:
         with path.open("rb") as file:
-            unpacker = zstandard.ZstdDecompressor()
-            stream = cast(BinaryIO, unpacker.stream_reader(file, closefd=False))
-            if stream.read(len(_VERSION)) != _VERSION:
+            unpacked = _Unpacked(file)
+            if unpacked.read(len(_VERSION)) != _VERSION:
                 raise SnapshotError(f"expected a checkpoint of version 1, at {path}: {_WAY_ON}")
-            while head := _exactly(stream, 12, path, may_end=True):
-                name = _exactly(stream, int.from_bytes(head[:4], "big"), path).decode()
-                yield name, _exactly(stream, int.from_bytes(head[4:], "big"), path)
-    except (OSError, zstandard.ZstdError, UnicodeDecodeError) as error:
-        raise SnapshotError(
-            f"expected a whole checkpoint, was {error}, at {path}: {_WAY_ON}"
-        ) from (error)
+            while head := unpacked.read(12, may_end=True):
+                name = unpacked.read(int.from_bytes(head[:4], "big")).decode()
+                yield name, unpacked.read(int.from_bytes(head[4:], "big"))
+    except (OSError, EOFError, zstandard.ZstdError, UnicodeDecodeError) as error:
+        told = f"expected a whole checkpoint, was {error}, at {path}: {_WAY_ON}"
+        raise SnapshotError(told) from error
 
 
 _WAY_ON = "remove the recovery folder to work the state out again from the journal"
+_CHUNK = 1 << 20
 
 
-def _exactly(stream: BinaryIO, size: int, path: Path, *, may_end: bool = False) -> bytes:
-    parts, missing = [], size
-    while missing > 0 and (part := stream.read(missing)):
-        parts.append(part)
-        missing -= len(part)
-    if missing and not (may_end and missing == size):
-        raise SnapshotError(f"expected {missing} more bytes at the end of {path}: {_WAY_ON}")
-    return b"".join(parts)
+class _Unpacked:
+    """Reads one zstandard frame, to the checksum at its end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._rest = b""
+
+    def read(self, size: int, *, may_end: bool = False) -> bytes:
+        """Exactly `size` bytes; none where the frame ends there and `may_end`."""
+        parts, missing = [], size
+        while missing:
+            if not self._rest and not self._unpack():
+                if may_end and missing == size:
+                    return b""
+                raise EOFError(f"{missing} bytes short")
+            part, self._rest = self._rest[:missing], self._rest[missing:]
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+    def _unpack(self) -> bool:
+        """Unpack some more; False at the frame's end."""
+        while not self._rest and not self._frame.eof:
+            packed = self._file.read(_CHUNK)
+            if not packed:
+                raise EOFError("cut off")
+            self._rest = self._frame.decompress(packed)
+        return bool(self._rest)

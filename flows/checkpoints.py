@@ -179,6 +179,8 @@ class Checkpoints:
         code = 1
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            # Locks and connections are the parent's alone: they must not outlive it in here.
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
             os.nice(5)
             problem = self._write(name)
             if problem is not None:
