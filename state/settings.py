@@ -53,7 +53,9 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
         doc("sasl_plaintext sends the password in the clear: on loopback only"),
     ] = "plaintext"
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    user: str | None = None
+    user: Annotated[
+        str | Secret | None, doc("a name, or where it is found: each component may have its own")
+    ] = None
     password: Secret | None = None
     ca: Annotated[str | None, doc("PEM of the authority; the system's if none")] = None
     certificate: Annotated[str | None, doc("PEM of our own certificate")] = None

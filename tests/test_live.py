@@ -37,6 +37,7 @@ from state.journal_writer import JournalWriter
 from state.policy import Policy
 from state.settings import Settings
 from state.stores.kafka_dead_letters import headers_of
+from state.stores.kafka_reader import committed
 from state.stores.kafka_topics import KafkaTopics
 from tests.builders import START_MS
 from tests.live import deployment, make_topics, messages_of, sent
@@ -337,6 +338,18 @@ def test_two_processes_do_not_run_one_partition(live: Settings) -> None:
     with pytest.raises(StoreError, match="another process runs this partition"):
         run_partition(Live(live), 0, once=True)
     held.close()
+
+
+def test_a_past_is_filled_into_the_journal_in_its_own_order(live: Settings, log: Path) -> None:
+    publish(live, (log,), to_journal=True)
+    assert [line.raw for line in journal_of(live)] == log.read_bytes().splitlines()
+
+
+def test_the_progress_of_a_quiet_feed_is_committed_too(live: Settings, log: Path) -> None:
+    sent(live, live.feeds[0].topic, log.read_bytes().splitlines()[0])
+    ingest(live, once=True)
+    places = [(feed.topic, 0) for feed in live.feeds]
+    assert list(committed(live.kafka, live.ingest.group, places).values()) == [1, 0, 0, 0]
 
 
 def test_an_event_is_published_to_the_topic_of_its_family(live: Settings, log: Path) -> None:

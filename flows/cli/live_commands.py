@@ -26,6 +26,9 @@ _Share = Annotated[
     str, typer.Option(help="0/4: the first of four shares of the partitions; HOST-0/4 as well.")
 ]
 Once = Annotated[bool, typer.Option("--once", help="End when all there is has been read.")]
+_MonitorPort = Annotated[
+    int | None, typer.Option(help="Port of metrics and health, instead of the settings'.")
+]
 LogLevel = Annotated[str, typer.Option(help="debug, info or warning.")]
 
 
@@ -85,6 +88,7 @@ def ingest(
         bool,
         typer.Option(help="Go on where raw messages were deleted before they were read."),
     ] = False,
+    monitor_port: _MonitorPort = None,
     log_level: LogLevel = "info",
 ) -> None:
     """Turn raw topics into the journal: canonical events, checked, stamped, in one order."""
@@ -95,7 +99,14 @@ def ingest(
     settings = settings_of(config)
     stop = listen_for_stop(log_level)
     cut_short_after(settings.run.stop_s, stop)
-    run(settings, share=parse_share(share), once=once, accept_loss=accept_loss, stop=stop)
+    run(
+        settings,
+        share=parse_share(share),
+        once=once,
+        accept_loss=accept_loss,
+        monitor_port=monitor_port,
+        stop=stop,
+    )
 
 
 def run(
@@ -109,6 +120,7 @@ def run(
         bool,
         typer.Option("--rebuild", help="Work the state out from the journal's start again."),
     ] = False,
+    monitor_port: _MonitorPort = None,
     log_level: LogLevel = "info",
 ) -> None:
     """Run the engine: journal in, actions out. One process per journal partition."""
@@ -128,7 +140,9 @@ def run(
         if partition:
             end_with_parent()
         cut_short_after(settings.run.stop_s, stop)
-        run_partition(live, mine[0], once=once, rebuild=rebuild, stop=stop)
+        run_partition(
+            live, mine[0], once=once, rebuild=rebuild, monitor_port=monitor_port, stop=stop
+        )
         return
     given = [] if config is None else ["--config", str(config)]
     flags = [name for name, on in (("--once", once), ("--rebuild", rebuild)) if on]
@@ -152,6 +166,10 @@ def publish(
     as_now: Annotated[
         bool, typer.Option("--as-now", help="Move all instants as if recorded now.")
     ] = False,
+    to_journal: Annotated[
+        bool,
+        typer.Option("--to-journal", help="Straight into the journal, in the log's own order."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Publish logs to the raw topics, each event to the topic of its family."""
@@ -162,7 +180,15 @@ def publish(
     settings = settings_of(config)
     stop = listen_for_stop("warning")
     with progress_bar("publishing") as progress:
-        done = run(settings, tuple(logs), rate=rate, as_now=as_now, stop=stop, progress=progress)
+        done = run(
+            settings,
+            tuple(logs),
+            rate=rate,
+            as_now=as_now,
+            to_journal=to_journal,
+            stop=stop,
+            progress=progress,
+        )
     if json:
         print_json(to_builtins(done))
     else:

@@ -38,16 +38,19 @@ def ingest(
     share: Share = Share(),  # noqa: B008 - frozen
     once: bool = False,
     accept_loss: bool = False,
+    monitor_port: int | None = None,
     stop: Stop | None = None,
 ) -> None:
     """Run until stopped, or with `once` until all raw messages there are have been read.
 
-    `accept_loss` goes on where raw messages were deleted before they could be read. Raises a
-    CrossdockError where something is missing at the start, or Kafka fails for good.
+    `accept_loss` goes on where raw messages were deleted before they could be read. `monitor_port`
+    is instead of the one after those of the journal's partitions. Raises a CrossdockError where
+    something is missing at the start, or Kafka fails for good.
     """
     stop = stop or Stop()
     topics = KafkaTopics(settings.kafka)
-    for warning in require(topics, planned(settings)):
+    plans = [plan for plan in planned(settings) if plan.name != settings.topics.actions]
+    for warning in require(topics, plans):
         logs.warn("topics", warning=warning)
     counts = topics.partitions()
     places = [
@@ -67,8 +70,17 @@ def ingest(
     def told(text: str) -> None:
         logs.warn("kafka", message=text)
 
+    def reached(is_up: bool) -> None:
+        health.reached("kafka", is_up)
+        metrics.waiting.labels("kafka").set(not is_up)
+
     reader = KafkaReader(
-        settings.kafka, starts, group=settings.ingest.group, to_end=once, told=told
+        settings.kafka,
+        starts,
+        group=settings.ingest.group,
+        to_end=once,
+        told=told,
+        reached=reached,
     )
     try:
         _require_kept(reader, starts, accept_loss)
@@ -83,7 +95,9 @@ def ingest(
             networks=len(networks.last_ms),
             journal=settings.topics.journal,
         )
-        with Monitor(settings.monitor, _port(settings), metrics.registry, health):
+        metrics.tells_ready(health.obstacles)
+        port = _port(settings) if monitor_port is None else monitor_port
+        with Monitor(settings.monitor, port, metrics.registry, health):
             flow.run()
         logs.info("ingest ended")
     finally:
@@ -135,7 +149,9 @@ class _Ingest:
         self._clock = SteadyClock()
         self._look_at = 0.0
         self._failure: CrossdockError | None = None
-        self._sink = JournalSink(writer, reader, settings.topics, metrics, self._failed)
+        self._sink = JournalSink(
+            writer, reader, settings.topics, metrics, self._failed, reader.starts()
+        )
         rules = settings.ingest
         source = RawSource(
             reader,

@@ -6,7 +6,7 @@ since then are ingested again; they keep their ids, so the journal's readers lea
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from msgspec import Struct
@@ -20,6 +20,10 @@ from state.stores.kafka_dead_letters import ORIGIN, send_dead_letter
 from state.stores.kafka_reader import KafkaReader, Place
 from state.stores.kafka_writer import KafkaWriter
 
+#: Kafka forgets the progress of a partition that is not committed for days, however quiet its feed
+#: is; ingest would then begin it again, and old halts and policies would apply once more.
+_ALL_EVERY_S = 600.0
+
 
 class Ingested(Struct, frozen=True):
     """What became of a raw message; a tick is an entry without one."""
@@ -29,7 +33,10 @@ class Ingested(Struct, frozen=True):
 
 
 class JournalSink(FixedPartitionedSink[Ingested, None]):
-    """Writes with `writer`, and keeps progress with `reader`, at each epoch's end."""
+    """Writes with `writer`, and keeps progress with `reader`, at each epoch's end.
+
+    `starts` is where the reader began.
+    """
 
     def __init__(
         self,
@@ -38,10 +45,13 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
         topics: TopicSettings,
         metrics: IngestMetrics,
         failed: Callable[[CrossdockError], object],
+        starts: Mapping[Place, int],
     ) -> None:
         self._writer, self._reader, self._topics = writer, reader, topics
         self._metrics, self._failed = metrics, failed
         self._nexts: dict[Place, int] = {}
+        self._kept = dict(starts)
+        self._all_at = time.monotonic()
 
     def list_parts(self) -> list[str]:
         """One partition."""
@@ -86,7 +96,11 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
         begun = time.monotonic()
         try:
             self._writer.flush()
-            self._reader.commit(self._nexts, wait=wait)
+            self._kept |= self._nexts
+            is_time = wait or time.monotonic() >= self._all_at
+            self._reader.commit(self._kept if is_time else self._nexts, wait=wait)
+            if is_time:
+                self._all_at = time.monotonic() + _ALL_EVERY_S
         except CrossdockError as error:
             self._failed(error)
             raise

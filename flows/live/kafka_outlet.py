@@ -6,7 +6,7 @@ network to know what has been written: none is lost, none is written twice. Dead
 by their origin and may come twice after a crash.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
 from flows.outlets import Mark
@@ -30,12 +30,19 @@ _MARK_S = 2.0
 class KafkaOutlet:
     """Writes what partition `partition` of the journal led to; `writer` is one with `reports`.
 
-    Without an actions topic, only the dead letters.
+    Without an actions topic, only the dead letters. `turned` is called while it looks up what has
+    been written, which may take long.
     """
 
-    def __init__(self, settings: Settings, partition: int, writer: KafkaWriter) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        partition: int,
+        writer: KafkaWriter,
+        turned: Callable[[], object] = lambda: None,
+    ) -> None:
         self._settings, self._partition, self._writer = settings, partition, writer
-        self._topics = settings.topics
+        self._topics, self._turned = settings.topics, turned
         self._last: dict[str, EntryId] = {}
         self._end = 0
         self.repeated = 0
@@ -97,6 +104,7 @@ class KafkaOutlet:
 
     def _learn(self, reader: KafkaReader) -> None:
         while True:
+            self._turned()
             messages = reader.read(1_000, _WAIT_S)
             for message in messages:
                 name = headers_of(message).get(ACTION_ID, b"").decode("utf-8", "replace")

@@ -1,8 +1,17 @@
 """What is measured, by name. docs/operations.md tells people what to make of it."""
 
+from collections.abc import Callable
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 #: From 50 µs on: what happens within the process is a matter of fractions of a millisecond.
 _FAST_S = (
@@ -11,11 +20,17 @@ _FAST_S = (
 )
 
 
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
 class StreamMetrics:
     """What all live processes tell."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self._ready = Gauge("crossdock_ready", "1 if /readyz says so.", registry=registry)
         build = Gauge("crossdock_build", "Always 1.", ["version"], registry=registry)
         build.labels(version("crossdock")).set(1)
         self.lag = Gauge(
@@ -39,6 +54,10 @@ class StreamMetrics:
             ["store"],
             registry=registry,
         )
+
+    def tells_ready(self, obstacles: Callable[[], list[str]]) -> None:
+        """Ask `obstacles` at each scrape whether the process is ready."""
+        self._ready.set_function(lambda: float(not obstacles()))
 
 
 class IngestMetrics(StreamMetrics):

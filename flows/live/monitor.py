@@ -41,6 +41,13 @@ class Health:
         """It answers again."""
         self._waits.pop(store, None)
 
+    def reached(self, store: str, is_up: bool) -> None:
+        """Whether a store can be reached at all."""
+        if is_up:
+            self.found(store)
+        else:
+            self._waits[store] = "no connection"
+
     def ills(self) -> list[str]:
         """Why the process should be started again; empty if it is alive."""
         quiet = time.monotonic() - self._turned_at

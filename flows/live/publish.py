@@ -35,6 +35,7 @@ def publish(
     *,
     rate: float = 0.0,
     as_now: bool = False,
+    to_journal: bool = False,
     stop: Stop | None = None,
     progress: Callable[[int, int, int], object] = lambda events, done, size: None,
 ) -> Published:
@@ -43,7 +44,9 @@ def publish(
     An event goes to the raw topic whose name, after its last dot, is that of the event's family;
     those of other families to ``control``.
     `as_now` moves each event's instants as if it were recorded now, and leaves clock ticks to
-    ingest. Raises StoreError, JournalError, SettingsError.
+    ingest. `to_journal` puts them into the journal itself: raw topics have no order among each
+    other, so a past that is to be filled in goes there, or is published at a pace. Raises
+    StoreError, JournalError, SettingsError.
     """
     stop = stop or Stop()
     topics = {feed.topic.rpartition(".")[2]: feed.topic for feed in settings.feeds}
@@ -64,7 +67,10 @@ def publish(
             if isinstance(event, DeadLetter):
                 done.unusable += 1
             elif not (as_now and isinstance(event.fact, ClockTicked)):
-                _send(writer, topics, event, as_now)
+                if as_now:
+                    event = shifted(event, time.time_ns() // 1_000_000 - event.recorded_ms)
+                topic = settings.topics.journal if to_journal else _topic_of(event, topics)
+                writer.send(topic, encode(event), key=event.network.encode())
             done.events += 1
         writer.poll()
         progress(done.events, *reader.progress())
@@ -74,14 +80,11 @@ def publish(
     return done
 
 
-def _send(writer: KafkaWriter, topics: dict[str, str], event: Event, as_now: bool) -> None:
-    if as_now:
-        event = shifted(event, time.time_ns() // 1_000_000 - event.recorded_ms)
-    family = FAMILY_OF[type(event.fact)]
-    topic = topics.get(family) or topics.get(_ELSEWHERE)
+def _topic_of(event: Event, topics: dict[str, str]) -> str:
+    topic = topics.get(FAMILY_OF[type(event.fact)]) or topics.get(_ELSEWHERE)
     if topic is None:
         raise SettingsError(
-            f"expected a feed whose topic ends with {family!r} or {_ELSEWHERE!r} to publish "
-            f"{event.type} to, was {', '.join(sorted(topics.values()))}"
+            f"expected a feed whose topic ends with {FAMILY_OF[type(event.fact)]!r} or "
+            f"{_ELSEWHERE!r} to publish {event.type} to, was {', '.join(sorted(topics.values()))}"
         )
-    writer.send(topic, encode(event), key=event.network.encode())
+    return topic

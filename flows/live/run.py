@@ -56,11 +56,13 @@ def run_partition(
     *,
     once: bool = False,
     rebuild: bool = False,
+    monitor_port: int | None = None,
     stop: Stop | None = None,
 ) -> int:
     """Run one partition until stopped, or with `once` to its end; returns the last seq read.
 
-    `rebuild` works the state out from the journal's start again. Raises a CrossdockError where
+    `rebuild` works the state out from the journal's start again. `monitor_port` is instead of the
+    settings' port plus the partition's number. Raises a CrossdockError where
     something does not fit at the start, or a store fails in a way that waiting does not mend.
     """
     settings, topics = live.settings, live.settings.topics
@@ -73,6 +75,10 @@ def run_partition(
 
     def told(text: str) -> None:
         logs.warn("kafka", message=text)
+
+    def reached(is_up: bool) -> None:
+        health.reached("kafka", is_up)
+        metrics.waiting.labels("kafka").set(not is_up)
 
     with ExitStack() as stack:
         folder = StateFolder(
@@ -97,7 +103,7 @@ def run_partition(
         patient = PatientOutlet(redis_outlet, "redis", is_passing, may_wait, metrics, health)
         outlets: dict[str, Outlet] = {
             "redis": MeteredOutlet(patient, metrics, arrivals),
-            "kafka": KafkaOutlet(settings, partition_number, writer),
+            "kafka": KafkaOutlet(settings, partition_number, writer, health.turned),
         }
         checkpoints = Checkpoints(
             folder.recovery / _CHECKPOINTS,
@@ -116,6 +122,7 @@ def run_partition(
                 once=once,
                 arrivals=arrivals,
                 told=told,
+                reached=reached,
             )
             gauges.reads(reader)
             logs.info(
@@ -149,7 +156,10 @@ def run_partition(
         )
         flow = Flow(source, outlets, live.policy, checkpoints=checkpoints)
         source.failed = flow.failed
-        port = settings.monitor.port and settings.monitor.port + partition_number
+        metrics.tells_ready(health.obstacles)
+        port = monitor_port
+        if port is None:
+            port = settings.monitor.port and settings.monitor.port + partition_number
         stack.enter_context(Monitor(settings.monitor, port, metrics.registry, health))
         flow.run(folder.recovery, timedelta(seconds=settings.run.epoch_s))
         writer.flush()

@@ -64,7 +64,8 @@ def client_config(settings: KafkaSettings, **more: Any) -> dict[str, Any]:
     if settings.security.startswith("sasl"):
         config["sasl.mechanisms"] = settings.mechanism
         if settings.user is not None:
-            config["sasl.username"] = settings.user
+            user = settings.user
+            config["sasl.username"] = user if isinstance(user, str) else user.read()
         if settings.password is not None:
             config["sasl.password"] = settings.password.read()
     for name, path in (

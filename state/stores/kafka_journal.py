@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
@@ -50,8 +51,9 @@ class Arrivals:
 class KafkaJournal:
     """Reads a partition in order, from its first record or from `at`, an earlier `position`.
 
-    With `once` it ends where the partition ended when everything had been read, else never.
-    Raises JournalError if the place is gone, StoreError where Kafka fails for good.
+    `reached` hears now and then whether a broker can be reached. With `once` it ends where the
+    partition ended when everything had been read, else never. Raises JournalError if the place is
+    gone, StoreError where Kafka fails for good.
     """
 
     def __init__(
@@ -64,12 +66,13 @@ class KafkaJournal:
         once: bool = False,
         arrivals: Arrivals | None = None,
         told: Told | None = None,
+        reached: Callable[[bool], object] | None = None,
     ) -> None:
         self._name, self._once = f"{topic}[{partition}]", once
         self._arrivals = arrivals
         self._next = 0 if at is None else _decoded(at)
         self._reader = KafkaReader(
-            settings, {(topic, partition): self._next}, to_end=once, told=told
+            settings, {(topic, partition): self._next}, to_end=once, told=told, reached=reached
         )
         try:
             ((low, high),) = self._reader.ends().values()

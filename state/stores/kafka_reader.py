@@ -4,9 +4,10 @@
 microseconds; waiting is the caller's own affair. What is fetched ahead is bounded.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from state.errors import JournalError
@@ -18,6 +19,7 @@ _HELD_KB = 16 * 1024
 _TIMEOUT_S = 5.0
 #: How long a broker holds back an answer that would be empty; it says where the end is.
 _IDLE_MS, _END_MS = 500, 20
+_WATCH_EVERY_MS = 2_000
 
 Place = tuple[str, int]
 
@@ -26,8 +28,8 @@ class KafkaReader:
     """Messages of some partitions, in order within each; `starts` says where each begins.
 
     A start is an offset, or None for the beginning. `group` is only the name that progress is
-    kept under. A reader that is to stop at the end (`to_end`) hears of it sooner. Raises
-    StoreError where Kafka fails for good.
+    kept under. A reader that is to stop at the end (`to_end`) hears of it sooner. `reached` hears
+    every few seconds whether a broker can be reached. Raises StoreError where Kafka fails for good.
     """
 
     def __init__(
@@ -38,12 +40,15 @@ class KafkaReader:
         group: str = "crossdock-reader",
         to_end: bool = False,
         told: Told | None = None,
+        reached: Callable[[bool], object] | None = None,
     ) -> None:
         self._bootstrap = settings.bootstrap
         self._troubles = Troubles(settings.bootstrap, told)
+        watching = {} if reached is None else _watching(reached)
         self._consumer = Consumer(
             client_config(
                 settings,
+                **watching,
                 **{
                     "group.id": group,
                     "enable.auto.commit": False,
@@ -71,6 +76,10 @@ class KafkaReader:
                 place.offset = low
         self._starts = {(at.topic, at.partition): at for at in first}
         self._consumer.assign(first)
+
+    def starts(self) -> dict[Place, int]:
+        """Where reading each place began."""
+        return {place: at.offset for place, at in self._starts.items()}
 
     def restart(self, place: Place, offset: int) -> None:
         """Read a place from `offset` on instead; before anything was read."""
@@ -146,7 +155,8 @@ class KafkaReader:
         return int(found[0]), int(found[1])
 
     def _met(self, error: KafkaError, message: Message) -> None:
-        what = f"read {message.topic()}[{message.partition()}]"
+        named = message.topic() is not None
+        what = f"read {message.topic()}[{message.partition()}]" if named else "read"
         if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             raise JournalError(
                 f"expected {message.topic()}[{message.partition()}] to hold offset "
@@ -160,6 +170,16 @@ class KafkaReader:
         ):
             raise kafka_error(self._bootstrap, what, error)
         self._troubles(error)  # librdkafka goes on trying
+
+
+def _watching(reached: Callable[[bool], object]) -> dict[str, Any]:
+    """What makes librdkafka tell, now and then, whether a broker can be reached."""
+
+    def told(statistics: str) -> None:
+        brokers = orjson.loads(statistics)["brokers"].values()
+        reached(any(broker["nodeid"] >= 0 and broker["state"] == "UP" for broker in brokers))
+
+    return {"statistics.interval.ms": _WATCH_EVERY_MS, "stats_cb": told}
 
 
 def committed(
