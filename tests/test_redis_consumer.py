@@ -334,3 +334,14 @@ def test_a_restarted_redis_is_read_on(tmp_path: Any, monkeypatch: pytest.MonkeyP
     one.close()
     server.stop()
     assert got == ["eu:1-1", "eu:2-1"]
+
+
+def test_a_password_need_not_be_in_the_url() -> None:
+    with EmbeddedRedis() as server, connect(server.url) as client:
+        client.config_set("requirepass", "s3cret")
+        with ActionConsumer(
+            server.url, group="wms", networks=["eu"], connection={"password": "s3cret"}
+        ) as consumer:
+            consumer.stop()
+            assert list(consumer) == []
+        client.config_set("requirepass", "")

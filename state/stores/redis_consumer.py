@@ -9,7 +9,7 @@ but `Action.seq`. What cannot be carried out is put aside, for `redis_failed`.
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import product
@@ -72,7 +72,8 @@ class ActionConsumer:
     An entry that is no action goes to `on_poison`, or else to the stream
     ``{prefix}:{network}:poison:{group}``, and is acknowledged.
 
-    `counts` says what it has met, see `Counts`.
+    `connection` are options of redis-py that do not belong into a URL: ``username``, ``password``,
+    ``ssl_ca_certs``, … `counts` says what it has met, see `Counts`.
 
     Raises StoreError if Redis is older than 6.2, or cannot be reached for some 20 s.
     """
@@ -99,6 +100,7 @@ class ActionConsumer:
         now: Callable[[], datetime] = utc_now,
         on_failed: Callable[[Failed], None] | None = None,
         on_poison: Callable[[Poison], None] | None = None,
+        connection: Mapping[str, Any] | None = None,
     ) -> None:
         self._group = checked_name(group, "group")
         self._prefix = checked_name(prefix, "prefix")
@@ -128,6 +130,7 @@ class ActionConsumer:
             block_ms=max(1, block_ms),
             claim_idle_ms=claim_idle_ms,
             stopped=lambda: self._stopped,
+            connection=connection or {},
         )
         self._handling = Handling(
             self._member,

@@ -70,6 +70,7 @@ class GroupMember:
         block_ms: int,
         claim_idle_ms: int,
         stopped: Callable[[], bool],
+        connection: Mapping[str, Any],
     ) -> None:
         self._group = group
         self._name = name
@@ -87,6 +88,7 @@ class GroupMember:
             since=GROUPS_SINCE,
             read_timeout_s=READ_TIMEOUT_S + block_ms / 1_000,
             retries=0,
+            **connection,
         )
         # redis-py's own reading of the reply drops the cursor if there is JUSTID.
         self.client.set_response_callback("XAUTOCLAIM", lambda reply, **_: reply)
