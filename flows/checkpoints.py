@@ -11,6 +11,7 @@ they have.
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ from state.errors import SnapshotError, StoreError
 _VERSION = 1
 #: A checkpoint may take this share of the time at most, so that a large one comes less often.
 _LARGEST_SHARE = 0.2
+_PR_SET_PDEATHSIG = 1
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -165,6 +167,8 @@ class Checkpoints:
             sink.outlet.rewind({})
 
     def _fork(self, name: str) -> None:
+        # Loaded before the fork, after which as little as possible is done.
+        libc, parent = ctypes.CDLL(None), os.getpid()
         with warnings.catch_warnings():
             # Python 3.12 warns of threads. The child takes no lock that a thread of ours holds:
             # it packs plain values, writes a file, and is gone without any clean-up.
@@ -178,6 +182,10 @@ class Checkpoints:
             return
         code = 1
         try:
+            # It outlives its parent in nothing: the next start is another's.
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                return
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             # Locks and connections are the parent's alone: they must not outlive it in here.
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
@@ -210,9 +218,9 @@ class Checkpoints:
             self._finish(None)
             return
         note = (self._folder / self._underway.file).with_suffix(".problem")
-        told = note.read_text() if note.exists() else f"the writer ended with status {status}"
+        told = note.read_text() if note.exists() else ""  # a full disk has no room for it either
         note.unlink(missing_ok=True)
-        self._finish(told)
+        self._finish(told or f"a writer that ended with status {status}")
 
     def _finish(self, problem: str | None) -> None:
         now = time.monotonic()

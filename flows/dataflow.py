@@ -23,7 +23,7 @@ from flows.sinks import OutletSink
 from operators.chain import OPERATORS, build_chain, build_operator, to_record
 from operators.contract import Chain, Operator, Record
 from state.codec import JournalLine
-from state.errors import CrossdockError
+from state.errors import CrossdockError, StoreError
 from state.policy import Policy
 
 #: A checkpoint is committed at an epoch's end; a crash has to do again what came since, some two
@@ -102,6 +102,11 @@ class Flow:
         except Exception as error:
             if self.failure is not None:
                 raise self.failure from error
+            if "SqliteFailure" in str(error):
+                raise StoreError(
+                    f"expected to write the recovery store in {recovery}, was {error}: make room "
+                    "or mend the disk, and start again"
+                ) from error
             raise
 
 

@@ -75,6 +75,8 @@ class RedisOutlet:
         Raises EntriesLost if it has less.
         """
         self._writer.expect({key: str(last) for key, last in mark.items()})
+        # Now, not at the next action: that may be long in coming.
+        self.claim(sorted({key.split(":")[1] for key in mark}))
 
 
 class LogOutlet:

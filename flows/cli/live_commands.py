@@ -153,7 +153,7 @@ def run(
             *("--partition", str(number), "--log-level", log_level),
         ]
 
-    if not supervise(mine, command, stop):
+    if not supervise(mine, command, stop, may_end=once):
         raise typer.Exit(1)
 
 

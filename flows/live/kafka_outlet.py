@@ -16,10 +16,12 @@ from state.settings import Settings
 from state.stores.kafka_dead_letters import headers_of, send_dead_letter
 from state.stores.kafka_reader import KafkaReader
 from state.stores.kafka_writer import KafkaWriter
-from state.stores.redis_append import NOTHING, EntryId
+from state.stores.redis_append import EntryId
 from state.stores.redis_keys import entry_order
 
 _NEXT = "next"
+#: Before the names of networks whose actions up to some id were there before this process.
+_LAST = "last:"
 #: Header with an action's id, so that nobody has to parse the body to skip what he knows.
 ACTION_ID = "crossdock-id"
 _WAIT_S = 0.1
@@ -57,9 +59,12 @@ class KafkaOutlet:
         self._writer.poll()
 
     def _action(self, outcome: Outcome) -> None:
-        if entry_order(outcome.entry_id) <= self._last.get(outcome.network, NOTHING):
-            self.repeated += 1
-            return
+        last = self._last.get(outcome.network)
+        if last is not None:
+            if entry_order(outcome.entry_id) <= last:
+                self.repeated += 1
+                return
+            del self._last[outcome.network]
         name = f"{outcome.network}:{outcome.entry_id}".encode()
         self._writer.send(
             self._topics.actions,
@@ -75,14 +80,25 @@ class KafkaOutlet:
         send_dead_letter(self._writer, self._topics.dead_letters, letter, origin)
 
     def mark(self) -> Mark:
-        """The end of the actions' partition, once all has arrived. Raises StoreError."""
+        """The end of the actions' partition, once all has arrived. Raises StoreError.
+
+        What an earlier process wrote may lie before it and still be ahead of the state; so its
+        last ids go along until they are passed.
+        """
         self._writer.flush(_MARK_S)
+        if not self._topics.actions:
+            return {}
         end = self._writer.ends.get((self._topics.actions, self._partition), self._end)
-        return {_NEXT: end} if self._topics.actions else {}
+        ahead = {f"{_LAST}{network}": f"{seq}-{n}" for network, (seq, n) in self._last.items()}
+        return {_NEXT: end, **ahead}
 
     def rewind(self, mark: Mark) -> None:
         """Learn what has been written since `mark`. Raises EntriesLost if there is less."""
-        self._last = {}
+        self._last = {
+            name.removeprefix(_LAST): entry_order(str(last))
+            for name, last in mark.items()
+            if name.startswith(_LAST)
+        }
         if not self._topics.actions:
             return
         start = int(mark[_NEXT]) if _NEXT in mark else None

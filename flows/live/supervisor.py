@@ -50,24 +50,29 @@ class _Worker:
 
 
 def supervise(
-    partitions: Sequence[int], command: Callable[[int], Sequence[str]], stop: Stop
+    partitions: Sequence[int],
+    command: Callable[[int], Sequence[str]],
+    stop: Stop,
+    *,
+    may_end: bool = False,
 ) -> bool:
-    """Run `command(partition)` for each until all ended well or `stop` is set.
+    """Run `command(partition)` for each until `stop` is set; with `may_end` until all ended well.
 
-    Returns whether all ended well. A worker that dies too often ends them all.
+    Returns whether all ended well. A worker that dies too often ends them all; so does one that
+    ends well too often where none may end.
     """
     workers = [_Worker(partition, command(partition)) for partition in partitions]
     is_well = True
     while not stop.is_set and not all(worker.is_done for worker in workers):
         for worker in workers:
-            if not _look_after(worker):
+            if not _look_after(worker, may_end):
                 is_well = False
                 stop.set()
         time.sleep(_POLL_S)
     return _end(workers) and is_well
 
 
-def _look_after(worker: _Worker) -> bool:
+def _look_after(worker: _Worker, may_end: bool) -> bool:
     if worker.is_done:
         return True
     if worker.process is None:
@@ -77,7 +82,7 @@ def _look_after(worker: _Worker) -> bool:
     code = worker.process.poll()
     if code is None:
         return True
-    if code == 0:
+    if code == 0 and may_end:
         worker.is_done = True
         return True
     return worker.died(code)

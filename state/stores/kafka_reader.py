@@ -4,6 +4,7 @@
 microseconds; waiting is the caller's own affair. What is fetched ahead is bounded.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ _TIMEOUT_S = 5.0
 #: How long a broker holds back an answer that would be empty; it says where the end is.
 _IDLE_MS, _END_MS = 500, 20
 _WATCH_EVERY_MS = 2_000
+_AGAIN_S = 0.1
 
 Place = tuple[str, int]
 
@@ -195,12 +197,21 @@ def committed(
             settings, **{"group.id": group, "enable.auto.commit": False, "error_cb": troubles}
         )
     )
+    wanted = [TopicPartition(*place) for place in places]
+    until = time.monotonic() + _TIMEOUT_S
     try:
-        wanted = [TopicPartition(*place) for place in places]
-        found = consumer.committed(wanted, timeout=_TIMEOUT_S)
-    except KafkaException as error:
-        troubles.raise_hopeless("read progress")
-        raise kafka_error(settings.bootstrap, f"read the progress of {group}", error) from error
+        while True:
+            try:
+                found = consumer.committed(wanted, timeout=_TIMEOUT_S)
+                break
+            except KafkaException as error:
+                troubles.raise_hopeless("read progress")
+                # A broker that has just started looks for the group's coordinator first.
+                if is_hopeless(error.args[0]) or time.monotonic() > until:
+                    raise kafka_error(
+                        settings.bootstrap, f"read the progress of {group}", error
+                    ) from error
+                time.sleep(_AGAIN_S)
     finally:
         consumer.close()
     return {(at.topic, at.partition): at.offset if at.offset >= 0 else None for at in found}

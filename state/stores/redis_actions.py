@@ -13,7 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from state.actions import KINDS
 from state.errors import Diverged, EntriesLost, JournalMismatch
-from state.stores.redis_append import NOTHING, EntryId, GuardedAppend
+from state.stores.redis_append import NOTHING, UNCLAIMED, EntryId, GuardedAppend
 from state.stores.redis_connection import place, store_error
 from state.stores.redis_keys import (
     FIELD,
@@ -29,6 +29,11 @@ from state.stores.redis_keys import (
 #: Entries in one round trip: bounds what is held in memory here and at Redis.
 CHUNK = 512
 _SCAN_COUNT = 1_000
+_LOST = (
+    "Redis has lost what it had acknowledged (restarted without its data, restored, or failed over "
+    "to a replica that lagged). Start again: what was written since the last recovery point is "
+    "written again; if more is missing, `--rebuild` works it all out again from the journal"
+)
 
 
 class StreamEntry(Struct, frozen=True, gc=False):
@@ -79,7 +84,7 @@ class RedisActionWriter:
         self._prefix = checked_name(prefix, "prefix")
         self._fresh = fresh
         self._maxlen = maxlen
-        self._append = GuardedAppend(client, maxlen)
+        self._append = GuardedAppend(client, journal, maxlen)
         self._claimed: set[str] = set()
         self._keys: dict[tuple[str, str], str] = {}
         # By key: the last id there, as far as this writer knows; and those that must be there.
@@ -93,14 +98,15 @@ class RedisActionWriter:
     def expect(self, last_ids: Mapping[str, str]) -> None:
         """Know what an earlier run's `last_ids` said, before anything is written by this one.
 
-        A stream that turns out to end before that has lost entries: `write` raises EntriesLost.
+        A stream that turns out to end before that has lost entries: `claim` raises EntriesLost.
         """
         self._promised = {key: entry_order(last) for key, last in last_ids.items()}
 
     def claim(self, network: str) -> None:
         """Make sure that the network's keys belong to this journal; `write` calls it when needed.
 
-        Raises JournalMismatch where they belong to another one, StoreError where Redis fails.
+        Raises JournalMismatch where they belong to another one, EntriesLost where they lack what
+        was to be expected, StoreError where Redis fails.
         """
         if network in self._claimed:
             return
@@ -142,7 +148,7 @@ class RedisActionWriter:
                     old.append(entry)
                 else:
                     new.setdefault(key, []).append((entry.entry_id, entry.body))
-            found = self._append(new, self._last) if new else {}
+            found = self._appended(new, entries) if new else {}
             if not found:
                 break
             # An append whose answer was lost on the way, or another writer of the same journal.
@@ -154,6 +160,21 @@ class RedisActionWriter:
             written += Written(repeated=repeated, trimmed=len(old) - repeated)
         return written + Written(new=len(entries) - len(old))
 
+    def _appended(
+        self, new: Mapping[str, Sequence[tuple[str, bytes]]], entries: Sequence[StreamEntry]
+    ) -> dict[str, EntryId]:
+        claims = sorted({journal_key(self._prefix, entry.network) for entry in entries})
+        try:
+            return self._append(new, self._last, claims)
+        except ResponseError as error:
+            _, unclaimed, key = str(error).partition(UNCLAIMED)
+            if not unclaimed:
+                raise
+            raise EntriesLost(
+                f"expected {key} at {place(self._client)} to name the journal {self._journal}, as "
+                f"it did, did not: {_LOST}"
+            ) from error
+
     def _last_of(self, key: str) -> EntryId:
         return self._last.setdefault(key, NOTHING)
 
@@ -164,11 +185,7 @@ class RedisActionWriter:
             if last < known:
                 raise EntriesLost(
                     f"expected {key} at {place(self._client)} to end at {known[0]}-{known[1]}, "
-                    f"where it was written to, was {last[0]}-{last[1]}: Redis has lost what it had "
-                    "acknowledged (restarted without its data, restored, or failed over to a "
-                    "replica that lagged). Start again: what was written since the last recovery "
-                    "point is written again; if more is missing, `--rebuild` works it all out "
-                    "again from the journal"
+                    f"where it was written to, was {last[0]}-{last[1]}: {_LOST}"
                 )
             self._last[key] = last
 

@@ -2,11 +2,12 @@
 
 Redis may lose what it has acknowledged: restarted without its data, restored from an older file,
 failed over to a replica that lagged. Appending then would leave a hole that nobody sees. So the
-append is one script that first compares every stream's last id with the one expected, and writes
-nothing if any differs. The check and the writing are one step, hence all or nothing.
+append is one script that first looks whether the keys are still claimed for the journal, then
+compares every stream's last id with the one expected, and writes nothing if any differs. The check
+and the writing are one step, hence all or nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -16,8 +17,12 @@ from state.stores.redis_keys import FIELD, entry_order
 EntryId = tuple[int, int]
 NOTHING: EntryId = (0, 0)
 
-# KEYS: streams. ARGV: the largest length ("" for any), then per stream its expected last id, the
-# number of entries, and id and body of each. Answers "" when written, else the last ids found.
+#: How the answer begins where a journal's claim is gone; the key that held it follows.
+UNCLAIMED = "UNCLAIMED "
+
+# KEYS: streams, then the hashes that claim their networks. ARGV: the largest length ("" for any),
+# the claim's identity, the number of streams, then per stream its expected last id, the number of
+# entries, and id and body of each. Answers "" when written, else the last ids found.
 _SCRIPT = """
 local function last(key)
   local info = redis.pcall('XINFO', 'STREAM', key)
@@ -29,17 +34,24 @@ local function last(key)
     if info[i] == 'last-generated-id' then return info[i + 1] end
   end
 end
-local found, differs, at = {}, false, 2
-for i, key in ipairs(KEYS) do
-  local id = last(key)
+local streams = tonumber(ARGV[3])
+for i = streams + 1, #KEYS do
+  if redis.call('HGET', KEYS[i], 'identity') ~= ARGV[2] then
+    return redis.error_reply('UNCLAIMED' .. KEYS[i])
+  end
+end
+local found, differs, at = {}, false, 4
+for i = 1, streams do
+  local id = last(KEYS[i])
   if type(id) == 'table' then return id end
   found[i] = id
   if id ~= ARGV[at] then differs = true end
   at = at + 2 + 2 * tonumber(ARGV[at + 1])
 end
 if differs then return found end
-at = 2
-for _, key in ipairs(KEYS) do
+at = 4
+for s = 1, streams do
+  local key = KEYS[s]
   local count = tonumber(ARGV[at + 1])
   for i = 1, count do
     local id, body = ARGV[at + 2 * i], ARGV[at + 2 * i + 1]
@@ -52,13 +64,17 @@ for _, key in ipairs(KEYS) do
   at = at + 2 + 2 * count
 end
 return ''
-""".replace("FIELD", FIELD.decode())
+""".replace("FIELD", FIELD.decode()).replace("UNCLAIMED", UNCLAIMED)
 
 
 class GuardedAppend:
-    """The script, ready to be called on `client`. `maxlen` keeps about that many entries each."""
+    """The script, ready to be called on `client`, for the journal named `identity`.
 
-    def __init__(self, client: redis.Redis, maxlen: int | None) -> None:
+    `maxlen` keeps about that many entries each.
+    """
+
+    def __init__(self, client: redis.Redis, identity: str, maxlen: int | None) -> None:
+        self._identity = identity
         self._script = client.register_script(_SCRIPT)
         self._maxlen = "" if maxlen is None else str(maxlen)
 
@@ -66,19 +82,21 @@ class GuardedAppend:
         self,
         entries: Mapping[str, Sequence[tuple[str, bytes]]],
         expected: Mapping[str, EntryId],
+        claims: Iterable[str],
     ) -> dict[str, EntryId]:
         """Append `entries` (id and body, in order) per stream key; returns nothing if it did.
 
         Otherwise nothing was written, and the last id that each of the streams really has comes
-        back. Raises RedisError.
+        back. `claims` are the keys that name the networks' journal. Raises RedisError, with
+        `UNCLAIMED` where such a key does not name it.
         """
-        arguments: list[str | bytes | int] = [self._maxlen]
+        arguments: list[str | bytes | int] = [self._maxlen, self._identity, len(entries)]
         for key, listed in entries.items():
             seq, n = expected[key]
             arguments += (f"{seq}-{n}", len(listed))
             for entry in listed:
                 arguments += entry
-        found: Any = self._script(keys=list(entries), args=arguments)
+        found: Any = self._script(keys=[*entries, *claims], args=arguments)
         if not found:
             return {}
         return {key: entry_order(last.decode()) for key, last in zip(entries, found, strict=True)}
