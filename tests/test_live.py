@@ -1,6 +1,6 @@
 """The engine on a real Kafka and a real Redis: raw topics in, the fold's own actions out."""
 
-import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -124,6 +124,7 @@ def test_what_comes_out_is_what_a_fold_of_the_journal_gives(
     assert sorted(line.raw for line in lines) == sorted(
         orjson.dumps(orjson.loads(raw)) for raw in log.read_bytes().splitlines()
     )
+    assert messages_of(live, live.topics.dead_letters) == []
     checked = Live(live)
     assert run_partition(checked, 0, once=True) == len(lines)
     found = folded(lines)
@@ -137,6 +138,20 @@ def test_what_comes_out_is_what_a_fold_of_the_journal_gives(
     assert run_partition(checked, 0, once=True, rebuild=True) == len(lines)
     assert [m.value() for m in messages_of(live, live.topics.actions)] == actions_of(found)
     assert in_redis(redis_client, live.redis.prefix) == expected_in_redis(found, live.redis.prefix)
+
+
+def test_a_backlog_is_taken_oldest_first_however_uneven_its_topics_are(
+    live: Settings, log: Path
+) -> None:
+    raw = log.read_bytes().splitlines()
+    many, few = live.feeds[1].topic, live.feeds[2].topic
+    sent(live, many, *raw[:2_900])
+    time.sleep(0.01)
+    sent(live, few, *raw[2_900:2_950])
+    time.sleep(0.01)
+    sent(live, many, *raw[2_950:4_000])
+    ingest(live, once=True)
+    assert [line.raw for line in journal_of(live)] == [orjson.dumps(orjson.loads(r)) for r in raw]
 
 
 def test_bad_messages_become_dead_letters_and_go_in_again_once_repaired(
@@ -211,18 +226,26 @@ def test_a_recording_replays_to_the_live_runs_actions_under_the_same_ids(
     assert written == actions_of(folded(journal_of(live)))
 
 
+def stop_when(live: Settings, count: int, stop: Stop) -> None:
+    """Set `stop` once there are so many records in the journal."""
+    until = time.monotonic() + 30
+    while len(journal_of(live)) < count and time.monotonic() < until:
+        time.sleep(0.05)
+    stop.set()
+
+
 def test_ticks_reach_quiet_networks_also_those_known_from_before(live: Settings, log: Path) -> None:
     ticking = with_(live, "ingest", stamp="now", tick_s=0.1, commit_s=0.2)
     sent(live, live.feeds[0].topic, log.read_bytes().splitlines()[0])
-    for _ in range(2):
+    for count in (4, 8):
         stop = Stop()
-        until = time.monotonic() + 3.0
-        signal.signal(signal.SIGALRM, stop.set)
-        signal.setitimer(signal.ITIMER_REAL, until - time.monotonic())
+        watch = threading.Thread(target=stop_when, args=(live, count, stop))
+        watch.start()
         ingest(ticking, stop=stop)
+        watch.join()
     types = Counter(orjson.loads(line.raw)["type"] for line in journal_of(live))
     ticks = types.pop("crossdock.clock.ticked")
-    assert ticks >= 6 and types.total() == 1
+    assert ticks >= 7 and types.total() == 1
     stamps = [orjson.loads(line.raw)["recordedtime"] for line in journal_of(live)]
     assert stamps == sorted(stamps) and len(set(stamps)) == len(stamps)
 

@@ -12,6 +12,7 @@ from flows.ingest.canonical import RawMessage
 from flows.journal_source import Stop
 from state.errors import CrossdockError
 from state.stores.kafka_dead_letters import ORIGIN, headers_of, origin_of
+from state.stores.kafka_merge import OldestFirst
 from state.stores.kafka_reader import KafkaReader
 
 _POLL = timedelta(microseconds=500)
@@ -23,11 +24,11 @@ class Tick(Struct, frozen=True):
 
 
 class RawSource(FixedPartitionedSource[RawMessage | Tick, None]):
-    """Reads `reader`, at most `rate` messages per s (0: any), with a Tick every `tick_s` (0: none).
+    """Reads `reader`, oldest first, with a Tick every `tick_s` (0: none).
 
-    Ends when `stop` is set; with `once` also when all that is there has been read. `turned` is
-    called with each batch. Where to go on after a crash is kept by the consumer group, see
-    `flows.ingest.journal_sink`.
+    It reads at most `rate` messages per s (0: any), until `stop` is set; with `once` also until all
+    that is there has been read. `turned` is called with each batch. Where to go on after a crash is
+    kept by the consumer group, see `flows.ingest.journal_sink`.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class RawSource(FixedPartitionedSource[RawMessage | Tick, None]):
 class _Partition(StatefulSourcePartition[RawMessage | Tick, None]):
     def __init__(self, source: RawSource) -> None:
         self._source = source
+        self._reader = OldestFirst(source.reader)
         self._tick_at = time.monotonic() + source.tick_s
         self._may_read = 0.0
         self._counted_at = time.monotonic()
@@ -66,7 +68,7 @@ class _Partition(StatefulSourcePartition[RawMessage | Tick, None]):
         if source.stop.is_set:
             raise StopIteration
         try:
-            messages = source.reader.read(self._allowance())
+            messages = self._reader.read(self._allowance())
         except CrossdockError as error:
             source.failed(error)
             raise
@@ -78,7 +80,7 @@ class _Partition(StatefulSourcePartition[RawMessage | Tick, None]):
         if source.tick_s and now >= self._tick_at:
             self._tick_at = now + source.tick_s
             found.append(Tick())
-        if source.once and self._is_idle and source.reader.is_at_end():
+        if source.once and self._is_idle and self._reader.is_at_end():
             raise StopIteration
         return found
 

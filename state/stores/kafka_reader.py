@@ -123,6 +123,18 @@ class KafkaReader:
             lags[at.topic, at.partition] = max(0, high - at.offset) if at.offset >= 0 else 0
         return lags
 
+    def known_end(self, place: Place) -> int:
+        """The offset after the last message, as the last answer of a broker had it; 0 if none."""
+        _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+        return max(0, int(high))
+
+    def hold(self, pause: Iterable[Place], resume: Iterable[Place]) -> None:
+        """Fetch no more of some places for now, and go on with others."""
+        if held := [TopicPartition(*place) for place in pause]:
+            self._consumer.pause(held)
+        if again := [TopicPartition(*place) for place in resume]:
+            self._consumer.resume(again)
+
     def commit(self, nexts: Mapping[Place, int], *, wait: bool) -> None:
         """Keep, under the group's name, where to go on; raises StoreError if told to `wait`."""
         offsets = [TopicPartition(*place, offset) for place, offset in nexts.items()]

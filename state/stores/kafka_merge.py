@@ -1,0 +1,69 @@
+"""Several partitions read as one stream, oldest message first, even when all of them are behind.
+
+Raw topics have no order among each other but the time their messages were written. A reader that
+catches up after an outage would take a thousand messages of one topic and then a thousand of
+another, and the world would seem to jump back and forth. So a partition's next message is held
+back while another partition is known to have messages that are not here yet, and may be older.
+Nobody waits for a partition that has none.
+"""
+
+from collections import deque
+
+from confluent_kafka import Message
+
+from state.stores.kafka_reader import KafkaReader, Place
+
+#: Messages held of one partition; no more of it are fetched until the others have caught up.
+_HELD = 2_000
+
+
+class OldestFirst:
+    """Reads `reader` in order of the messages' timestamps, as far as what is known allows."""
+
+    def __init__(self, reader: KafkaReader) -> None:
+        self._reader = reader
+        self._ends = {place: high for place, (_, high) in reader.ends().items()}
+        self._nexts = reader.starts()
+        self._held: dict[Place, deque[Message]] = {place: deque() for place in self._nexts}
+        self._paused: set[Place] = set()
+
+    def read(self, count: int) -> list[Message]:
+        """Up to `count` messages. Raises as `KafkaReader.read`."""
+        for message in self._reader.read(count):
+            place = (str(message.topic()), int(message.partition() or 0))
+            self._held[place].append(message)
+            self._nexts[place] = int(message.offset() or 0) + 1
+        self._bound()
+        found: list[Message] = []
+        while len(found) < count and (oldest := self._oldest()) is not None:
+            found.append(self._held[oldest].popleft())
+        return found
+
+    def is_at_end(self) -> bool:
+        """Whether every partition's end was reached, and all was handed out."""
+        return self._reader.is_at_end() and not any(self._held.values())
+
+    def _oldest(self) -> Place | None:
+        """The partition that is to hand out its next message; None while one has to be awaited."""
+        best: tuple[int, Place] | None = None
+        for place, held in self._held.items():
+            if held:
+                candidate = (held[0].timestamp()[1], place)
+                best = candidate if best is None else min(best, candidate)
+            elif self._has_more(place):
+                return None
+        return None if best is None else best[1]
+
+    def _has_more(self, place: Place) -> bool:
+        """Whether messages are known to be on their way."""
+        if self._nexts[place] >= self._ends[place]:
+            self._ends[place] = max(self._ends[place], self._reader.known_end(place))
+        return self._nexts[place] < self._ends[place]
+
+    def _bound(self) -> None:
+        full = {place for place, held in self._held.items() if len(held) >= _HELD}
+        pause = full - self._paused
+        resume = {p for p in self._paused if len(self._held[p]) < _HELD // 2}
+        if pause or resume:
+            self._reader.hold(pause, resume)
+            self._paused = (self._paused | pause) - resume
