@@ -306,13 +306,9 @@ def _journal(settings: Settings) -> dict[int, tuple[str, int]]:
     """Origin and timestamp (ms) of each journal record, by seq."""
     reader = KafkaReader(settings.kafka, {(settings.topics.journal, 0): None}, to_end=True)
     found = {}
-    while True:
-        messages = reader.read(5_000, 0.2)
-        for message in messages:
-            origin = headers_of(message).get(ORIGIN, b"").decode()
-            found[(message.offset() or 0) + 1] = (origin, message.timestamp()[1])
-        if not messages and reader.is_at_end():
-            break
+    for message in reader.read_to_end():
+        origin = headers_of(message).get(ORIGIN, b"").decode()
+        found[(message.offset() or 0) + 1] = (origin, message.timestamp()[1])
     reader.close()
     return found
 

@@ -65,10 +65,6 @@ def messages_of(settings: Settings, topic: str) -> list[Message]:
     found: list[Message] = []
     for partition in range(partitions):
         reader = KafkaReader(settings.kafka, {(topic, partition): None}, to_end=True)
-        while True:
-            messages = reader.read(1_000, 0.2)
-            found += messages
-            if not messages and reader.is_at_end():
-                break
+        found += reader.read_to_end()
         reader.close()
     return found

@@ -229,9 +229,11 @@ def test_a_recording_replays_to_the_live_runs_actions_under_the_same_ids(
 def stop_when(live: Settings, count: int, stop: Stop) -> None:
     """Set `stop` once there are so many records in the journal."""
     until = time.monotonic() + 30
-    while len(journal_of(live)) < count and time.monotonic() < until:
-        time.sleep(0.05)
-    stop.set()
+    try:
+        while len(journal_of(live)) < count and time.monotonic() < until:
+            time.sleep(0.05)
+    finally:
+        stop.set()
 
 
 def test_ticks_reach_quiet_networks_also_those_known_from_before(live: Settings, log: Path) -> None:

@@ -8,8 +8,6 @@ from state.settings import IngestSettings, KafkaSettings
 from state.stores.kafka_reader import KafkaReader
 from state.stores.kafka_writer import KafkaWriter
 
-_WAIT_S = 0.1
-
 
 class Networks:
     """Networks seen so far, and when something was last recorded of each (ms since epoch)."""
@@ -48,12 +46,9 @@ def known_networks(settings: KafkaSettings, topic: str) -> list[str]:
     reader = KafkaReader(settings, {(topic, 0): None}, to_end=True)
     found: dict[str, None] = {}
     try:
-        while True:
-            messages = reader.read(500, _WAIT_S)
-            for message in messages:
-                if key := message.key():
-                    found[key.decode("utf-8", "replace")] = None
-            if not messages and reader.is_at_end():
-                return list(found)
+        for message in reader.read_to_end():
+            if key := message.key():
+                found[key.decode("utf-8", "replace")] = None
+        return list(found)
     finally:
         reader.close()

@@ -24,7 +24,6 @@ _NEXT = "next"
 _LAST = "last:"
 #: Header with an action's id, so that nobody has to parse the body to skip what he knows.
 ACTION_ID = "crossdock-id"
-_WAIT_S = 0.1
 #: What a checkpoint may wait for acknowledgements.
 _MARK_S = 2.0
 
@@ -119,16 +118,12 @@ class KafkaOutlet:
             reader.close()
 
     def _learn(self, reader: KafkaReader) -> None:
-        while True:
+        for message in reader.read_to_end():
             self._turned()
-            messages = reader.read(1_000, _WAIT_S)
-            for message in messages:
-                name = headers_of(message).get(ACTION_ID, b"").decode("utf-8", "replace")
-                network, _, entry_id = name.rpartition(":")
-                if network:
-                    self._last[network] = entry_order(entry_id)
-            if not messages and reader.is_at_end():
-                return
+            name = headers_of(message).get(ACTION_ID, b"").decode("utf-8", "replace")
+            network, _, entry_id = name.rpartition(":")
+            if network:
+                self._last[network] = entry_order(entry_id)
 
     def _reader(self, start: int | None) -> KafkaReader:
         return KafkaReader(

@@ -18,7 +18,6 @@ from state.stores.kafka_writer import KafkaWriter
 ORIGIN = "crossdock-origin"
 _RAW = "raw-"
 _MOST_TEXT = 1_000
-_WAIT_S = 0.1
 
 
 def origin_of(topic: str, partition: int, offset: int) -> str:
@@ -107,16 +106,12 @@ def dead_letters(settings: KafkaSettings, topic: str, partitions: int) -> Iterat
     kept: dict[str, StoredLetter] = {}
     reader = KafkaReader(settings, {(topic, p): None for p in range(partitions)}, to_end=True)
     try:
-        while True:
-            messages = reader.read(500, _WAIT_S)
-            for message in messages:
-                if message.value() is None:
-                    kept.pop((message.key() or b"").decode("utf-8", "replace"), None)
-                else:
-                    letter = StoredLetter(message)
-                    kept.setdefault(letter.origin, letter)
-            if not messages and reader.is_at_end():
-                break
+        for message in reader.read_to_end():
+            if message.value() is None:
+                kept.pop((message.key() or b"").decode("utf-8", "replace"), None)
+            else:
+                letter = StoredLetter(message)
+                kept.setdefault(letter.origin, letter)
     finally:
         reader.close()
     yield from kept.values()

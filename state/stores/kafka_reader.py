@@ -5,7 +5,7 @@ microseconds; waiting is the caller's own affair. What is fetched ahead is bound
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -22,6 +22,7 @@ _TIMEOUT_S = 5.0
 _IDLE_MS, _END_MS = 500, 20
 _WATCH_EVERY_MS = 2_000
 _AGAIN_S = 0.1
+_BATCH, _WAIT_S = 1_000, 0.1
 
 Place = tuple[str, int]
 
@@ -106,6 +107,19 @@ class KafkaReader:
             else:
                 self._met(error, message)
         return found
+
+    def read_to_end(self) -> Iterator[Message]:
+        """All messages up to where each partition ended when this was called. Raises as `read`."""
+        ends = {place: high for place, (_, high) in self.ends().items()}
+        left = {place for place, start in self.starts().items() if start < ends[place]}
+        while left:
+            for message in self.read(_BATCH, _WAIT_S):
+                place = (str(message.topic()), int(message.partition() or 0))
+                if int(message.offset() or 0) + 1 >= ends[place]:
+                    left.discard(place)
+                yield message
+            # What is last may be no message but a transaction's mark.
+            left -= {place for place in left if self._ended[place]}
 
     def is_at_end(self) -> bool:
         """Whether every partition's end was reached, and nothing came since."""
