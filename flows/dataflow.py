@@ -4,6 +4,7 @@ The chain runs fused in one stateful step, or staged with one step per operator;
 actions. Fused is the default: every keyed hop costs time, measured by ``make bench``.
 """
 
+import shutil
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -88,7 +89,7 @@ class Flow:
         if recovery is not None:
             require_writable(recovery)
             if not any(recovery.glob("*.sqlite3")):
-                init_db_dir(recovery, 1)  # type: ignore[no-untyped-call]
+                _make_store(recovery)
             config = RecoveryConfig(recovery)  # type: ignore[no-untyped-call]
         try:
             cli_main(  # type: ignore[no-untyped-call]
@@ -108,6 +109,17 @@ class Flow:
                     "or mend the disk, and start again"
                 ) from error
             raise
+
+
+def _make_store(recovery: Path) -> None:
+    """Make Bytewax's store beside its place first: half of one could never be opened."""
+    unfinished = recovery / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    init_db_dir(unfinished, 1)  # type: ignore[no-untyped-call]
+    for path in unfinished.iterdir():
+        path.rename(recovery / path.name)
+    unfinished.rmdir()
 
 
 def _decode(lines: list[JournalLine]) -> Iterable[tuple[str, Record]]:
