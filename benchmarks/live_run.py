@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from statistics import fmean, median
@@ -84,11 +85,12 @@ def measure_live(load: LiveLoad, folder: Path, tell: Tell) -> tuple[dict[str, An
         _publish(config, load.log, 0, load.warm, 0.0, 0.0, folder)
         engine.wait_until_idle()
         tell(f"{load.paced:,} events at {load.rate:,.0f}/s, {load.paced / load.rate:,.0f} s")
+        begun = datetime.now(UTC)
         with _sampled({"run": run.pid, "ingest": ingest.pid}) as memory:
             timed = _paced(load, settings, config, server.url, folder)
         engine.expect_alive()
         pause_ms = engine.longest_pause_ms()
-    holds = _holds(run_log)
+    holds = _holds(run_log, begun)
     document = {
         "events_per_s": load.rate,
         "seconds": load.paced / load.rate,
@@ -381,7 +383,11 @@ def _quarters(samples: list[float]) -> dict[str, float]:
     }
 
 
-def _holds(log: Path) -> list[float]:
-    """How long each checkpoint held the stream up, in ms, as the engine's log tells."""
+def _holds(log: Path, since: datetime) -> list[float]:
+    """How long each checkpoint from `since` on held the stream up, in ms, by the engine's log."""
     documents = [orjson.loads(line) for line in log.read_bytes().splitlines() if line[:1] == b"{"]
-    return [found["held_ms"] for found in documents if found["event"] == "checkpoint"]
+    return [
+        found["held_ms"]
+        for found in documents
+        if found["event"] == "checkpoint" and datetime.fromisoformat(found["time"]) >= since
+    ]

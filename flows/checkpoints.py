@@ -189,7 +189,7 @@ class Checkpoints:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             # Locks and connections are the parent's alone: they must not outlive it in here.
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-            os.nice(5)
+            os.nice(19)  # whatever the machine has left over is enough
             problem = self._write(name)
             if problem is not None:
                 (self._folder / name).with_suffix(".problem").write_text(problem)

@@ -119,7 +119,9 @@ class RunSettings(Section, frozen=True, kw_only=True):
         "crossdock-state"
     )
     policy: Annotated[str | None, doc("the policy that the journal begins with")] = None
-    epoch_s: Annotated[_PositiveSeconds, doc("s between commits of the recovery store")] = 10.0
+    epoch_s: Annotated[
+        _PositiveSeconds, doc("s between checkpoints; a crash does up to two of them again")
+    ] = 30.0
     stop_s: Annotated[_PositiveSeconds, doc("s that a stop may take before it is cut short")] = 25.0
 
 

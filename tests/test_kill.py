@@ -72,8 +72,9 @@ def run_killed(
         run = subprocess.Popen(
             command(log, folder, url, prefix), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        # Each start gets a little further: it needs a second to import, and resumes at an epoch.
-        time.sleep(luck.uniform(0.9, 2.4))
+        # It needs a second to import, and a checkpoint counts an epoch later: on a busy machine
+        # each start is given longer, or it would never get further.
+        time.sleep(luck.uniform(0.9, 2.4 + 0.3 * kills))
         if run.poll() is None:
             os.kill(run.pid, signal.SIGKILL)
             run.communicate()

@@ -112,7 +112,7 @@ def _port(settings: Settings) -> int:
 
 def _require_kept(reader: KafkaReader, starts: dict[Place, int | None], accept_loss: bool) -> None:
     """Raise StoreError if raw messages were deleted that had not been read."""
-    for (topic, partition), (low, high) in reader.ends().items():
+    for (topic, partition), (low, high) in reader.first_ends.items():
         start = starts[topic, partition]
         if start is None or low <= start <= high:
             continue

@@ -103,7 +103,7 @@ class KafkaOutlet:
         start = int(mark[_NEXT]) if _NEXT in mark else None
         reader = self._reader(start)
         try:
-            ((low, high),) = reader.ends().values()
+            ((low, high),) = reader.first_ends.values()
             if start is not None and high < start:
                 raise EntriesLost(
                     f"expected {self._topics.actions}[{self._partition}] to hold {start} actions, "

@@ -92,7 +92,7 @@ class _Recorder:
             {place: seq or None for place, seq in self._last.items()},
             to_end=once,
         )
-        for place, (low, _) in reader.ends().items():
+        for place, (low, _) in reader.first_ends.items():
             self._last[place] = self._last[place] or low
         flush_at = time.monotonic() + _FLUSH_EVERY_S
         logs.info("recording", folder=str(self._folder), journal=self._identity)

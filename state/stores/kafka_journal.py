@@ -75,7 +75,7 @@ class KafkaJournal:
             settings, {(topic, partition): self._next}, to_end=once, told=told, reached=reached
         )
         try:
-            ((low, high),) = self._reader.ends().values()
+            ((low, high),) = self._reader.first_ends.values()
             self._require(low, high, resumed=at is not None)
         except JournalError:
             self._reader.close()

@@ -22,7 +22,7 @@ class OldestFirst:
 
     def __init__(self, reader: KafkaReader) -> None:
         self._reader = reader
-        self._ends = {place: high for place, (_, high) in reader.ends().items()}
+        self._ends = {place: high for place, (_, high) in reader.first_ends.items()}
         self._nexts = reader.starts()
         self._held: dict[Place, deque[Message]] = {place: deque() for place in self._nexts}
         self._paused: set[Place] = set()

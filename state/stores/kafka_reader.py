@@ -73,8 +73,12 @@ class KafkaReader:
             TopicPartition(topic, partition, 0 if start is None else start)
             for (topic, partition), start in starts.items()
         ]
+        #: First offset kept, and the one after the last, of each partition at the start. Asking
+        #: later takes longer: the answer waits behind a fetch that waits for messages.
+        self.first_ends: dict[Place, tuple[int, int]] = {}
         for place in first:
-            low, _ = self._watermarks(place)
+            low, high = self._watermarks(place)
+            self.first_ends[place.topic, place.partition] = (low, high)
             if starts[place.topic, place.partition] is None:
                 place.offset = low
         self._starts = {(at.topic, at.partition): at for at in first}
@@ -109,8 +113,8 @@ class KafkaReader:
         return found
 
     def read_to_end(self) -> Iterator[Message]:
-        """All messages up to where each partition ended when this was called. Raises as `read`."""
-        ends = {place: high for place, (_, high) in self.ends().items()}
+        """All messages up to where each partition ended at the start. Raises as `read`."""
+        ends = {place: high for place, (_, high) in self.first_ends.items()}
         left = {place for place, start in self.starts().items() if start < ends[place]}
         while left:
             for message in self.read(_BATCH, _WAIT_S):
@@ -167,20 +171,21 @@ class KafkaReader:
         self._consumer.close()
 
     def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
-        try:
-            found: Any = self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)
-        except KafkaException as error:
-            self._troubles.raise_hopeless("read")
-            raise kafka_error(
-                self._bootstrap, f"find {place.topic}[{place.partition}]", error
-            ) from error
-        if found is None:
-            raise kafka_error(
-                self._bootstrap,
-                f"find {place.topic}[{place.partition}]",
-                KafkaError(KafkaError._TIMED_OUT),
-            )
-        return int(found[0]), int(found[1])
+        doing = f"find {place.topic}[{place.partition}]"
+        until = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                found: Any = self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)
+            except KafkaException as error:
+                self._troubles.raise_hopeless("read")
+                # A topic just made, or one whose leader is moving, is found in a moment.
+                if is_hopeless(error.args[0]) or time.monotonic() > until:
+                    raise kafka_error(self._bootstrap, doing, error) from error
+                time.sleep(_AGAIN_S)
+                continue
+            if found is None:
+                raise kafka_error(self._bootstrap, doing, KafkaError(KafkaError._TIMED_OUT))
+            return int(found[0]), int(found[1])
 
     def _met(self, error: KafkaError, message: Message) -> None:
         named = message.topic() is not None

@@ -283,8 +283,9 @@ class RedisActionWriter:
 
     def _way_out(self, network: str) -> str:
         return (
-            "--prefix NAME writes beside it, --fresh first deletes all actions and consumer "
-            f"groups of {network} under {self._prefix!r}"
+            "another prefix (--prefix NAME, or redis.prefix in the settings) writes beside it; "
+            "`crossdock replay --fresh` first deletes all actions and consumer groups of "
+            f"{network} under {self._prefix!r}"
         )
 
     def _diverged(self, entry: StreamEntry, what: str) -> Diverged:
