@@ -130,7 +130,8 @@ class Checkpoints:
             self._finish(self._write(name))
         else:
             self._fork(name)
-        self._taken(time.monotonic() - begun)
+        if not wait:  # the last one, before an end, holds nothing up
+            self._taken(time.monotonic() - begun)
 
     def latest(self) -> bytes | None:
         """The newest finished one, as the recovery store keeps it; called at an epoch's end."""
