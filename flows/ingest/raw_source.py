@@ -13,7 +13,7 @@ from flows.journal_source import Stop
 from state.errors import CrossdockError
 from state.stores.kafka_dead_letters import ORIGIN, headers_of, origin_of
 from state.stores.kafka_merge import OldestFirst
-from state.stores.kafka_reader import KafkaReader
+from state.stores.kafka_reader import KafkaReader, bytes_of
 
 _POLL = timedelta(microseconds=500)
 _BATCH = 500
@@ -106,13 +106,12 @@ def raw_message(message: Message) -> RawMessage:
     topic, partition, offset = str(message.topic()), message.partition(), message.offset()
     assert partition is not None and offset is not None
     headers: Mapping[str, bytes] = headers_of(message)
-    value = message.value() or b""
     origin = headers[ORIGIN].decode("utf-8", "replace")[:256] if ORIGIN in headers else None
     return RawMessage(
         topic=topic,
         partition=partition,
         offset=offset,
-        value=value if isinstance(value, bytes) else value.encode(),
+        value=bytes_of(message),
         headers=headers,
         origin=origin or origin_of(topic, partition, offset),
     )

@@ -46,7 +46,6 @@ class KafkaOutlet:
         self._topics, self._turned = settings.topics, turned
         self._last: dict[str, EntryId] = {}
         self._end = 0
-        self.repeated = 0
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Send what is new. Raises StoreError."""
@@ -61,7 +60,6 @@ class KafkaOutlet:
         last = self._last.get(outcome.network)
         if last is not None:
             if entry_order(outcome.entry_id) <= last:
-                self.repeated += 1
                 return
             del self._last[outcome.network]
         name = f"{outcome.network}:{outcome.entry_id}".encode()

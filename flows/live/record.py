@@ -10,7 +10,7 @@ from flows.live import logs
 from state.errors import JournalError, JournalMismatch, StoreError
 from state.recording import Header, Segment, SegmentWriter, segments_of, unfinished
 from state.settings import Settings
-from state.stores.kafka_reader import KafkaReader, Place
+from state.stores.kafka_reader import KafkaReader, Place, bytes_of, where
 from state.stores.kafka_topics import KafkaTopics, planned, require
 
 _WAIT_S = 0.5
@@ -100,10 +100,8 @@ class _Recorder:
             while not stop.is_set:
                 messages = reader.read(_BATCH, _WAIT_S)
                 for message in messages:
-                    value = message.value() or b""
-                    place = (str(message.topic()), int(message.partition() or 0))
-                    raw = value if isinstance(value, bytes) else value.encode()
-                    self._take(place, int(message.offset() or 0) + 1, raw)
+                    seq = int(message.offset() or 0) + 1
+                    self._take(where(message), seq, bytes_of(message))
                 if time.monotonic() >= flush_at:
                     flush_at = time.monotonic() + _FLUSH_EVERY_S
                     self._rotate()

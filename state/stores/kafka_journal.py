@@ -11,7 +11,7 @@ from state.codec import JournalLine
 from state.errors import JournalError
 from state.settings import KafkaSettings
 from state.stores.kafka_client import Told
-from state.stores.kafka_reader import KafkaReader
+from state.stores.kafka_reader import KafkaReader, bytes_of
 
 #: Batches whose records may still be on their way; older ones are no longer timed.
 _TIMED_BATCHES = 1_000
@@ -103,8 +103,7 @@ class KafkaJournal:
             offset = message.offset()
             assert offset is not None
             seq = offset + 1
-            value = message.value() or b""
-            raw = value if isinstance(value, bytes) else value.encode()
+            raw = bytes_of(message)
             lines.append(JournalLine(seq, self._name, seq, raw, len(raw)))
             stamps[seq] = message.timestamp()[1]
         if lines:

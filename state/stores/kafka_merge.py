@@ -11,7 +11,7 @@ from collections import deque
 
 from confluent_kafka import Message
 
-from state.stores.kafka_reader import KafkaReader, Place
+from state.stores.kafka_reader import KafkaReader, Place, where
 
 #: Messages held of one partition; no more of it are fetched until the others have caught up.
 _HELD = 2_000
@@ -30,7 +30,7 @@ class OldestFirst:
     def read(self, count: int) -> list[Message]:
         """Up to `count` messages. Raises as `KafkaReader.read`."""
         for message in self._reader.read(count):
-            place = (str(message.topic()), int(message.partition() or 0))
+            place = where(message)
             self._held[place].append(message)
             self._nexts[place] = int(message.offset() or 0) + 1
         self._bound()

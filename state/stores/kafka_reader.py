@@ -27,6 +27,17 @@ _BATCH, _WAIT_S = 1_000, 0.1
 Place = tuple[str, int]
 
 
+def where(message: Message) -> Place:
+    """Topic and partition of a consumed message."""
+    return str(message.topic()), int(message.partition() or 0)
+
+
+def bytes_of(message: Message) -> bytes:
+    """What a consumed message holds; empty where it holds nothing."""
+    value = message.value() or b""
+    return value if isinstance(value, bytes) else value.encode()
+
+
 class KafkaReader:
     """Messages of some partitions, in order within each; `starts` says where each begins.
 
@@ -102,7 +113,7 @@ class KafkaReader:
         found: list[Message] = []
         for message in self._consumer.consume(count, timeout_s):
             error = message.error()
-            place = (str(message.topic()), int(message.partition() or 0))
+            place = where(message)
             if error is None:
                 self._ended[place] = False
                 found.append(message)
@@ -118,7 +129,7 @@ class KafkaReader:
         left = {place for place, start in self.starts().items() if start < ends[place]}
         while left:
             for message in self.read(_BATCH, _WAIT_S):
-                place = (str(message.topic()), int(message.partition() or 0))
+                place = where(message)
                 if int(message.offset() or 0) + 1 >= ends[place]:
                     left.discard(place)
                 yield message

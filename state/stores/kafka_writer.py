@@ -113,10 +113,6 @@ class KafkaWriter:
                 raise self._gave_up()
         self.check()
 
-    def waiting(self) -> int:
-        """Messages that have not been acknowledged yet."""
-        return len(self._producer)
-
     def _gave_up(self) -> StoreError:
         return StoreError(
             f"expected Kafka {self._bootstrap} to take {len(self._producer)} messages, it did not: "
