@@ -82,9 +82,9 @@ def confidence(plan: Plan, order: str, promised_ms: int) -> Confidence:
 
 
 def switches(choice: Choice, policy: Policy) -> tuple[Switch, ...]:
-    """The nearest changes that would have led to another plan."""
+    """The nearest changes that would have led to another plan; none where a rule chose it."""
     plan = choice.plan
-    if plan is None or not choice.runners_up:
+    if plan is None or not choice.runners_up or policy.sourcing.rule != "least_cost":
         return ()
     second = choice.runners_up[0]
     gap = second.score - plan.score + 1
@@ -149,9 +149,11 @@ def allocation_summary(
         f"{against} the promise (P(late) {worst:.0%}), for {money(plan.score, policy.currency)}."
     )
     if choice.runners_up:
-        second = choice.runners_up[0]
+        second, rule = choice.runners_up[0], policy.sourcing.rule
+        # By a rule the next may well be cheaper: it is farther away, or too slow.
+        by_rule = "" if rule == "least_cost" else f" by the rule {rule}"
         text += (
-            f" Next best: {second.describe()}, {money(second.score, policy.currency)}"
+            f" Next best{by_rule}: {second.describe()}, {money(second.score, policy.currency)}"
             f"{_main_difference(plan, second, policy)}."
         )
     return text

@@ -5,6 +5,7 @@ from msgspec import Struct, field
 from operators.deadlines import Deadlines
 from operators.outlook import Outlook
 from operators.pricing import RateBook
+from operators.rule_sourcing import RuleSourcing
 from operators.sourcing import Plan, Sourcing
 from state.policy import Policy
 from state.twin import OpenOrder, Twin
@@ -31,7 +32,7 @@ class Floor:
         self.deadlines = state.deadlines
         self.rates = RateBook(state.twin)
         self.rates.disruptions = state.disruptions
-        self.sourcing = Sourcing(state.twin, state.outlook, self.rates, state.policy)
+        self.sourcing = self._sourcing_by(state.policy)
         # SKUs that have new supply since the record in hand came.
         self.freed: dict[str, None] = {}
         self.seq = 0
@@ -44,7 +45,14 @@ class Floor:
 
     def adopt(self, policy: Policy) -> None:
         """Let another policy hold from here on."""
-        self.state.policy = self.sourcing.policy = policy
+        self.state.policy = policy
+        self.sourcing = self._sourcing_by(policy)
+
+    def _sourcing_by(self, policy: Policy) -> Sourcing | RuleSourcing:
+        """What decides under `policy`; it holds no state, so another one may take over any time."""
+        if policy.sourcing.rule == "least_cost":
+            return Sourcing(self.twin, self.outlook, self.rates, policy)
+        return RuleSourcing(self.twin, self.rates, policy)
 
     def commit(self, order: OpenOrder, plan: Plan) -> None:
         """Hold stock and capacity for every leg of `plan`, until some time after its handover."""

@@ -13,8 +13,8 @@ from operators.derived import DelayRisk, Draft, Inert, OrderMoved, PolicyInForce
 from operators.explanation import day
 from state.actions import Backorder, Confidence, Notify, Reroute, Reship
 from state.events import OrderPlaced
+from state.policy import NEVER, Policy, is_reached
 from state.policy import Notices as NoticeRules
-from state.policy import Policy
 from state.quantities import from_ms, to_ms
 
 _VERSION = "notices/1"
@@ -93,7 +93,7 @@ class Notices(Operator):
         customer = self._state.orders.get(risk.order)
         if customer is None:
             return
-        if risk.p_late < self._state.notify_above:
+        if not is_reached(risk.p_late, self._state.notify_above):
             if customer.pending is not None and customer.pending.topic == "delayed":
                 customer.pending = None
             return
@@ -103,7 +103,7 @@ class Notices(Operator):
         match draft.decision:
             case Backorder() as decision:
                 self._await(record, decision.order, "backordered", None, None)
-            case Reroute() as decision:
+            case Reroute() as decision if self._state.notify_above < NEVER:
                 expected_ms = to_ms(decision.expected_delivery)
                 self._await(record, decision.order, "delayed", expected_ms, draft.confidence)
             case Reship() as decision:

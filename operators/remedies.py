@@ -76,9 +76,12 @@ class Remedies:
         return self._take(order, name, shipment, best, remedies, summary, None)
 
     def _wait(self, risk: DelayRisk) -> _Remedy:
-        late_s = max(0.0, (risk.expected_ms - risk.promised_ms) / 1000)
-        cents = lateness_cents(risk.p_late, late_s * risk.p_late, self._floor.policy.weights)
+        cents = self._late_cents(risk.p_late, risk.expected_ms, risk.promised_ms)
         return _Remedy("waiting", {"expected lateness": cents})
+
+    def _late_cents(self, p_late: float, expected_ms: int, promised_ms: int) -> int:
+        late_s = max(0.0, (expected_ms - promised_ms) / 1000)
+        return lateness_cents(p_late, late_s * p_late, self._floor.policy.weights)
 
     def _reroutes(self, risk: DelayRisk, shipment: Shipment) -> list[_Remedy]:
         """Faster services of the same carrier, for the rest of the way."""
@@ -134,11 +137,18 @@ class Remedies:
         if choice.plan is None:
             return []
         recall = self._recall(shipment)
+        is_by_cost = floor.policy.sourcing.rule == "least_cost"
         remedies = []
-        for plan in (choice.plan, *choice.runners_up):
+        # What a rule puts behind its choice may be cheaper, but is no remedy by that rule.
+        for plan in (choice.plan, *(choice.runners_up if is_by_cost else ())):
             if len(plan.legs) == 1:
                 label = f"sending it again from {plan.describe()}"
-                remedies.append(_Remedy(label, {**plan.terms(), "recall": recall}, plan))
+                terms = {**plan.terms(), "recall": recall}
+                if not is_by_cost:  # a rule prices no lateness, but waiting is compared with it
+                    sent = plan.legs[0].option
+                    late = self._late_cents(sent.p_late, sent.expected_ms, order.promised_ms)
+                    terms["expected lateness"] = late
+                remedies.append(_Remedy(label, terms, plan))
         return remedies
 
     def _least_reship(self, risk: DelayRisk, shipment: Shipment) -> int:

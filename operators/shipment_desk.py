@@ -12,6 +12,7 @@ from state.events import (
     ShipmentFailed,
     ShipmentScanned,
 )
+from state.policy import is_reached
 from state.twin import OpenOrder, Shipment
 from state.twin.orders import LineProgress
 
@@ -91,7 +92,8 @@ class ShipmentDesk:
         if shipment is None or shipment.is_terminal:
             return []
         shipment.p_late = risk.p_late
-        if risk.p_late < self._floor.policy.delays.act_above or shipment.remedy:
+        act_above = self._floor.policy.delays.act_above
+        if not is_reached(risk.p_late, act_above) or shipment.remedy:
             return []
         step_ms = self._floor.policy.delays.reprice_s * 1000
         if shipment.priced_ms and risk.expected_ms < shipment.priced_ms + step_ms:

@@ -5,22 +5,23 @@ is searched exhaustively. Splits are searched over pairs of nodes with every dis
 lines that both have, and greedily beyond that; the bound on the nodes looked at is in the policy.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import combinations, product
+from collections.abc import Sequence
 
 from msgspec import Struct
 
+from operators.candidates import (
+    cover_greedily,
+    find_supplies,
+    spread_over_pairs,
+    units_covered,
+    units_missing,
+)
 from operators.outlook import Outlook
 from operators.parcels import Eliminations, Lines, Pricer, Supply
 from operators.pricing import TERMS, Option, RateBook
 from state.events import OrderPlaced
 from state.policy import Policy
 from state.twin import Twin
-
-#: Lines that both nodes of a pair have, up to which every distribution is tried.
-_DISTRIBUTED = 4
-#: Orders with more lines are split greedily only.
-_PAIRED_LINES = 12
 
 
 class Shipped(Struct, frozen=True, gc=False):
@@ -81,8 +82,10 @@ class Sourcing:
     def decide(self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: str = "") -> Choice:
         """Choose the cheapest way to serve `lines` of `order`, not from node `excluded`."""
         eliminated: Eliminations = {}
-        supplies, closed = self._candidates(lines, now_ms, excluded, eliminated)
-        missing = _missing(lines, supplies, closed)
+        supplies, closed = find_supplies(
+            self._twin, self.policy.sourcing, lines, now_ms, excluded, eliminated
+        )
+        missing = units_missing(lines, supplies, closed)
         if missing:
             return Choice(None, (), eliminated, missing, 0)
         pricer = Pricer(
@@ -102,37 +105,6 @@ class Sourcing:
             return Choice(None, (), eliminated, {}, pricer.considered)
         return Choice(plans[0], tuple(plans[1:keep]), eliminated, {}, pricer.considered)
 
-    def _candidates(
-        self, lines: Lines, now_ms: int, excluded: str, eliminated: Eliminations
-    ) -> tuple[dict[str, Supply], list[int]]:
-        """Nodes that can promise any of the lines, and when; and units by line at closed nodes."""
-        rules = self.policy.sourcing
-        safety, slip_ms = rules.safety_stock, rules.inbound_slip_s * 1000
-        limits = self._twin.capacity.limits
-        supplies: dict[str, Supply] = {}
-        count = len(lines)
-        closed = [0] * count
-        for index, (sku, quantity) in enumerate(lines):
-            for node, position in self._twin.stock.get(sku, {}).items():
-                if node == excluded:
-                    continue
-                ready_ms = position.promisable_ms(quantity, now_ms, safety, slip_ms)
-                units = quantity if ready_ms is not None else position.promisable(safety)
-                if not units:
-                    eliminated.setdefault("nothing left to promise", []).append(f"{node} of {sku}")
-                    continue
-                if limits.get(f"node {node}") == 0:
-                    eliminated.setdefault("node closed", []).append(node)
-                    closed[index] += units
-                    continue
-                supply = supplies.get(node)
-                if supply is None:
-                    supply = supplies[node] = Supply([0] * count, [None] * count, [None] * count)
-                supply.units[index] = units
-                supply.ready_ms[index] = ready_ms
-                supply.positions[index] = position
-        return supplies, closed
-
     def _splits(
         self, lines: Lines, supplies: dict[str, Supply], pricer: Pricer, to_beat: int | None
     ) -> list[Plan]:
@@ -146,25 +118,20 @@ class Sourcing:
             if len(least) < 2 or two >= to_beat:
                 return []
         ranked = sorted(
-            supplies, key=lambda node: (-_covered(supplies[node], lines), least[node], node)
+            supplies, key=lambda node: (-units_covered(supplies[node], lines), least[node], node)
         )[: rules.split_nodes]
         plans: list[Plan] = []
         bound = float("inf") if to_beat is None else to_beat
-        if len(lines) <= _PAIRED_LINES:
-            for shares in _pairs(lines, ranked, supplies):
-                if sum(least[node] for node, _ in shares) + rules.split_fixed_cents >= bound:
-                    continue
-                plan = self._plan(shares, pricer)
-                if plan is not None and plan.score < bound:
-                    plans.append(plan)
-                    bound = plan.score
+        for shares in spread_over_pairs(lines, ranked, supplies):
+            if sum(least[node] for node, _ in shares) + rules.split_fixed_cents >= bound:
+                continue
+            plan = self._plan(shares, pricer)
+            if plan is not None and plan.score < bound:
+                plans.append(plan)
+                bound = plan.score
         if not plans and to_beat is None:
-            for first in ranked:
-                others = [node for node in ranked if node != first]
-                covering = _greedy(lines, [first, *others], supplies)
-                if covering is None or len(covering) > rules.max_legs:
-                    continue
-                plan = self._plan(covering, pricer)
+            for shares in cover_greedily(lines, ranked, supplies, rules.max_legs):
+                plan = self._plan(shares, pricer)
                 if plan is not None:
                     plans.append(plan)
         return sorted(plans, key=_rank)[: rules.alternatives + 1]
@@ -183,61 +150,3 @@ class Sourcing:
 def _rank(plan: Plan) -> tuple[int, int, str]:
     """Cheapest first; of equals, the fewest parcels, then by name."""
     return plan.score, len(plan.legs), plan.describe()
-
-
-def _pairs(
-    lines: Lines, nodes: list[str], supplies: dict[str, Supply]
-) -> Iterator[list[tuple[str, Lines]]]:
-    """Every distribution of whole lines over two nodes, both used."""
-    for a, b in combinations(nodes, 2):
-        in_a, in_b = supplies[a].ready_ms, supplies[b].ready_ms
-        if any(x is None and y is None for x, y in zip(in_a, in_b, strict=True)):
-            continue
-        both = [i for i in range(len(lines)) if in_a[i] is not None and in_b[i] is not None]
-        only_a = [i for i in range(len(lines)) if in_b[i] is None]
-        tried = (
-            product((True, False), repeat=len(both))
-            if len(both) <= _DISTRIBUTED
-            else iter([(True,) * len(both), (False,) * len(both)])
-        )
-        for sides in tried:
-            at_a = {*only_a, *(i for i, side in zip(both, sides, strict=True) if side)}
-            share_a = tuple(line for i, line in enumerate(lines) if i in at_a)
-            share_b = tuple(line for i, line in enumerate(lines) if i not in at_a)
-            if share_a and share_b:
-                yield [(a, share_a), (b, share_b)]
-
-
-def _greedy(
-    lines: Lines, nodes: list[str], supplies: dict[str, Supply]
-) -> list[tuple[str, Lines]] | None:
-    """Take all that each node has, in the order given, until the order is covered."""
-    open_units = [quantity for _, quantity in lines]
-    shares: list[tuple[str, Lines]] = []
-    for node in nodes:
-        share = []
-        for index, (sku, _) in enumerate(lines):
-            taken = min(open_units[index], supplies[node].units[index])
-            if taken:
-                open_units[index] -= taken
-                share.append((sku, taken))
-        if share:
-            shares.append((node, tuple(share)))
-        if not any(open_units):
-            return shares
-    return None
-
-
-def _covered(supply: Supply, lines: Lines) -> int:
-    """Units of the order that the node has."""
-    return sum(min(u, quantity) for u, (_, quantity) in zip(supply.units, lines, strict=True))
-
-
-def _missing(lines: Lines, supplies: dict[str, Supply], closed: list[int]) -> dict[str, int]:
-    """Units that no node has; what closed nodes have is not missing, only out of reach."""
-    missing: dict[str, int] = {}
-    for index, (sku, quantity) in enumerate(lines):
-        short = quantity - closed[index] - sum(s.units[index] for s in supplies.values())
-        if short > 0:
-            missing[sku] = short
-    return missing

@@ -21,6 +21,14 @@ Autonomy = Literal["act", "propose", "off"]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 NonNegative = Annotated[float, Meta(ge=0, le=1e9)]
 
+#: A threshold that no probability reaches, not even certainty.
+NEVER = 1.0
+
+
+def is_reached(probability: float, threshold: float) -> bool:
+    """Whether `probability` reaches a threshold of the policy; none reaches `NEVER`."""
+    return threshold < NEVER and probability >= threshold
+
 
 class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A section of the policy file."""
@@ -45,6 +53,13 @@ class Weights(_Section, frozen=True, kw_only=True):
 class Sourcing(_Section, frozen=True, kw_only=True):
     """How orders are matched with nodes and carriers."""
 
+    rule: Annotated[
+        Literal["least_cost", "nearest", "cheapest"],
+        doc(
+            "least_cost weighs all that is known; nearest and cheapest go by nominal transit, "
+            "freight and handling alone, as simple order management does, for comparison"
+        ),
+    ] = "least_cost"
     max_legs: Annotated[int, Meta(ge=1, le=5), doc("parcels an order may be split into")] = 3
     split_nodes: Annotated[
         int, Meta(ge=2, le=50), doc("nodes looked at when a split is searched; bounds the work")
@@ -72,16 +87,18 @@ class Sourcing(_Section, frozen=True, kw_only=True):
 class Delays(_Section, frozen=True, kw_only=True):
     """When a shipment is thought to be late, and what may be done about it."""
 
-    act_above: Annotated[Share, doc("P(late) above which rerouting and reshipping are priced")] = (
-        0.60
-    )
+    act_above: Annotated[
+        Share, doc("P(late) above which rerouting and reshipping are priced; 1 = never")
+    ] = 0.60
     least_gain_cents: Annotated[
         TotalCents, doc("cents a remedy must save over waiting: intervening has a cost of its own")
     ] = 50
     reprice_s: Annotated[
         Seconds, doc("s by which the expected delivery must slip before remedies are priced again")
     ] = 6 * HOUR_S
-    notify_above: Annotated[Share, doc("P(late) above which the customer is told")] = 0.60
+    notify_above: Annotated[
+        Share, doc("P(late) above which the customer is told of a delay; 1 = never")
+    ] = 0.60
     give_up_s: Annotated[
         Seconds, doc("s after the promise at which an undelivered shipment is presumed lost")
     ] = 60 * DAY_S
