@@ -44,6 +44,10 @@ class Feeds(Struct):
     feeds: dict[str, Feed] = field(default_factory=dict)
     published: dict[str, float] = field(default_factory=dict)
 
+    def forget(self) -> None:
+        """Forget all producers: others speak from here on, and silence of the old means nothing."""
+        self.feeds.clear()
+
     def duplicated(self, event: Event) -> str:
         """Count a duplicate; returns the family."""
         feed = self._feed(event)

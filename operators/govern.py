@@ -53,6 +53,11 @@ class Govern(Operator):
     def __init__(self, network: str, policy: Policy) -> None:
         self._state = _State(network, policy, policy.fingerprint())
 
+    @property
+    def seq(self) -> int:
+        """Place in the journal of the last record folded in."""
+        return self._state.seq
+
     def step(self, record: Record) -> list[Record]:
         """Fold in drafts and what people say."""
         state = self._state

@@ -14,6 +14,7 @@ from operators.derived import (
 )
 from operators.floor import Floor, FloorState
 from operators.order_desk import OrderDesk
+from operators.outlook import Outlook
 from operators.shipment_desk import ShipmentDesk
 from operators.stock_desk import StockDesk
 from state.events import (
@@ -71,6 +72,16 @@ class Orchestrate(Operator):
     def twin(self) -> Twin:
         """The twin; only to be read."""
         return self._floor.twin
+
+    @property
+    def outlook(self) -> Outlook:
+        """What it believes of the near future; only to be read."""
+        return self._floor.outlook
+
+    @property
+    def disruptions(self) -> dict[str, tuple[int, int]]:
+        """Trouble that carriers reported, see `FloorState`; only to be read."""
+        return self._floor.state.disruptions
 
     def step(self, record: Record) -> list[Record]:
         """Fire what is due, then let the record's fact take effect."""

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
 P = ParamSpec("P")
 
@@ -14,7 +14,7 @@ class Agenda:
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Callable[[int], object]]] = []
+        self._heap: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
         self._entered = 0
 
     def __len__(self) -> int:
@@ -28,18 +28,16 @@ class Agenda:
         **kwargs: P.kwargs,
     ) -> None:
         """Call ``happening(time_ms, *args)`` once `time_ms` (ms since the epoch) has come."""
-
-        def happen(now_ms: int) -> None:
-            happening(now_ms, *args, **kwargs)
-
+        assert not kwargs, "happenings take arguments by place"
         self._entered += 1
-        heapq.heappush(self._heap, (time_ms, self._entered, happen))
+        given: tuple[Any, ...] = args
+        heapq.heappush(self._heap, (time_ms, self._entered, happening, given))
 
-    def next_ms(self) -> int:
-        """When the next happening is due, in ms since the epoch."""
-        return self._heap[0][0]
+    def next_ms(self) -> int | None:
+        """When the next happening is due, in ms since the epoch; None if nothing is."""
+        return self._heap[0][0] if self._heap else None
 
     def happen(self) -> None:
         """Let the next happening happen."""
-        now_ms, _, happen = heapq.heappop(self._heap)
-        happen(now_ms)
+        now_ms, _, happening, args = heapq.heappop(self._heap)
+        happening(now_ms, *args)

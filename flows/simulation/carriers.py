@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from flows.simulation.levels import Level
 from state.events import CarrierRegistered, CarrierService
 from state.events.reference import Mode
-from state.quantities import HOUR_S
+from state.geography import nominal_transit_s
+from state.quantities import DAY_MS, HOUR_S
 
 _DEFRA = "DEFRA 2025, well-to-wheel, "
 _ARTICULATED = (96.0, _DEFRA + "articulated HGV")
@@ -63,7 +65,7 @@ _CARRIERS: tuple[_Carrier, ...] = (
         "NORDPOST",
         "Nordpost",
         0.95,
-        Character(0.78, 0.17, 0.012, 1.0, 1.0),
+        Character(0.66, 0.17, 0.012, 1.0, 1.0),
         (
             _Offer("economy", "road", 330, 25, 12, 33, 3.0, 17.0, 0.50, _ARTICULATED),
             _Offer("standard", "road", 430, 35, 18, 17, 2.3, 18.0, 0.45, _AVERAGE_HGV),
@@ -73,7 +75,7 @@ _CARRIERS: tuple[_Carrier, ...] = (
         "EUROLINE",
         "Euroline Parcel",
         0.96,
-        Character(0.74, 0.13, 0.006, 0.8, 0.8),
+        Character(0.62, 0.13, 0.006, 0.8, 0.8),
         (
             _Offer("rail_economy", "rail", 300, 18, 9, 42, 2.6, 15.0, 0.35, _RAIL),
             _Offer("parcel", "road", 440, 34, 18, 16.5, 2.1, 18.5, 0.40, _AVERAGE_HGV),
@@ -84,7 +86,7 @@ _CARRIERS: tuple[_Carrier, ...] = (
         "AEROX",
         "AeroX",
         0.98,
-        Character(0.72, 0.15, 0.005, 0.8, 1.3),
+        Character(0.62, 0.15, 0.005, 0.8, 1.3),
         (
             _Offer("express_air", "air", 1_290, 160, 22, 15, 0.5, 18.0, 0.25, _AIR),
             _Offer("express_road", "road", 840, 60, 34, 13.5, 1.4, 19.5, 0.20, _RIGID),
@@ -95,7 +97,7 @@ _CARRIERS: tuple[_Carrier, ...] = (
         "Hansalog",
         0.95,
         # Cheap, and worse than it claims: what a learner has to find out.
-        Character(0.81, 0.22, 0.022, 1.5, 1.3),
+        Character(0.73, 0.22, 0.022, 1.5, 1.3),
         (
             _Offer("economy", "road", 318, 22, 11, 34, 3.1, 16.5, 0.40, _ARTICULATED),
             _Offer("standard", "road", 424, 34, 17, 18, 2.3, 17.5, 0.35, _AVERAGE_HGV),
@@ -106,7 +108,7 @@ _CARRIERS: tuple[_Carrier, ...] = (
         "VELOCITO",
         "Velocito",
         0.97,
-        Character(0.78, 0.12, 0.003, 1.2, 1.2),
+        Character(0.68, 0.12, 0.003, 1.2, 1.2),
         (
             _Offer("bike", "bike", 390, 60, 0, 3, 0.0, 16.0, 0.15, _CARGO_BIKE, 15.0, 25),
             _Offer("van", "parcel_van", 410, 25, 55, 16, 2.8, 18.0, 0.25, _BATTERY_VAN, 31.5, 150),
@@ -116,7 +118,7 @@ _CARRIERS: tuple[_Carrier, ...] = (
         "MERIDIAN",
         "Meridian Freight",
         0.94,
-        Character(0.82, 0.18, 0.010, 1.0, 1.0),
+        Character(0.70, 0.18, 0.010, 1.0, 1.0),
         (
             _Offer("economy", "road", 320, 24, 12, 35, 2.9, 16.0, 0.35, _ARTICULATED),
             _Offer("express_air", "air", 1_190, 170, 24, 16, 0.6, 17.5, 0.20, _AIR),
@@ -130,8 +132,8 @@ MOST = len(_CARRIERS)
 class Service:
     """One service of a carrier as it runs: what it published, and how full it is.
 
-    `capacity` is parcels per day as last announced, `load` parcels handed over by day since the
-    epoch; both change. `usual` is the published capacity.
+    `spec` is what it published last, `capacity` parcels per day as they change with time, `load`
+    parcels taken by day since the epoch. `usual` is the capacity of an undisturbed day.
     """
 
     def __init__(
@@ -142,22 +144,17 @@ class Service:
         self.character = character
         self.spec = spec
         self.usual = spec.parcels_per_day
-        self.capacity = spec.parcels_per_day
+        self.capacity = Level(spec.parcels_per_day)
         self.load: dict[int, int] = {}
 
-    def freight_cents(self, distance_km: float, weight_g: int) -> float:
-        """Freight by the rate card, in cents (see `CarrierService`)."""
-        spec = self.spec
-        return (
-            spec.base_cents
-            + spec.per_kg_cents * weight_g / 1_000
-            + spec.per_100km_cents * distance_km / 100
-        )
+    @property
+    def name(self) -> str:
+        """Carrier and service, as in ``NORDPOST/economy``."""
+        return f"{self.carrier}/{self.spec.service}"
 
     def nominal_ms(self, distance_km: float) -> int:
-        """Published transit time in ms (see `CarrierService`)."""
-        spec = self.spec
-        return round(1_000 * (spec.transit_base_s + spec.transit_s_per_100km * distance_km / 100))
+        """Published transit time in ms."""
+        return round(1_000 * nominal_transit_s(self.spec, distance_km))
 
     def takes(self, distance_km: float, weight_g: int) -> bool:
         """Whether a parcel of this weight may go this far."""
@@ -166,9 +163,26 @@ class Service:
             spec.max_distance_km == 0 or distance_km <= spec.max_distance_km
         )
 
-    def fullness(self, day: int) -> float:
-        """Parcels handed over on `day` (days since the epoch) over capacity."""
-        return self.load.get(day, 0) / max(1, self.capacity)
+    def accept(self, now_ms: int) -> bool:
+        """Take one more parcel at this moment's pickup, if the day has room for it."""
+        day = now_ms // DAY_MS
+        if self.load.get(day, 0) >= self.capacity.at(now_ms):
+            return False
+        count_one(self.load, day)
+        return True
+
+    def pickup_ms(self, ready_ms: int) -> int:
+        """The first daily pickup at or after `ready_ms`."""
+        day, past_ms = divmod(ready_ms, DAY_MS)
+        cutoff_ms = self.spec.cutoff_s * 1_000
+        return (day + (past_ms > cutoff_ms)) * DAY_MS + cutoff_ms
+
+
+def count_one(load: dict[int, int], day: int) -> None:
+    """Add one to the load of `day`, and forget days long gone."""
+    load[day] = load.get(day, 0) + 1
+    if len(load) > 16:
+        del load[min(load)]
 
 
 def build_carriers(

@@ -8,10 +8,10 @@ from typing import Literal
 from flows.simulation.agenda import Agenda
 from flows.simulation.config import WorldConfig
 from flows.simulation.feeds import TRAFFIC, WEATHER, Outbox
-from flows.simulation.luck import Weighted, gap_ms, stream
-from flows.simulation.places import distance_km
+from flows.simulation.luck import Luck, Weighted, gap_ms, stream
 from flows.simulation.world import World
 from state.events import TrafficObserved, WeatherObserved
+from state.geography import great_circle_km
 from state.quantities import DAY_MS, HOUR_MS, from_ms
 
 WeatherKind = Literal["rain", "snow", "storm", "heat", "fog", "flood", "fair"]
@@ -30,9 +30,14 @@ _RUSH = (
     0.25, 0.25, 0.28, 0.38, 0.55, 0.62, 0.45, 0.25, 0.12, 0.08, 0.04, 0.02,
 )  # fmt: skip
 _WEEKEND_RUSH = 0.45
-#: Traffic remembers this much of its mood from one observation to the next.
+#: A region's traffic has a mood, a moving average of this many draws, one per so long; each
+#: counts this much less than the one after it.
+_MOOD_MEMORY = 6
 _MOOD_KEPT = 0.7
 _MOOD_SIGMA = 0.12
+_MOOD_MS = 4 * HOUR_MS
+#: A front is forgotten this long after it passed: longer than any parcel's leg.
+_REMEMBERED_MS = 15 * DAY_MS
 _WEATHER_ON_TRAFFIC = 0.6
 #: Severity up to which an observer calls the weather fair.
 _FAIR = 0.08
@@ -67,13 +72,18 @@ class Front:
 class Conditions:
     """Weather and traffic of every region; emits their observations.
 
-    `on_front` is told of each front when it can be forecast, 12 to 30 hours before it begins.
+    Both can be asked for at any past instant as well, for as long as fronts are remembered; with
+    `remembers_all` none is forgotten. `on_front` is told of each front when it can be forecast, 12
+    to 30 hours before it begins.
     """
+
+    remembers_all = False
 
     def __init__(
         self, seed: int, config: WorldConfig, world: World, agenda: Agenda, outbox: Outbox
     ) -> None:
         self._config = config
+        self._seed = seed
         self._world = world
         self._agenda = agenda
         self._outbox = outbox
@@ -81,7 +91,7 @@ class Conditions:
         self._luck = stream(seed, "observations")
         self._fronts: list[Front] = []
         count = len(world.regions)
-        self._mood = [0.0] * count
+        self._moods: dict[tuple[int, int], float] = {}
         self._busy = [self._luck.uniform(0.6, 1.4) for _ in range(count)]
         self.on_front: Callable[[int, Front], None] = lambda now_ms, front: None
 
@@ -110,14 +120,32 @@ class Conditions:
         if weekday(now_ms) >= 5:
             rush *= _WEEKEND_RUSH
         weather = _WEATHER_ON_TRAFFIC * self.severity(region, now_ms)
-        return 1.0 + max(0.0, self._busy[region] * rush + self._mood[region] + weather)
+        mood = self._mood(region, now_ms // _MOOD_MS)
+        return 1.0 + max(0.0, self._busy[region] * rush + mood + weather)
+
+    def add(self, now_ms: int, front: Front) -> None:
+        """Let a front come."""
+        self._fronts.append(front)
+        self.on_front(now_ms, front)
+
+    def _mood(self, region: int, step: int) -> float:
+        known = self._moods.get((region, step))
+        if known is None:
+            if len(self._moods) > 50 * len(self._busy):
+                self._moods.clear()
+            known = 0.0
+            for back in range(_MOOD_MEMORY):
+                luck = Luck(self._seed, "mood", region, step - back)
+                known += _MOOD_KEPT**back * luck.normal("drawn", _MOOD_SIGMA)
+            self._moods[region, step] = known
+        return known
 
     def _new_front(self, now_ms: int) -> None:
         luck = self._front_luck
         self._agenda.at(now_ms + gap_ms(luck, self._config.fronts_per_day), self._new_front)
-        self._fronts = [
-            front for front in self._fronts if max(front.onset_ms) + front.lasts_ms > now_ms
-        ]
+        if not self.remembers_all:
+            over_ms = now_ms - _REMEMBERED_MS
+            self._fronts = [f for f in self._fronts if max(f.onset_ms) + f.lasts_ms > over_ms]
         self._add_front(now_ms, luck.randrange(12 * HOUR_MS, 30 * HOUR_MS))
 
     def _add_front(self, now_ms: int, lead_ms: int) -> None:
@@ -131,7 +159,7 @@ class Conditions:
         km_per_degree = 111.0 * math.cos(math.radians(centre.latitude))
         peaks, onset_ms = [], []
         for region in regions:
-            away_km = distance_km(
+            away_km = great_circle_km(
                 centre.latitude, centre.longitude, region.latitude, region.longitude
             )
             peaks.append(peak * math.exp(-0.5 * (away_km / radius_km) ** 2))
@@ -139,9 +167,7 @@ class Conditions:
             eastward_km = (region.longitude - centre.longitude) * km_per_degree
             hours = min(24.0, max(-6.0, eastward_km / km_per_h))
             onset_ms.append(now_ms + lead_ms + round(hours * HOUR_MS))
-        front = Front(kind, peaks, onset_ms, round(luck.uniform(12, 44) * HOUR_MS))
-        self._fronts.append(front)
-        self.on_front(now_ms, front)
+        self.add(now_ms, Front(kind, peaks, onset_ms, round(luck.uniform(12, 44) * HOUR_MS)))
 
     def _see_weather(self, now_ms: int, region: int) -> None:
         self._agenda.at(now_ms + self._config.weather_every_h * HOUR_MS, self._see_weather, region)
@@ -149,22 +175,13 @@ class Conditions:
         severity = worst.severity(region, now_ms) if worst else 0.0
         seen = min(1.0, max(0.0, severity + self._luck.gauss(0.0, 0.02)))
         kind: WeatherKind = worst.kind if worst and severity > _FAIR else "fair"
-        self._outbox.emit(
-            WEATHER,
-            WeatherObserved(
-                region=self._world.regions[region].id, severity=round(seen, 3), kind=kind
-            ),
-            now_ms,
-        )
+        place = self._world.regions[region].id
+        observed = WeatherObserved(region=place, severity=round(seen, 3), kind=kind)
+        self._outbox.emit(WEATHER, f"{place}@{now_ms}", observed, now_ms, subject=place)
 
     def _see_traffic(self, now_ms: int, region: int) -> None:
         self._agenda.at(now_ms + self._config.traffic_every_h * HOUR_MS, self._see_traffic, region)
-        self._mood[region] = _MOOD_KEPT * self._mood[region] + self._luck.gauss(0, _MOOD_SIGMA)
-        self._outbox.emit(
-            TRAFFIC,
-            TrafficObserved(
-                region=self._world.regions[region].id,
-                congestion=round(self.congestion(region, now_ms), 3),
-            ),
-            now_ms,
-        )
+        place = self._world.regions[region].id
+        congestion = round(self.congestion(region, now_ms), 3)
+        observed = TrafficObserved(region=place, congestion=congestion)
+        self._outbox.emit(TRAFFIC, f"{place}@{now_ms}", observed, now_ms, subject=place)

@@ -1,109 +1,107 @@
-"""How large the simulated network is, and how rough its days are."""
+"""How large a simulated network is, and how rough its days are: a world, as a TOML file has it."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import tomllib
+from datetime import UTC, date, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
 
 from flows.simulation.carriers import MOST
-from state.quantities import to_ms
+from state.errors import SettingsError
+from state.quantities import NetworkId, Share, doc, to_ms
+
+PerDay = Annotated[float, Meta(ge=0, le=1e7)]
+Hours = Annotated[int, Meta(ge=1, le=1_000)]
+
+#: Worlds that come with the package, the first one being what `simulate` makes.
+WORLDS: tuple[str, ...] = ("demo", "small", "medium", "rough")
 
 
-@dataclass(frozen=True, kw_only=True)
-class WorldConfig:
+class WorldConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Size and temper of a simulated network.
 
     Rates are means of Poisson processes over the whole network unless a field says otherwise;
-    shares are probabilities from 0 to 1. The defaults put 100,000 events into about eight days.
+    shares are probabilities from 0 to 1.
     """
 
-    network: str = "demo"
-    """Name of the network, the partition key of every event."""
-    start: datetime = datetime(2026, 1, 5, tzinfo=UTC)
-    """Midnight (UTC) at which the log begins; the default is a Monday."""
+    network: Annotated[NetworkId, doc("the partition key of every event")] = "demo"
+    start: Annotated[date, doc("day at whose midnight (UTC) it begins; the usual is a Monday")] = (
+        date(2026, 1, 5)
+    )
+    origin: Annotated[str, doc("first part of the sources of its events")] = "sim"
 
-    nodes: int = 36
-    """Nodes of all four kinds, at least 4."""
-    regions: int = 48
-    """Demand regions, each around a city; beyond the table of cities they are suburbs."""
-    skus: int = 1_200
-    """Stock-keeping units."""
-    carriers: int = 5
-    """Carriers, from 1 to `flows.simulation.carriers.MOST`."""
+    nodes: Annotated[int, Meta(ge=4, le=2_000), doc("nodes of all four kinds")] = 36
+    regions: Annotated[int, Meta(ge=1, le=5_000), doc("demand regions, each around a city")] = 48
+    skus: Annotated[int, Meta(ge=1, le=10**6), doc("stock-keeping units")] = 1_200
+    carriers: Annotated[int, Meta(ge=1, le=MOST), doc("carriers")] = 5
 
-    orders_per_day: float = 1_000.0
-    """Orders per day in an average week without promotions."""
-    cancelled_share: float = 0.015
-    """Share of orders that the customer withdraws within half an hour."""
-    returned_share: float = 0.06
-    """Share of delivered parcels of which a line comes back one to six days later."""
+    orders_per_day: Annotated[float, Meta(gt=0, le=1e7), doc("orders of an average day")] = 1_000.0
+    cancelled_share: Annotated[Share, doc("orders withdrawn within half an hour")] = 0.015
+    returned_share: Annotated[Share, doc("orders of which a line is sent back")] = 0.06
+    patience_days: Annotated[
+        float, Meta(gt=0, le=400), doc("days after the promise at which half would have cancelled")
+    ] = 6.0
 
-    failed_attempt_share: float = 0.03
-    """Share of delivery attempts that find nobody, for an average carrier."""
-    lost_share: float = 0.003
-    """Share of parcels that a carrier loses."""
-    spoiled_share: float = 0.0015
-    """Share of parcels that are damaged or refused at the door."""
+    failed_attempt_share: Annotated[Share, doc("delivery attempts that find nobody")] = 0.03
+    lost_share: Annotated[Share, doc("parcels that a carrier loses")] = 0.003
+    spoiled_share: Annotated[Share, doc("parcels damaged, or refused at the door")] = 0.0015
 
-    fronts_per_day: float = 2.2
-    """Weather fronts that cross the network, per day."""
-    disruptions_per_day: float = 0.8
-    """Carrier disruptions, per day."""
-    carrier_squeezes_per_day: float = 0.6
-    """Days on which a service accepts fewer parcels than usual, begun per day."""
-    node_squeezes_per_day: float = 1.5
-    """Node capacity losses (staff, machines, rarely a closure) begun per day."""
+    fronts_per_day: Annotated[PerDay, doc("weather fronts that cross the network")] = 2.2
+    disruptions_per_day: Annotated[PerDay, doc("carrier disruptions")] = 0.8
+    carrier_squeezes_per_day: Annotated[PerDay, doc("days of less capacity of a service")] = 0.6
+    node_squeezes_per_day: Annotated[PerDay, doc("losses of a node's capacity")] = 1.5
 
-    promotions_per_day: float = 2.5
-    """Promotions begun per day."""
-    search_waves_per_day: float = 3.0
-    """Waves of searches that turn into orders, begun per day."""
-    sentiment_shifts_per_day: float = 1.5
-    """Shifts in what people say of a category, for better or worse, per day."""
-    idle_signal_share: float = 0.15
-    """Share of promotion, search and sentiment signals that move nothing."""
+    promotions_per_day: Annotated[PerDay, doc("promotions begun")] = 2.5
+    search_waves_per_day: Annotated[PerDay, doc("waves of searches that turn into orders")] = 3.0
+    sentiment_shifts_per_day: Annotated[PerDay, doc("turns in what people say of a category")] = 1.5
+    idle_signal_share: Annotated[Share, doc("signals that move nothing")] = 0.15
 
-    shrinkages_per_day: float = 70.0
-    """Silent losses from shelves, per day."""
-    adjustments_per_day: float = 30.0
-    """Corrections that the warehouse reports itself (damage, expiry, theft), per day."""
-    counts_per_node_day: float = 8.0
-    """Cycle counts per node and day."""
-    transfers_per_day: float = 40.0
-    """Attempts per day to move stock between nodes; not each finds a donor and a taker."""
+    supply_share: Annotated[
+        float, Meta(gt=0, le=3), doc("units bought per unit ordered by customers")
+    ] = 1.02
+    cover_days: Annotated[
+        float, Meta(gt=0, le=100), doc("days of local demand that a shelf holds before it reorders")
+    ] = 3.5
+    shrinkages_per_day: Annotated[PerDay, doc("silent losses from shelves")] = 40.0
+    adjustments_per_day: Annotated[PerDay, doc("corrections the warehouse reports itself")] = 15.0
+    counts_per_node_day: Annotated[PerDay, doc("cycle counts per node and day")] = 8.0
 
-    weather_every_h: int = 4
-    """Hours between two weather observations of a region."""
-    traffic_every_h: int = 4
-    """Hours between two traffic observations of a region."""
-    tick_s: int = 60
-    """Seconds between two `clock.ticked` events."""
+    weather_every_h: Annotated[Hours, doc("hours between observations of a region")] = 4
+    traffic_every_h: Annotated[Hours, doc("hours between observations of a region")] = 4
+    tick_s: Annotated[int, Meta(ge=1, le=86_400), doc("s between two clock.ticked")] = 60
 
-    duplicate_share: float = 0.003
-    """Share of events that a feed delivers twice (neither clock nor reference data)."""
-    missing_scan_share: float = 0.002
-    """Share of scans that never arrive."""
-    straggling_scan_share: float = 0.008
-    """Share of scans that arrive hours late, often after the next one."""
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("nodes", 4),
-            ("regions", 1),
-            ("skus", 1),
-            ("carriers", 1),
-            ("tick_s", 1),
-            ("weather_every_h", 1),
-            ("traffic_every_h", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"expected {name} of at least {least}, was {getattr(self, name)}")
-        if self.carriers > MOST:
-            raise ValueError(f"expected at most {MOST} carriers, was {self.carriers}")
-        if self.start.tzinfo is None:
-            raise ValueError(f"expected a start with an offset, was {self.start.isoformat()}")
-        if self.orders_per_day <= 0:
-            raise ValueError(f"expected orders_per_day above 0, was {self.orders_per_day}")
+    duplicate_share: Annotated[Share, doc("events that a feed delivers twice")] = 0.003
+    missing_scan_share: Annotated[Share, doc("scans that never arrive")] = 0.002
+    straggling_scan_share: Annotated[Share, doc("scans that arrive hours late")] = 0.008
 
     @property
     def start_ms(self) -> int:
         """`start` in ms since the epoch."""
-        return to_ms(self.start)
+        day = self.start
+        return to_ms(datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+
+def find_world(name: str) -> WorldConfig:
+    """The world `name`: one of `WORLDS`, or a TOML file; raises SettingsError."""
+    if name in WORLDS:
+        text = (files("flows.simulation") / "worlds" / f"{name}.toml").read_text("utf-8")
+        return parse_world(tomllib.loads(text), name)
+    path = Path(name)
+    try:
+        return parse_world(tomllib.loads(path.read_text("utf-8")), name)
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(WORLDS)
+        raise SettingsError(f"expected a world ({known}) or its file, was {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"expected TOML, was {error}, in {name}") from error
+
+
+def parse_world(document: dict[str, Any], origin: str) -> WorldConfig:
+    """Check a parsed world; raises SettingsError that names the key and `origin`."""
+    try:
+        return msgspec.convert(document, WorldConfig)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{error}, in {origin}") from error

@@ -1,17 +1,20 @@
-"""Demand: orders arrive at random, by the hour and the weekday, and where something pulls them."""
+"""Demand: orders arrive at random, by the hour and the weekday, and where something pulls them.
 
+What is ordered, and what is promised, does not depend on who fulfils it.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flows.simulation.agenda import Agenda
 from flows.simulation.catalogue import CATEGORIES
 from flows.simulation.conditions import weekday
 from flows.simulation.config import WorldConfig
-from flows.simulation.dispatcher import Dispatcher
 from flows.simulation.feeds import SHOP, Outbox
-from flows.simulation.luck import Weighted, stream
-from flows.simulation.work import Order, ServiceLevel
+from flows.simulation.luck import Luck, Weighted, stream
+from flows.simulation.work import Line, Order, ServiceLevel
 from flows.simulation.world import HEAVIEST_IN_PIECES_G, LINES_SHARES, PIECES_SHARES, World
-from state.events import OrderLine, OrderPlaced
+from state.events import OrderCancelled, OrderLine, OrderPlaced
 from state.quantities import DAY_MS, HOUR_MS, from_ms
 
 #: Orders by hour of the day (UTC), relative to the day's mean.
@@ -25,13 +28,19 @@ _PEAK = max(_HOURS) / _HOURS_MEAN * max(_WEEKDAYS)
 _LEVELS: tuple[ServiceLevel, ...] = ("economy", "standard", "express")
 _LEVEL_SHARES = (0.27, 0.55, 0.18)
 _CUSTOMERS = 60_000
+#: Promises end in the evening (UTC); nobody promises a Sunday.
+_PROMISE_HOUR = 20
+_PADDING_MS = {"economy": 14 * HOUR_MS, "standard": 8 * HOUR_MS, "express": 2 * HOUR_MS}
+_CANCEL_REASONS = ("changed_mind", "found_cheaper", "payment_failed", "ordered_twice")
+_MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pull:
     """Something that moves demand between two instants; None = every region, every SKU.
 
-    `ratio` is orders over usual orders when it sets in; what exceeds 1 fades by half until the end.
+    `ratio` is orders over usual orders when it sets in; what exceeds 1 fades by half until the end,
+    unless it is `steady`.
     """
 
     start_ms: int
@@ -40,17 +49,22 @@ class Pull:
     region: int | None = None
     category: str | None = None
     sku: int | None = None
+    steady: bool = False
 
     def at(self, now_ms: int) -> float:
         """Orders over usual orders at `now_ms`."""
         passed = (now_ms - self.start_ms) / (self.end_ms - self.start_ms)
         if not 0.0 <= passed < 1.0:
             return 1.0
-        return 1.0 + (self.ratio - 1.0) * (1.0 - 0.5 * passed)
+        return 1.0 + (self.ratio - 1.0) * (1.0 if self.steady else 1.0 - 0.5 * passed)
 
 
 class Demand:
-    """Places orders: a Poisson process, another one for each pull, and fewer where one pushes."""
+    """Places orders: a Poisson process, another one for each pull, and fewer where one pushes.
+
+    `on_placed` is told (now, order) of each order, `on_withdrawn` of each that the customer takes
+    back. Nothing is ordered from `closes_ms` on, if that is given. `prefix` begins orders' names.
+    """
 
     def __init__(
         self,
@@ -59,15 +73,20 @@ class Demand:
         world: World,
         agenda: Agenda,
         outbox: Outbox,
-        dispatcher: Dispatcher,
+        closes_ms: int | None = None,
+        prefix: str = "O",
     ) -> None:
         self._config = config
         self._world = world
         self._agenda = agenda
         self._outbox = outbox
-        self._dispatcher = dispatcher
+        self._seed = seed
+        self._closes_ms = closes_ms
+        self.on_placed: Callable[[int, Order], None] = lambda now_ms, order: None
+        self.on_withdrawn: Callable[[int, Order], None] = lambda now_ms, order: None
         self._luck = stream(seed, "demand")
         self._pulled_luck = stream(seed, "demand", "pulled")
+        self._prefix = prefix
         self._placed = 0
         self._dampers: list[Pull] = []
         skus = world.skus
@@ -119,6 +138,8 @@ class Demand:
 
     def _arrive(self, now_ms: int) -> None:
         """Thin the Poisson process of the busiest moment down to that of now."""
+        if self._closes_ms is not None and now_ms >= self._closes_ms:
+            return
         self._agenda.at(self._next_ms(now_ms, 1.0), self._arrive)
         luck = self._luck
         if luck.random() * _PEAK > self._rate(now_ms):
@@ -131,7 +152,8 @@ class Demand:
 
     def _pulled(self, now_ms: int, pull: Pull, first: bool) -> None:
         """Place what comes on top of the usual, by the same thinning."""
-        if now_ms >= pull.end_ms:
+        closed = self._closes_ms is not None and now_ms >= self._closes_ms
+        if now_ms >= pull.end_ms or closed:
             return
         share = self._share(pull) * (pull.ratio - 1.0)
         self._agenda.at(self._next_ms(now_ms, share), self._pulled, pull, False)
@@ -181,15 +203,20 @@ class Demand:
         ]
         level = self._levels.draw(luck)
         self._placed += 1
+        name = f"{self._prefix}-{self._placed:06d}"
         order = Order(
-            id=f"O-{self._placed:06d}",
+            id=name,
+            customer=f"C-{luck.randrange(_CUSTOMERS):05d}",
             region=region,
-            promised_ms=self._dispatcher.promise(now_ms, lines, region, level),
             lines=lines,
+            placed_ms=now_ms,
+            promised_ms=self._promise(now_ms, lines, region, level),
+            level=level,
+            luck=Luck(self._seed, "order", name),
         )
         placed = OrderPlaced(
-            order=order.id,
-            customer=f"C-{luck.randrange(_CUSTOMERS):05d}",
+            order=name,
+            customer=order.customer,
             region=self._world.regions[region].id,
             lines=tuple(
                 OrderLine(
@@ -200,5 +227,43 @@ class Demand:
             promised=from_ms(order.promised_ms),
             service_level=level,
         )
-        self._outbox.emit(SHOP, placed, now_ms, subject=order.id, correlation=order.id)
-        self._dispatcher.accept(now_ms, order)
+        self._outbox.emit(SHOP, name, placed, now_ms, subject=name, correlation=name)
+        self.on_placed(now_ms, order)
+        if order.luck.share("withdrawn") < self._config.cancelled_share:
+            after_ms = round(order.luck.uniform("withdrawn after", 1, 20) * _MINUTE_MS)
+            reason = _CANCEL_REASONS[order.luck.integer("why", 0, len(_CANCEL_REASONS) - 1)]
+            self._agenda.at(now_ms + after_ms, self.withdraw, order, reason)
+
+    def withdraw(self, now_ms: int, order: Order, reason: str) -> None:
+        """Have a customer take an order back, unless that has happened."""
+        if order.cancelled:
+            return
+        order.cancelled = True
+        cancelled = OrderCancelled(order=order.id, reason=reason)
+        name = f"{order.id} withdrawn"
+        self._outbox.emit(SHOP, name, cancelled, now_ms, subject=order.id, correlation=order.id)
+        self.on_withdrawn(now_ms, order)
+
+    def _promise(self, now_ms: int, lines: list[Line], region: int, level: ServiceLevel) -> int:
+        """Delivery promise (ms) shown at checkout: published times, padded, by the evening.
+
+        As if each line came from the nearest node that stocks it: a shop does not look at shelves.
+        """
+        world = self._world
+        weight_g, arrival_ms = world.weight_g(lines), 0
+        for index in dict.fromkeys(world.home(sku, region) for sku, _ in lines):
+            node, km = world.nodes[index], world.km[index][region]
+            ready_ms = node.open_ms(now_ms) + node.registration.handling_time_s * 1_000
+            arrivals = sorted(
+                service.pickup_ms(ready_ms) + service.nominal_ms(km)
+                for service in world.services
+                if service.takes(km, weight_g)
+            )
+            at = {"economy": -1, "standard": (len(arrivals) - 1) // 2, "express": 0}[level]
+            arrival_ms = max(arrival_ms, arrivals[at])
+        day, past_ms = divmod(arrival_ms + _PADDING_MS[level], DAY_MS)
+        if past_ms > _PROMISE_HOUR * HOUR_MS:
+            day += 1
+        if weekday(day * DAY_MS) == 6:
+            day += 1
+        return day * DAY_MS + _PROMISE_HOUR * HOUR_MS

@@ -1,19 +1,75 @@
-"""Luck: seeded streams of random numbers, one per concern, so that none disturbs another."""
+"""Luck: seeded random numbers that do not depend on who decides what.
+
+Two kinds. A `stream` is for what nobody's decision can touch: weather, demand, signals; numbers
+come one after the other. A `Luck` belongs to one entity (an order, a shelf, a lane on a day), and
+each number is drawn by its name: whatever else was drawn before, the same parcel meets the same
+fate. So two policies in the same world meet the same luck (common random numbers), and differ in
+nothing but their decisions.
+"""
 
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
+from hashlib import blake2b
 from itertools import accumulate
+from math import exp, log, sqrt
+from statistics import NormalDist
 from typing import Generic, TypeVar
 
 from state.quantities import DAY_MS
 
 T = TypeVar("T")
 
+_NORMAL = NormalDist()
+#: 53 bits make a float between 0 and 1; half a step keeps it off both ends.
+_BITS = 53
+
 
 def stream(seed: int, *names: str) -> random.Random:
     """Random numbers that depend on `seed` and `names` alone, on every machine and in every run."""
     return random.Random("/".join((str(seed), *names)))  # noqa: S311 - a simulation, no secrets
+
+
+class Luck:
+    """Numbers of one entity, by name; they depend on `seed`, the entity and the name alone."""
+
+    __slots__ = ("_entity",)
+
+    def __init__(self, seed: int, *entity: object) -> None:
+        self._entity = "/".join((str(seed), *map(str, entity), "")).encode()
+
+    def share(self, name: str) -> float:
+        """Uniform over (0, 1)."""
+        drawn = blake2b(self._entity + name.encode(), digest_size=8).digest()
+        number = int.from_bytes(drawn, "big") >> (64 - _BITS)
+        return (number + 0.5) / (1 << _BITS)
+
+    def uniform(self, name: str, low: float, high: float) -> float:
+        """Uniform over (`low`, `high`)."""
+        return low + (high - low) * self.share(name)
+
+    def triangular(self, name: str, low: float, high: float, mode: float) -> float:
+        """Triangular over (`low`, `high`), by its inverse."""
+        share, turn = self.share(name), (mode - low) / (high - low)
+        if share < turn:
+            return low + sqrt(share * (high - low) * (mode - low))
+        return high - sqrt((1 - share) * (high - low) * (high - mode))
+
+    def normal(self, name: str, sigma: float) -> float:
+        """Normal around 0 with the deviation `sigma`."""
+        return sigma * _NORMAL.inv_cdf(self.share(name))
+
+    def lognormal(self, name: str, mu: float, sigma: float) -> float:
+        """Exponential of a normal of mean `mu` and deviation `sigma`."""
+        return exp(mu + self.normal(name, sigma))
+
+    def exponential(self, name: str, mean: float) -> float:
+        """Exponential with the mean `mean`."""
+        return -mean * log(self.share(name))
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """One of the whole numbers from `low` to `high`, both included."""
+        return low + int((high - low + 1) * self.share(name))
 
 
 def gap_ms(luck: random.Random, per_day: float) -> int:

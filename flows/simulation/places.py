@@ -1,14 +1,9 @@
 """Where things are: European cities as demand regions, and the nodes placed around them."""
 
-import math
 from dataclasses import dataclass
 
 from flows.simulation.luck import stream
 from state.events.reference import NodeKind
-
-_EARTH_RADIUS_KM = 6_371.0
-#: A parcel for the next street still travels; also keeps lanes from having no length.
-_SHORTEST_KM = 3.0
 
 #: Code, name, degrees north, degrees east, people in millions that shop from there (rough).
 _CITIES: tuple[tuple[str, str, float, float, float], ...] = (
@@ -153,13 +148,3 @@ def place_nodes(seed: int, count: int, regions: list[Region]) -> list[Site]:
             )
         )
     return sites
-
-
-def distance_km(latitude: float, longitude: float, latitude2: float, longitude2: float) -> float:
-    """Great-circle distance in km (haversine formula), at least 3 km."""
-    a, b = math.radians(latitude), math.radians(latitude2)
-    half = (
-        math.sin((b - a) / 2) ** 2
-        + math.cos(a) * math.cos(b) * math.sin(math.radians(longitude2 - longitude) / 2) ** 2
-    )
-    return max(_SHORTEST_KM, 2 * _EARTH_RADIUS_KM * math.asin(math.sqrt(half)))

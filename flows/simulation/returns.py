@@ -1,38 +1,41 @@
-"""Returns: what customers send back, to the node that it came from."""
+"""Returns: what customers send back, to the node that is nearest to them."""
 
 from flows.simulation.agenda import Agenda
 from flows.simulation.config import WorldConfig
-from flows.simulation.luck import stream
-from flows.simulation.transport import Transport
-from flows.simulation.warehouse import Shelf, Stock
-from flows.simulation.work import Parcel
+from flows.simulation.stock import Stock
+from flows.simulation.work import Order, Parcel
+from flows.simulation.world import World
 from state.quantities import DAY_MS
 
 _SELLABLE_SHARE = 0.85
 
 
 class Returns:
-    """Sends a line of some delivered parcels back after one to six days."""
+    """Sends a line of some orders back, one to six days after it arrived."""
 
-    def __init__(
-        self, seed: int, config: WorldConfig, agenda: Agenda, stock: Stock, transport: Transport
-    ) -> None:
+    def __init__(self, config: WorldConfig, world: World, agenda: Agenda, stock: Stock) -> None:
         self._share = config.returned_share
+        self._world = world
         self._agenda = agenda
         self._stock = stock
-        self._luck = stream(seed, "returns")
-        transport.on_delivered = self._delivered
+        #: Units that customers sent back so far.
+        self.units = 0
 
-    def _delivered(self, now_ms: int, parcel: Parcel) -> None:
-        luck = self._luck
-        if luck.random() >= self._share:
+    def delivered(self, now_ms: int, parcel: Parcel) -> None:
+        """Have the customer send back what they will, if it is in this parcel."""
+        order = parcel.order
+        if order.luck.share("returns") >= self._share:
             return
-        sku, quantity = luck.choice(parcel.found)
-        shelf = self._stock.shelves[sku][parcel.node]
-        back_ms = now_ms + round(luck.triangular(1, 6, 2) * DAY_MS)
-        units = luck.randint(1, quantity)
-        self._agenda.at(back_ms, self._take_back, shelf, units, parcel.order.id)
+        sku = order.lines[order.luck.integer("returns line", 0, len(order.lines) - 1)][0]
+        found = sum(units for line_sku, units in parcel.found if line_sku == sku)
+        if not found:
+            return
+        units = order.luck.integer(f"returns units {found}", 1, found)
+        days = order.luck.triangular("returns after", 1, 6, 2)
+        self._agenda.at(now_ms + round(days * DAY_MS), self._take_back, order, sku, units)
 
-    def _take_back(self, now_ms: int, shelf: Shelf, units: int, order: str) -> None:
-        sellable = self._luck.random() < _SELLABLE_SHARE
-        self._stock.give_back(now_ms, shelf, units, sellable, order)
+    def _take_back(self, now_ms: int, order: Order, sku: int, units: int) -> None:
+        self.units += units
+        sellable = order.luck.share("returns sellable") < _SELLABLE_SHARE
+        shelf = self._stock.shelf(self._world.home(sku, order.region), sku)
+        self._stock.take_back(now_ms, shelf, units, sellable, order.id)

@@ -12,7 +12,7 @@ from flows.simulation.world import World
 from state.events import SignalObserved
 from state.quantities import DAY_MS, HOUR_MS
 
-_Kind = Literal["search", "promotion", "sentiment", "weather"]
+Kind = Literal["search", "promotion", "sentiment", "weather", "competitor"]
 
 #: What people buy when such weather is coming.
 _WEATHER_WANTS: dict[WeatherKind, str] = {
@@ -52,6 +52,7 @@ class Signals:
         self._outbox = outbox
         self._demand = demand
         self._luck = stream(seed, "signals")
+        self._told = 0
         conditions.on_front = self._forecast
 
     def start(self, now_ms: int) -> None:
@@ -145,11 +146,16 @@ class Signals:
             lead_ms = round(luck.uniform(4, 16) * HOUR_MS)
             self._agenda.at(max(now_ms, onset_ms - lead_ms), self._observe, "weather", pull, 1.0)
 
+    def foretell(self, now_ms: int, kind: Kind, pull: Pull) -> None:
+        """Have demand follow `pull`, and a signal of `kind` say so now."""
+        self._demand.pull(pull)
+        self._observe(now_ms, kind, pull, 1.0)
+
     def _follow(self, pull: Pull) -> None:
         if self._luck.random() >= self._config.idle_signal_share:
             self._demand.pull(pull)
 
-    def _observe(self, now_ms: int, kind: _Kind, pull: Pull, swollen: float) -> None:
+    def _observe(self, now_ms: int, kind: Kind, pull: Pull, swollen: float) -> None:
         """Observe a share of the coming pull, with noise."""
         ratio = 1 + (pull.ratio - 1) * swollen * self._luck.lognormvariate(0, _NOISE_SIGMA)
         regions, skus = self._world.regions, self._world.skus
@@ -163,4 +169,6 @@ class Signals:
         self._say(now_ms, signal)
 
     def _say(self, now_ms: int, signal: SignalObserved) -> None:
-        self._outbox.emit(SIGNALS, signal, now_ms, subject=signal.sku or signal.category)
+        self._told += 1
+        about = signal.sku or signal.category
+        self._outbox.emit(SIGNALS, f"signal-{self._told}", signal, now_ms, subject=about)

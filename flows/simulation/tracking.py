@@ -1,12 +1,9 @@
 """Tracking: what the log hears of a parcel on its way, and what it does not."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 from flows.simulation.config import WorldConfig
-from flows.simulation.dispatcher import packed_g
 from flows.simulation.feeds import TRANSPORT, Outbox
-from flows.simulation.luck import stream
+from flows.simulation.journeys import Stop
+from flows.simulation.luck import Luck
 from flows.simulation.work import Parcel
 from flows.simulation.world import World
 from state.events import (
@@ -28,105 +25,80 @@ _CODES: dict[ParcelStatus, str] = {
     "delivery_failed": "45",
 }
 
-Fate = Literal["arrives", "lost", "damaged", "refused"]
-
-
-@dataclass(slots=True)
-class Shipment:
-    """A parcel on its way between two regions (indices).
-
-    `line_ms` is the published time without the last mile, `slowness` real over published line time
-    before any conditions, `hubs` the scans on the way, `due_ms` the published arrival. `leg` counts
-    legs done, `hindered` says whether it has met a disruption, `attempts` counts doors knocked at.
-    """
-
-    id: str
-    parcel: Parcel
-    origin: int
-    destination: int
-    line_ms: int
-    slowness: float
-    hubs: int
-    due_ms: int
-    fate: Fate
-    leg: int = 0
-    hindered: bool = False
-    attempts: int = 0
-
 
 class Tracking:
     """Emits the facts of shipments; some scans go missing, some arrive hours late."""
 
     def __init__(self, seed: int, config: WorldConfig, world: World, outbox: Outbox) -> None:
+        self._seed = seed
         self._config = config
         self._world = world
         self._outbox = outbox
-        self._luck = stream(seed, "scans")
 
-    def dispatched(self, now_ms: int, shipment: Shipment) -> None:
+    def dispatched(self, now_ms: int, parcel: Parcel) -> None:
         """Say that the carrier took the parcel."""
-        world, parcel = self._world, shipment.parcel
+        world, order = self._world, parcel.order
         dispatched = ShipmentDispatched(
-            shipment=shipment.id,
-            order=parcel.order.id,
-            node=world.nodes[parcel.node].site.id,
+            shipment=parcel.shipment,
+            order=order.id,
+            node=world.nodes[parcel.node].id,
             carrier=parcel.service.carrier,
             service=parcel.service.spec.service,
-            region=world.regions[shipment.destination].id,
-            promised=from_ms(parcel.order.promised_ms),
+            region=world.regions[order.region].id,
+            promised=from_ms(order.promised_ms),
             lines=tuple(
                 ShippedLine(sku=world.skus[sku].id, quantity=quantity)
                 for sku, quantity in parcel.found
             ),
-            weight_g=packed_g(world, parcel.found),
+            weight_g=parcel.weight_g,
             due_at_carrier=from_ms(parcel.due_ms),
         )
-        self._emit(now_ms, shipment, dispatched)
+        self._emit(now_ms, parcel, "dispatched", dispatched)
 
-    def scanned(
-        self,
-        now_ms: int,
-        shipment: Shipment,
-        status: ParcelStatus,
-        region: int | None = None,
-        eta_ms: int | None = None,
-    ) -> None:
-        """Say where the parcel was seen, its destination by default, if the scan gets through."""
-        fate = self._luck.random()
+    def saw(self, parcel: Parcel, stop: Stop, nth: int) -> None:
+        """Say where the parcel was seen, or that its journey is over."""
+        match stop.seen:
+            case "delivered":
+                delivered = ShipmentDelivered(shipment=parcel.shipment)
+                self._emit(stop.at_ms, parcel, "delivered", delivered)
+            case "lost" | "damaged" | "refused" as reason:
+                party: Party = "consignee" if reason == "refused" else "carrier"
+                failed = ShipmentFailed(shipment=parcel.shipment, reason=reason, party=party)
+                self._emit(stop.at_ms, parcel, "failed", failed)
+            case status:
+                self._scanned(parcel, status, stop, nth)
+
+    def turned_back(self, now_ms: int, parcel: Parcel) -> None:
+        """Say that the carrier sends the parcel back, as the node asked for."""
+        failed = ShipmentFailed(shipment=parcel.shipment, reason="returned", party="retailer")
+        self._emit(now_ms, parcel, "turned back", failed)
+
+    def _scanned(self, parcel: Parcel, status: ParcelStatus, stop: Stop, nth: int) -> None:
+        luck = Luck(self._seed, "scan", parcel.shipment, nth)
+        fate = luck.share("fate")
         if fate < self._config.missing_scan_share:
             return
         lag_ms = 0
         if fate > 1 - self._config.straggling_scan_share:
-            lag_ms = round(self._luck.lognormvariate(1.2, 0.8) * HOUR_MS)
-        place = self._world.regions[shipment.destination if region is None else region]
+            lag_ms = round(luck.lognormal("straggles", 1.2, 0.8) * HOUR_MS)
+        eta_ms = stop.carrier_eta_ms
         scanned = ShipmentScanned(
-            shipment=shipment.id,
+            shipment=parcel.shipment,
             status=status,
-            code=f"{shipment.parcel.service.carrier[:2]}{_CODES[status]}",
-            place=place.id,
+            code=f"{parcel.service.carrier[:2]}{_CODES[status]}",
+            place=self._world.regions[stop.region].id,
             carrier_eta=None if eta_ms is None else from_ms(eta_ms),
         )
-        self._emit(now_ms, shipment, scanned, lag_ms)
+        self._emit(stop.at_ms, parcel, f"scan {nth}", scanned, lag_ms)
 
-    def delivered(self, now_ms: int, shipment: Shipment) -> None:
-        """Say that the parcel reached the customer."""
-        self._emit(now_ms, shipment, ShipmentDelivered(shipment=shipment.id))
-
-    def failed(self, now_ms: int, shipment: Shipment) -> None:
-        """Say that the parcel will not reach the customer, by its fate."""
-        reason = shipment.fate
-        if reason == "arrives":
-            raise AssertionError(f"expected a parcel that does not arrive, was {shipment.id}")
-        party: Party = "consignee" if reason == "refused" else "carrier"
-        failed = ShipmentFailed(shipment=shipment.id, reason=reason, party=party)
-        self._emit(now_ms, shipment, failed)
-
-    def _emit(self, now_ms: int, shipment: Shipment, fact: Fact, lag_ms: int = 0) -> None:
+    def _emit(self, now_ms: int, parcel: Parcel, what: str, fact: Fact, lag_ms: int = 0) -> None:
         self._outbox.emit(
             TRANSPORT,
+            f"{parcel.shipment} {what}",
             fact,
             now_ms,
-            subject=shipment.id,
-            correlation=shipment.parcel.order.id,
+            subject=parcel.shipment,
+            correlation=parcel.order.id,
+            scope=parcel.service.carrier,
             further_lag_ms=lag_ms,
         )

@@ -4,34 +4,73 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from flows.simulation.carriers import Service
+from flows.simulation.luck import Luck
 
 #: A SKU's index and a number of units.
 Line = tuple[int, int]
 ServiceLevel = Literal["economy", "standard", "express"]
+#: Where a parcel stands: `planned` until its first line is picked, `packed` until it is handed
+#: over, `under_way` until it reached somebody; `void` if nothing came of it.
+Stage = Literal["planned", "packed", "under_way", "ended", "void"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Order:
-    """An order that is not yet complete; `region` is an index."""
+    """An order that is not finished; `region` is an index, `luck` what befalls its parcels."""
 
     id: str
+    customer: str
     region: int
-    promised_ms: int
     lines: list[Line]
-    picking: bool = False
+    placed_ms: int
+    promised_ms: int
+    level: ServiceLevel
+    luck: Luck
+    #: SKU -> units that the customer still waits for.
+    owed: dict[int, int] = field(default_factory=dict)
+    #: The customer took it back, or a person gave it up.
     cancelled: bool = False
+    parcels: "list[Parcel]" = field(default_factory=list)
+    #: Parcels begun so far; the next one's number.
+    numbered: int = 0
+
+    def __post_init__(self) -> None:
+        for sku, quantity in self.lines:
+            self.owed[sku] = self.owed.get(sku, 0) + quantity
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the customer has all of it."""
+        return not any(self.owed.values())
+
+    def open_parcels(self) -> "list[Parcel]":
+        """Parcels that may still come to something."""
+        return [p for p in self.parcels if p.stage in ("planned", "packed", "under_way")]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Parcel:
     """Lines of an order that one node packs for one service.
 
-    `due_ms` is the pickup that it was meant for; `found` fills up while picking.
+    `due_ms` is the pickup that it is planned for; `found` fills up while picking. `is_again` says
+    that it is sent instead of another one, `outcome` how its journey ended.
     """
 
     order: Order
+    number: int
     node: int
     service: Service
     lines: list[Line]
     due_ms: int
+    is_again: bool = False
+    stage: Stage = "planned"
     found: list[Line] = field(default_factory=list)
+    weight_g: int = 0
+    ready_ms: int = 0
+    shipment: str = ""
+    outcome: str = ""
+
+    @property
+    def name(self) -> str:
+        """Unique in the run: the order, and which of its parcels."""
+        return f"{self.order.id}.{self.number}"

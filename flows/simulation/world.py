@@ -2,23 +2,34 @@
 
 import math
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flows.simulation.carriers import Service, build_carriers
+from flows.simulation.carriers import Service, build_carriers, count_one
 from flows.simulation.catalogue import Sku, build_catalogue
 from flows.simulation.config import WorldConfig
+from flows.simulation.levels import Level
 from flows.simulation.luck import stream
-from flows.simulation.places import Region, Site, distance_km, place_nodes, place_regions
+from flows.simulation.places import Region, Site, place_nodes, place_regions
 from state.events import CarrierRegistered, Fact, NodeRegistered, RegionRegistered, SkuRegistered
 from state.events.reference import NodeKind
+from state.geography import DETOUR, great_circle_km
+from state.quantities import DAY_MS, HOUR_MS
 
 #: Lines of an order (1 to 5) and pieces of a line (1 to 3), with their shares.
 LINES_SHARES = (0.66, 0.20, 0.08, 0.04, 0.02)
 PIECES_SHARES = (0.84, 0.12, 0.04)
 #: Only what is light is bought by the piece.
 HEAVIEST_IN_PIECES_G = 1_500
-_MEAN_LINES = sum(n * share for n, share in enumerate(LINES_SHARES, 1))
-_MEAN_PIECES = sum(n * share for n, share in enumerate(PIECES_SHARES, 1))
+#: Units of an average order.
+MEAN_UNITS = sum(n * share for n, share in enumerate(LINES_SHARES, 1)) * sum(
+    n * share for n, share in enumerate(PIECES_SHARES, 1)
+)
+_STORE_HOURS = (8, 20)
+#: A day's work can be done in so long.
+_SHIFT_MS = 12 * HOUR_MS
+#: A closed node is asked again after so long.
+_CLOSED_MS = 2 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +52,61 @@ _TRADES: dict[NodeKind, _Trade] = {
 
 
 class Node:
-    """A node as it runs: `capacity` in parcels per day as last announced, `load` by day."""
+    """A node as it runs: `capacity` in parcels per day, as it changes with time.
 
-    def __init__(self, index: int, site: Site, capacity: int, luck: random.Random) -> None:
-        trade = _TRADES[site.kind]
+    `free_ms` is when the packing tables are through with what was begun, `begun` counts parcels by
+    day since the epoch.
+    """
+
+    def __init__(self, index: int, registration: NodeRegistered, region: int) -> None:
         self.index = index
-        self.site = site
-        self.handling_fixed_cents = round(trade.fixed_cents * luck.uniform(0.85, 1.15))
-        self.handling_unit_cents = round(trade.unit_cents * luck.uniform(0.85, 1.15))
-        self.handling_s = round(trade.handling_s * luck.uniform(0.85, 1.15) / 60) * 60
-        self.usual = capacity
-        self.capacity = capacity
-        self.load: dict[int, int] = {}
+        self.registration = registration
+        self.region = region
+        self.usual = registration.parcels_per_day
+        self.capacity = Level(registration.parcels_per_day)
+        self.free_ms = 0
+        self.begun: dict[int, int] = {}
 
-    def fullness(self, day: int) -> float:
-        """Parcels assigned on `day` (days since the epoch) over capacity; 1 if it is closed."""
-        return self.load.get(day, 0) / self.capacity if self.capacity else 1.0
+    @property
+    def id(self) -> str:
+        """The node's id."""
+        return self.registration.node
+
+    @property
+    def opens(self) -> tuple[int, int]:
+        """Hours of the day (UTC) between which it works; only stores close."""
+        return _STORE_HOURS if self.registration.kind == "store" else (0, 24)
+
+    def open_ms(self, now_ms: int) -> int:
+        """`now_ms`, or when it next opens."""
+        opens, closes = self.opens
+        day, past_ms = divmod(now_ms, DAY_MS)
+        if past_ms < opens * HOUR_MS:
+            return day * DAY_MS + opens * HOUR_MS
+        return now_ms if past_ms < closes * HOUR_MS else (day + 1) * DAY_MS + opens * HOUR_MS
+
+    def turn_ms(self, now_ms: int) -> int:
+        """When the next parcel may be begun, as things stand; no day has more than its capacity."""
+        capacity = self.capacity.at(now_ms)
+        if not capacity:
+            return now_ms + _CLOSED_MS
+        turn_ms = self.open_ms(max(now_ms, self.free_ms))
+        day = turn_ms // DAY_MS
+        is_full = self.begun.get(day, 0) >= capacity
+        return self.open_ms((day + 1) * DAY_MS) if is_full else turn_ms
+
+    def begin(self, now_ms: int) -> None:
+        """Begin a parcel, whose turn it is."""
+        count_one(self.begun, now_ms // DAY_MS)
+        self.free_ms = now_ms + _SHIFT_MS // self.capacity.at(now_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """The network. Indices into its lists stand for things everywhere in the simulation.
 
-    `km[node][region]` is a distance in km. `assortment[sku]` gives, per node that stocks the SKU,
-    the units per day that it can expect to be asked for.
+    `km[node][region]` is the road distance in km. `assortment[sku]` gives, per node that stocks the
+    SKU, the units per day that the regions nearest to it order.
     """
 
     regions: list[Region]
@@ -74,6 +116,14 @@ class World:
     services: list[Service]
     km: list[list[float]]
     assortment: list[dict[int, float]]
+
+    def home(self, sku: int, region: int) -> int:
+        """The node nearest to `region` of those that stock `sku`."""
+        return min(self.assortment[sku], key=lambda node: (self.km[node][region], node))
+
+    def weight_g(self, lines: Iterable[tuple[int, int]]) -> int:
+        """Weight in g of a parcel with `lines` (SKU's index, units) in it."""
+        return sum(self.skus[sku].weight_g * quantity for sku, quantity in lines)
 
     def reference(self) -> list[Fact]:
         """Registrations of everything, each after what it refers to."""
@@ -86,7 +136,7 @@ class World:
             )
             for region in self.regions
         ]
-        facts += (self._registration(node) for node in self.nodes)
+        facts += (node.registration for node in self.nodes)
         facts += (
             SkuRegistered(
                 sku=sku.id,
@@ -100,45 +150,63 @@ class World:
         facts += self.carriers
         return facts
 
-    def _registration(self, node: Node) -> NodeRegistered:
-        site = node.site
-        return NodeRegistered(
-            node=site.id,
-            kind=site.kind,
-            region=self.regions[site.region].id,
-            latitude=site.latitude,
-            longitude=site.longitude,
-            handling_fixed_cents=node.handling_fixed_cents,
-            handling_unit_cents=node.handling_unit_cents,
-            handling_time_s=node.handling_s,
-            parcels_per_day=node.usual,
-            name=site.name,
-        )
-
 
 def build_world(seed: int, config: WorldConfig) -> World:
     """Build the network that `seed` and `config` describe."""
     regions = place_regions(seed, config.regions)
     sites = place_nodes(seed, config.nodes, regions)
     skus = build_catalogue(seed, config.skus)
-    km = [
-        [distance_km(site.latitude, site.longitude, r.latitude, r.longitude) for r in regions]
-        for site in sites
-    ]
-    units_per_day = config.orders_per_day * _MEAN_LINES * _MEAN_PIECES
+    km = [[_road_km(site, region) for region in regions] for site in sites]
+    units_per_day = config.orders_per_day * MEAN_UNITS
     assortment = _assort(stream(seed, "assortment"), regions, sites, skus, km, units_per_day)
     asked = [0.0] * len(sites)
     for stocking in assortment:
         for node, units in stocking.items():
             asked[node] += units
     luck = stream(seed, "nodes")
-    nodes = []
-    for index, site in enumerate(sites):
-        parcels = asked[index] / (_MEAN_LINES * _MEAN_PIECES)
-        capacity = 10 * math.ceil((_TRADES[site.kind].capacity_factor * parcels + 15) / 10)
-        nodes.append(Node(index, site, capacity, luck))
+    nodes = [
+        _open_node(index, site, regions, asked[index] / MEAN_UNITS, luck)
+        for index, site in enumerate(sites)
+    ]
     carriers, services = build_carriers(config.carriers, config.orders_per_day)
     return World(regions, nodes, skus, carriers, services, km, assortment)
+
+
+def _road_km(site: Site, region: Region) -> float:
+    return DETOUR * great_circle_km(
+        site.latitude, site.longitude, region.latitude, region.longitude
+    )
+
+
+def _open_node(
+    index: int, site: Site, regions: list[Region], orders_per_day: float, luck: random.Random
+) -> Node:
+    trade = _TRADES[site.kind]
+    registration = NodeRegistered(
+        node=site.id,
+        kind=site.kind,
+        region=regions[site.region].id,
+        latitude=site.latitude,
+        longitude=site.longitude,
+        handling_fixed_cents=round(trade.fixed_cents * luck.uniform(0.85, 1.15)),
+        handling_unit_cents=round(trade.unit_cents * luck.uniform(0.85, 1.15)),
+        handling_time_s=round(trade.handling_s * luck.uniform(0.85, 1.15) / 60) * 60,
+        parcels_per_day=10 * math.ceil((trade.capacity_factor * orders_per_day + 15) / 10),
+        name=site.name,
+    )
+    return Node(index, registration, site.region)
+
+
+def shares_of_demand(
+    stocking: Iterable[int], regions: list[Region], km: list[list[float]], units_per_day: float
+) -> dict[int, float]:
+    """Units per day that the regions nearest to each of the nodes `stocking` order of a SKU."""
+    people = sum(region.weight for region in regions)
+    shares = dict.fromkeys(sorted(stocking), 0.0)
+    for index, region in enumerate(regions):
+        nearest = min(shares, key=lambda node: km[node][index])
+        shares[nearest] += units_per_day * region.weight / people
+    return shares
 
 
 def _assort(
@@ -151,7 +219,6 @@ def _assort(
 ) -> list[dict[int, float]]:
     """Per SKU the nodes that stock it and the demand of the regions that are nearest to each."""
     demand = sum(sku.weight for sku in skus)
-    people = sum(region.weight for region in regions)
     draws = [_TRADES[site.kind].draw * luck.uniform(0.6, 1.6) for site in sites]
     assortment = []
     for sku in skus:
@@ -159,10 +226,7 @@ def _assort(
         count = min(len(sites), 3 + round(7 * popularity) + (luck.random() < 0.3))
         # The smallest of exponential variables of rate `draw`: a weighted draw without replacement.
         order = sorted(range(len(sites)), key=[luck.expovariate(d) for d in draws].__getitem__)
-        stocking = dict.fromkeys(sorted(order[: 2 if sku.scarce else count]), 0.0)
+        stocking = order[: 2 if sku.scarce else count]
         units = units_per_day * sku.weight / demand
-        for index, region in enumerate(regions):
-            nearest = min(stocking, key=lambda node: km[node][index])
-            stocking[nearest] += units * region.weight / people
-        assortment.append(stocking)
+        assortment.append(shares_of_demand(stocking, regions, km, units))
     return assortment

@@ -1,0 +1,27 @@
+"""Levels: a number that holds until it is set anew, and can be asked for at any past instant."""
+
+from bisect import bisect_right
+
+
+class Level:
+    """A number over time, by ms since the epoch; before it was first set, what it began with."""
+
+    __slots__ = ("_since", "_values")
+
+    def __init__(self, begin: int) -> None:
+        self._since: list[int] = []
+        self._values = [begin]
+
+    @property
+    def now(self) -> int:
+        """What was set last."""
+        return self._values[-1]
+
+    def set(self, now_ms: int, value: int) -> None:
+        """Let it be `value` from `now_ms` on, which is not before it was last set."""
+        self._since.append(now_ms)
+        self._values.append(value)
+
+    def at(self, ms: int) -> int:
+        """What it was at `ms`."""
+        return self._values[bisect_right(self._since, ms)]

@@ -1,0 +1,49 @@
+"""Measures: the KPIs of a finished run, by the names of `flows.simulation.kpis`."""
+
+from flows.simulation.kpis import COST_TERMS
+from flows.simulation.ledger import Window
+from flows.simulation.simulation import Simulation
+
+
+def measure(simulation: Simulation) -> dict[str, float | None]:
+    """KPIs of a run; None where there was nothing to measure.
+
+    Orders that the customer took back at once are in none of them but the costs. Orders that are
+    still open at the end are counted as orders, and as neither filled nor on time.
+    """
+    ledger = simulation.ledger
+    total = ledger.total()
+    orders = total.orders + ledger.open_orders()
+    terms = {term.name: _per(total.costs[term.name], orders) for term in COST_TERMS}
+    return {
+        "cost": _per(sum(total.costs.values()), orders),
+        **terms,
+        "on_time": _per(total.on_time, orders),
+        "fill": _per(total.filled, orders),
+        "split_excess": _less_one(_per(total.parcels, total.shipped)),
+        "local": _per(total.local, orders),
+        "told": _per(total.told, total.late),
+        "false_alarms": _per(total.false_alarms, total.warned),
+        "transfer_yield": _per(ledger.units_moved_sold, ledger.units_moved),
+        "carbon_g": _per(total.carbon_g, orders),
+        "touches": _per(1_000 * ledger.touches, orders),
+        "orders": float(orders),
+    }
+
+
+def cost_per_order(window: Window) -> float | None:
+    """Cost-to-serve in cents of a window's orders, per order; None without any."""
+    return _per(sum(window.costs.values()), window.orders)
+
+
+def on_time(window: Window) -> float | None:
+    """Share of a window's orders that arrived in full by their promise; None without any."""
+    return _per(window.on_time, window.orders)
+
+
+def _per(amount: float, count: float) -> float | None:
+    return amount / count if count else None
+
+
+def _less_one(ratio: float | None) -> float | None:
+    return None if ratio is None else ratio - 1.0

@@ -1,0 +1,84 @@
+"""Transfers: stock that moves between nodes because an action says so."""
+
+from flows.simulation.agenda import Agenda
+from flows.simulation.ledger import Ledger
+from flows.simulation.luck import Luck
+from flows.simulation.stock import Stock
+from flows.simulation.world import World
+from state.events import TransferArrived, TransferDeparted
+from state.quantities import HOUR_MS, from_ms
+
+_SHORT_SHARE = 0.03
+_TRUCK_KM_PER_H = 55.0
+_LOADED_AFTER_MS = 3 * HOUR_MS
+_DOCK_TO_SHELF_H = 6.0
+
+
+class Transfers:
+    """Loads, drives and unloads."""
+
+    def __init__(
+        self, seed: int, world: World, agenda: Agenda, stock: Stock, ledger: Ledger
+    ) -> None:
+        self._seed = seed
+        self._world = world
+        self._agenda = agenda
+        self._stock = stock
+        self._ledger = ledger
+        #: Units on the road between nodes.
+        self.units_under_way = 0
+
+    def send(
+        self, now_ms: int, name: str, origin: int, destination: int, sku: int, units: int
+    ) -> str:
+        """Have a truck loaded; returns why not, empty if it will be."""
+        if origin == destination:
+            return "it is there already"
+        if not self._stock.shelf(origin, sku).physical:
+            return "there is nothing to send"
+        transfer = f"T-{name}"
+        at_ms = now_ms + _LOADED_AFTER_MS
+        self._agenda.at(at_ms, self._depart, transfer, origin, destination, sku, units)
+        return ""
+
+    def _depart(
+        self, now_ms: int, transfer: str, origin: int, destination: int, sku: int, units: int
+    ) -> None:
+        shelf = self._stock.shelf(origin, sku)
+        units = min(units, shelf.physical)
+        if not units:
+            return
+        nodes = self._world.nodes
+        km = self._world.km[origin][nodes[destination].region]
+        hours = _DOCK_TO_SHELF_H + km / _TRUCK_KM_PER_H
+        departed = TransferDeparted(
+            transfer=transfer,
+            origin=nodes[origin].id,
+            destination=nodes[destination].id,
+            sku=self._world.skus[sku].id,
+            quantity=units,
+            eta=from_ms(now_ms + round(hours * HOUR_MS)),
+        )
+        self._stock.depart(now_ms, shelf, units, departed)
+        self._ledger.transferred(self._world.skus[sku].weight_g * units, units, km)
+        self.units_under_way += units
+        luck = Luck(self._seed, "transfer", origin, destination, sku, now_ms)
+        arrives_ms = now_ms + round(hours * luck.lognormal("hours", 0, 0.2) * HOUR_MS)
+        lost = 0
+        if luck.share("short") < _SHORT_SHARE:
+            lost = luck.integer("missing", 1, units)
+        self._agenda.at(arrives_ms, self._arrive, transfer, destination, sku, units, lost)
+
+    def _arrive(
+        self, now_ms: int, transfer: str, node: int, sku: int, sent: int, lost: int
+    ) -> None:
+        self.units_under_way -= sent
+        units = sent - lost
+        arrived = TransferArrived(
+            transfer=transfer,
+            node=self._world.nodes[node].id,
+            sku=self._world.skus[sku].id,
+            quantity=units,
+        )
+        self._stock.arrive(now_ms, self._stock.shelf(node, sku), sent, units, arrived)
+        self._ledger.moved(node, sku, units)
