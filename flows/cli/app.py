@@ -12,6 +12,7 @@ from flows.cli import (
     live_commands,
     log_commands,
     replay_command,
+    whatif_command,
 )
 from flows.cli.console import err
 from state.errors import CrossdockError
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command("replay")(replay_command.replay)
 app.command("simulate")(log_commands.simulate)
+app.command("whatif")(whatif_command.whatif)
 app.command("check")(log_commands.check)
 app.command("topics")(live_commands.topics)
 app.command("ingest")(live_commands.ingest)

@@ -1,7 +1,7 @@
 """What all commands share: output, progress, and how errors end a command."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -27,6 +28,16 @@ def print_json(document: Any) -> None:
     sys.stdout.write(orjson.dumps(document).decode() + "\n")
 
 
+def _columns(unit: str) -> tuple[ProgressColumn, ...]:
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[units]:,} " + unit),
+        TimeRemainingColumn(),
+    )
+
+
 @contextmanager
 def progress_bar(title: str, unit: str = "events") -> Iterator[Report]:
     """A bar on a terminal, nothing in a pipe; yields what to call as work proceeds.
@@ -36,15 +47,15 @@ def progress_bar(title: str, unit: str = "events") -> Iterator[Report]:
     if not err.is_terminal:
         yield lambda _lines, _done, _size: None
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[units]:,} " + unit),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*_columns(unit), console=err, transient=True) as bar:
         task = bar.add_task(title, total=None, units=0)
         yield lambda units, done, size: bar.update(
             task, completed=done, total=size or None, units=units
         )
+
+
+@contextmanager
+def share_bar(title: str, unit: str) -> Iterator[Callable[[int, float], None]]:
+    """The same for work that knows what share of it is done: called with units done, and share."""
+    with progress_bar(title, unit) as progress:
+        yield lambda units, share: progress(units, round(share * 1_000), 1_000)

@@ -23,20 +23,46 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Same seed, same log.")] = 1,
     events: Annotated[int | None, typer.Option(min=1, help="Events to make.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days to make, if not events.")] = None,
-    network: Annotated[str, typer.Option(help="Name of the network.")] = "demo",
+    world: Annotated[
+        str, typer.Option(help="A world's name (demo, small, medium, rough) or TOML file.")
+    ] = "demo",
+    scenario: Annotated[
+        str, typer.Option(help="What happens besides: a scenario's name or TOML file.")
+    ] = "none",
+    policy: Annotated[
+        str, typer.Option(help="Who decides: ours, nearest, cheapest or a TOML file.")
+    ] = "ours",
+    network: Annotated[
+        str | None, typer.Option(help="Name of the network, if not the world's.")
+    ] = None,
     split: Annotated[
         bool, typer.Option("--split", help="Make --out a folder with one log per stream.")
     ] = False,
     json: _Json = False,
 ) -> None:
-    """Make a realistic log of a network that does not exist."""
-    from flows.simulation import WorldConfig
+    """Make the log of a network that does not exist, run by the engine."""
+    from msgspec.structs import asdict
+
     from flows.simulation import simulate as run
+    from flows.simulation.config import find_world, parse_world
+    from flows.simulation.scenario import find_scenario
+    from state.policies import find_policy
 
     if events is not None and days is not None:
         raise typer.BadParameter("give either --events or --days", param_hint="--events")
-    made = run(seed=seed, events=events, days=days, config=WorldConfig(network=network))
-    _write(made, out_log, split, f"simulating seed {seed}", events, {"seed": seed}, json)
+    config = find_world(world)
+    if network is not None:
+        config = parse_world({**asdict(config), "network": network}, "--network")
+    made = run(
+        seed=seed,
+        events=events,
+        days=days,
+        config=config,
+        policy=find_policy(policy),
+        scenario=find_scenario(scenario),
+    )
+    told = {"seed": seed, "world": world, "scenario": scenario, "policy": policy}
+    _write(made, out_log, split, f"simulating seed {seed}", events, told, json)
 
 
 def import_olist(

@@ -35,8 +35,8 @@ def replay(
         ),
     ],
     policy: Annotated[
-        Path | None, typer.Option(help="Policy file (TOML).", exists=True, dir_okay=False)
-    ] = None,
+        str, typer.Option(help="Policy file (TOML); or ours, nearest, cheapest.")
+    ] = "ours",
     engine: Annotated[
         EngineName, typer.Option(help="dataflow: Bytewax, fused; staged; fold: a plain loop.")
     ] = EngineName.dataflow,
@@ -65,7 +65,7 @@ def replay(
     from flows.journal_source import Stop
     from flows.replay import ReplayPlan
     from flows.replay import replay as run
-    from state.policy import Policy, load_policy
+    from state.policies import find_policy
     from state.stores.redis_keys import checked_name
 
     if recovery is not None and out_folder is None:
@@ -82,7 +82,7 @@ def replay(
         raise typer.BadParameter(str(error), param_hint="--prefix") from error
     plan = ReplayPlan(
         logs=tuple(logs),
-        policy=load_policy(policy) if policy else Policy(),
+        policy=find_policy(policy),
         engine=engine.value,
         redis=redis,
         prefix=prefix,

@@ -1,0 +1,184 @@
+"""Open work of a twin, as a world takes it over: orders, parcels, inbound, trouble.
+
+The twin keeps what it needs to decide, not all that a warehouse knows. So a parcel that was planned
+is planned again, at the node that holds the units, with the cheapest service that is to be in time;
+one that was packed is thought to be at such a node, or at the nearest; and a parcel's own luck from
+the fork on is drawn anew.
+"""
+
+from flows.simulation.carriers import Service
+from flows.simulation.disruptions import Disruption
+from flows.simulation.journeys import Trip
+from flows.simulation.luck import Luck
+from flows.simulation.opening import Due, Moving, Opening, Plan
+from flows.simulation.work import Line, Order, Parcel
+from flows.simulation.world import World
+from state.geography import freight_cents
+from state.quantities import DAY_MS
+from state.twin import OpenOrder, Shipment, Twin
+
+
+def opening_of(
+    seed: int, world: World, twin: Twin, disruptions: dict[str, tuple[int, int]], now_ms: int
+) -> Opening:
+    """The state of a twin at `now_ms`, for a run of `world` under `seed`."""
+    return _Taker(seed, world, twin, now_ms).take(disruptions)
+
+
+class _Taker:
+    """Looks names up and makes the world's things of the twin's."""
+
+    def __init__(self, seed: int, world: World, twin: Twin, now_ms: int) -> None:
+        self._seed, self._world, self._twin, self._now_ms = seed, world, twin, now_ms
+        self._nodes = {node.id: node.index for node in world.nodes}
+        self._skus = {sku.id: index for index, sku in enumerate(world.skus)}
+        self._regions = {region.id: index for index, region in enumerate(world.regions)}
+        self._services = {service.name: service for service in world.services}
+
+    def take(self, disruptions: dict[str, tuple[int, int]]) -> Opening:
+        opening = Opening(at_ms=self._now_ms, stock=self._stock())
+        opening.inbound = self._inbound()
+        opening.troubles = self._troubles(disruptions)
+        for held in self._twin.orders.values():
+            order = self._order(held)
+            if order is None:
+                continue
+            under_way = len(opening.under_way)
+            for name in held.shipments:
+                shipment = self._twin.shipments.get(name)
+                if shipment is not None:
+                    self._ship(opening, order, name, shipment)
+            if len(opening.under_way) > under_way or not order.is_complete:
+                opening.orders.append(order)
+                self._plan(opening, order, held)
+        return opening
+
+    def _stock(self) -> dict[tuple[int, int], int]:
+        return {
+            (self._nodes[node], self._skus[sku]): max(0, position.on_hand)
+            for node, sku, position in self._twin.positions()
+            if node in self._nodes and sku in self._skus
+        }
+
+    def _inbound(self) -> list[Due]:
+        found = []
+        for node, sku, position in self._twin.positions():
+            if node not in self._nodes or sku not in self._skus:
+                continue
+            for name, due in position.inbound.items():
+                kind, _, key = name.partition(" ")
+                found.append(
+                    Due(
+                        self._nodes[node],
+                        self._skus[sku],
+                        due.quantity,
+                        due.eta_ms,
+                        inbound=key if kind == "inbound" else None,
+                        transfer=key if kind == "transfer" else None,
+                    )
+                )
+        return found
+
+    def _troubles(self, disruptions: dict[str, tuple[int, int]]) -> list[Disruption]:
+        found = []
+        for number, (key, (delay_s, until_ms)) in enumerate(disruptions.items()):
+            carrier, service, region = key.split("\n")
+            found.append(
+                Disruption(
+                    name=f"known-{number}",
+                    carrier=carrier,
+                    service=service or None,
+                    region=self._regions.get(region) if region else None,
+                    delay_ms=delay_s * 1000,
+                    since_ms=self._now_ms,
+                    until_ms=max(until_ms, self._now_ms + 1),
+                    reason="reported before the fork",
+                )
+            )
+        return found
+
+    def _order(self, held: OpenOrder) -> Order | None:
+        """An open order; None if it is for a place or a SKU that is not registered."""
+        placed = held.placed
+        known = placed.region in self._regions and all(s in self._skus for s in held.lines)
+        if not known:
+            return None
+        order = Order(
+            id=held.name,
+            customer=placed.customer,
+            region=self._regions[placed.region],
+            lines=[(self._skus[line.sku], line.quantity) for line in placed.lines],
+            placed_ms=self._now_ms,
+            promised_ms=held.promised_ms,
+            level=placed.service_level,
+            luck=Luck(self._seed, "order", held.name),
+        )
+        for sku, line in held.lines.items():
+            order.owed[self._skus[sku]] = max(0, line.ordered - line.shipped)
+        return order
+
+    def _ship(self, opening: Opening, order: Order, name: str, shipment: Shipment) -> None:
+        """A shipment that has not ended goes on, and what is in it is still owed."""
+        fact = shipment.dispatched
+        if shipment.is_terminal:
+            return
+        lines = [
+            (self._skus[line.sku], line.quantity) for line in fact.lines if line.sku in self._skus
+        ]
+        service = self._services.get(f"{fact.carrier}/{fact.service}")
+        if service is None or fact.node not in self._nodes:
+            return
+        node = self._nodes[fact.node]
+        number = sum(moving.parcel.order is order for moving in opening.under_way)
+        parcel = Parcel(order, number, node, service, lines, shipment.dispatched_ms)
+        parcel.stage, parcel.found, parcel.shipment = "under_way", lines, name
+        parcel.weight_g = fact.weight_g
+        trip = Trip(
+            luck=order.luck,
+            number=parcel.number,
+            service=service,
+            origin=self._world.nodes[node].region,
+            destination=order.region,
+            km=self._world.km[node][order.region],
+            handed_over_ms=shipment.dispatched_ms,
+        )
+        opening.under_way.append(Moving(parcel, trip))
+        for sku, quantity in lines:
+            order.owed[sku] = order.owed.get(sku, 0) + quantity
+
+    def _plan(self, opening: Opening, order: Order, held: OpenOrder) -> None:
+        """What is reserved is planned again; what was picked waits for its truck."""
+        parts: dict[int, list[Line]] = {}
+        packed: dict[int, list[Line]] = {}
+        for (node_id, sku_id), quantity in held.reserved.items():
+            if node_id in self._nodes:
+                parts.setdefault(self._nodes[node_id], []).append((self._skus[sku_id], quantity))
+        for sku_id, line in held.lines.items():
+            units = line.picked - line.shipped
+            if units > 0:
+                sku = self._skus[sku_id]
+                node = next(iter(parts), self._world.home(sku, order.region))
+                packed.setdefault(node, []).append((sku, units))
+        for plans, lines_by_node in ((opening.planned, parts), (opening.packed, packed)):
+            for node, lines in lines_by_node.items():
+                found = self._service(order, node, lines)
+                if found is not None:
+                    service, due_ms = found
+                    plans.append(Plan(order, node, service, lines, due_ms))
+
+    def _service(self, order: Order, node: int, lines: list[Line]) -> tuple[Service, int] | None:
+        """The cheapest service that is nominally in time, else the fastest, and its pickup."""
+        km, weight_g = self._world.km[node][order.region], self._world.weight_g(lines)
+        handling_ms = self._world.nodes[node].registration.handling_time_s * 1000
+        best: tuple[tuple[bool, int, str], Service, int] | None = None
+        for service in self._world.services:
+            if not service.takes(km, weight_g) or not service.capacity.now:
+                continue
+            due_ms = service.pickup_ms(self._now_ms + handling_ms)
+            arrives_ms = due_ms + service.nominal_ms(km)
+            late = arrives_ms > order.promised_ms
+            cost = arrives_ms // DAY_MS if late else freight_cents(service.spec, km, weight_g)
+            rank = (late, cost, service.name)
+            if best is None or rank < best[0]:
+                best = rank, service, due_ms
+        return None if best is None else best[1:]

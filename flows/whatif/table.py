@@ -1,0 +1,114 @@
+"""The result of a what-if on a terminal, within 100 columns."""
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from flows.simulation.kpis import Kpi
+from flows.whatif.result import Difference, Result
+from flows.whatif.statistics import mean_of
+from flows.whatif.wording import (
+    blocks,
+    change_text,
+    changes_between,
+    interval_text,
+    is_term,
+    shown_kpis,
+    standing,
+    titled,
+    value_text,
+    verdict,
+)
+
+#: Arms side by side; beyond that, scenario by scenario.
+_MOST_ARMS = 5
+#: Differences are wider than values, and the baseline has none.
+_MOST_CHANGES = 4
+_WIDTH = 100
+_INDENT = ("", "  ")
+_STYLES = {"better": "green", "worse": "red"}
+
+
+def comparison(result: Result) -> RenderableType:
+    """The verdict, KPIs by arm, and each arm's differences from the baseline."""
+    parts: list[RenderableType] = [Text(result.title, style="bold"), Text(verdict(result)), Text()]
+    if not result.arms:
+        return Group(*parts)
+    parts += [Text(_legend(result), style="dim"), Text()]
+    for arms in blocks(result.arms, _MOST_ARMS):
+        parts += [_values(result, arms), Text()]
+        changed = [arm for arm in arms if arm]
+        for i in range(0, len(changed), _MOST_CHANGES):
+            parts += [
+                Text(f"difference from {result.arms[0].label}", style="bold"),
+                _changes(result, changed[i : i + _MOST_CHANGES]),
+                Text(),
+            ]
+    return Group(*parts[:-1])
+
+
+def _legend(result: Result) -> str:
+    """How the tables are to be read."""
+    if len(result.arms) == 1:
+        return "Mean over the seeds."
+    if len(result.seeds) == 1:
+        return "One seed: differences may be luck, and have no interval."
+    return (
+        f"Means over {len(result.seeds)} seeds. Differences are paired by seed, with their 95 % "
+        "interval: better or worse where that excludes zero, unclear where it does not."
+    )
+
+
+def _values(result: Result, arms: list[int]) -> Table:
+    """Means over the seeds, a column per arm."""
+    table = _table(result, arms)
+    for kpi in shown_kpis(result.arms):
+        table.add_row(
+            Text(_INDENT[is_term(kpi)] + titled(kpi, result.currency)),
+            *(Text(value_text(kpi, mean_of(result.arms[arm], kpi.name))) for arm in arms),
+        )
+    return table
+
+
+def _changes(result: Result, arms: list[int]) -> Table:
+    """Paired differences from the baseline, a column per arm, the interval below each.
+
+    Figures that are the same in all these arms are left out.
+    """
+    table = _table(result, arms)
+    changes = [changes_between(result, arm, 0) for arm in arms]
+    for kpi in shown_kpis(result.arms):
+        differences = [by_name.get(kpi.name) for by_name in changes]
+        if all(found is None or standing(kpi, found) == "same" for found in differences):
+            continue
+        table.add_row(
+            Text(_INDENT[is_term(kpi)] + titled(kpi, result.currency, difference=True)),
+            *(_cell(kpi, found) for found in differences),
+        )
+    return table
+
+
+def _cell(kpi: Kpi, difference: Difference | None) -> Text:
+    """A difference, what it amounts to, and its interval on a line below."""
+    if difference is None:
+        return Text(value_text(kpi, None))
+    word = standing(kpi, difference)
+    cell = Text(change_text(kpi, difference.mean))
+    if word:
+        cell.append(f" {word}", style=_STYLES.get(word, "dim"))
+    if reach := interval_text(kpi, difference):
+        cell.append(f"\n{reach}", style="dim")
+    return cell
+
+
+def _table(result: Result, arms: list[int]) -> Table:
+    """An empty table with a column for KPIs and one for each arm."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    table.add_column(overflow="fold", max_width=_WIDTH - 16 * len(arms))
+    for arm in arms:
+        header = f"{result.arms[arm].scenario}\n{result.arms[arm].policy}"
+        table.add_column(
+            Text(header, justify="right"), justify="right", overflow="fold", max_width=20
+        )
+    return table

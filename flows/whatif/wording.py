@@ -1,0 +1,219 @@
+"""How the figures of a what-if are written, and its verdict in plain words."""
+
+from collections.abc import Iterable, Sequence
+
+from flows.simulation.kpis import COST_TERMS, KPIS, Kpi
+from flows.simulation.scenario import NONE
+from flows.whatif.result import Arm, Difference, Result
+from flows.whatif.statistics import first_of_scenario, mean_of
+
+#: Unit of a KPI -> factor to what is shown.
+_FACTORS = {"cents": 0.01, "share": 100.0, "g": 1.0, "orders": 1.0, "count": 1.0}
+#: Unit of a KPI -> decimals of a value, decimals of a difference.
+_DECIMALS = {"cents": (2, 2), "share": (1, 2), "g": (0, 1), "orders": (0, 1), "count": (1, 2)}
+_TERMS = {kpi.name for kpi in COST_TERMS}
+_BY_NAME = {kpi.name: kpi for kpi in KPIS}
+_NOTHING = "–"
+
+#: KPIs the verdict speaks of: what more of it is called, what less, and in a list of no changes.
+_SPOKEN = {
+    "cost": ("costs {} more per order", "costs {} less per order", "cost"),
+    "on_time": (
+        "delivers {} more of the orders on time",
+        "delivers {} fewer of the orders on time",
+        "punctuality",
+    ),
+    "fill": ("fills {} more of the orders", "fills {} fewer of the orders", "orders filled"),
+    "carbon_g": ("emits {} more carbon per order", "emits {} less carbon per order", "carbon"),
+    "touches": (
+        "raises {} more cases for a person per 1,000 orders",
+        "raises {} fewer cases for a person per 1,000 orders",
+        "cases for a person",
+    ),
+}
+_MOST_SENTENCES = 6
+
+
+def is_term(kpi: Kpi) -> bool:
+    """Whether the KPI is a part of the cost, to be shown below it."""
+    return kpi.name in _TERMS
+
+
+def shown_kpis(arms: Iterable[Arm]) -> list[Kpi]:
+    """KPIs some arm has values of; terms of cost only where some arm's does not show as 0.00."""
+    means = {kpi.name: [mean_of(arm, kpi.name) for arm in arms] for kpi in KPIS}
+    return [
+        kpi
+        for kpi in KPIS
+        if any(
+            mean is not None and (not is_term(kpi) or _rounded(kpi, mean, 0))
+            for mean in means[kpi.name]
+        )
+    ]
+
+
+def blocks(arms: Sequence[Arm], most: int) -> list[list[int]]:
+    """Arms to stand side by side: all if they are at most `most`, else scenario by scenario."""
+    if len(arms) <= most:
+        return [list(range(len(arms)))]
+    scenarios: dict[str, list[int]] = {}
+    for i, arm in enumerate(arms):
+        scenarios.setdefault(arm.scenario, []).append(i)
+    return [same[i : i + most] for same in scenarios.values() for i in range(0, len(same), most)]
+
+
+def scaled(kpi: Kpi, value: float) -> float:
+    """The value in the unit in which it is shown."""
+    return value * _FACTORS[kpi.unit]
+
+
+def titled(kpi: Kpi, currency: str, *, difference: bool = False) -> str:
+    """The KPI's title with the unit of its values or differences."""
+    unit = unit_of(kpi, currency, difference=difference)
+    return f"{kpi.title}, {unit}" if unit else kpi.title
+
+
+def unit_of(kpi: Kpi, currency: str, *, difference: bool = False) -> str:
+    """The unit as it is written; nothing for mere counts."""
+    share = "points" if difference else "%"
+    return {"cents": currency, "share": share, "g": "g"}.get(kpi.unit, "")
+
+
+def value_text(kpi: Kpi, value: float | None) -> str:
+    """A value without its unit."""
+    if value is None:
+        return _NOTHING
+    decimals = _DECIMALS[kpi.unit][0]
+    return f"{_rounded(kpi, value, 0):,.{decimals}f}".replace("-", "−")
+
+
+def change_text(kpi: Kpi, change: float) -> str:
+    """A difference without its unit, always with its sign."""
+    shown = _rounded(kpi, change, 1)
+    sign = "+" if shown > 0 else "−" if shown < 0 else ""
+    return f"{sign}{abs(shown):,.{_DECIMALS[kpi.unit][1]}f}"
+
+
+def interval_text(kpi: Kpi, difference: Difference) -> str:
+    """The 95 % interval; nothing with one seed, or where all of it would read as zero."""
+    if difference.low is None or difference.high is None or standing(kpi, difference) == "same":
+        return ""
+    return f"{change_text(kpi, difference.low)} to {change_text(kpi, difference.high)}"
+
+
+def standing(kpi: Kpi, difference: Difference) -> str:
+    """What a difference amounts to, in a word.
+
+    ``better`` and ``worse``, or ``higher`` and ``lower`` where neither way is better, if the
+    interval excludes zero; ``same`` if all of it is too small to be shown; else ``unclear``.
+    Nothing with one seed: there is no interval then.
+    """
+    if difference.low is None or difference.high is None:
+        return ""
+    if not any(_rounded(kpi, end, 1) for end in (difference.low, difference.high)):
+        return "same"
+    if difference.low <= 0 <= difference.high:
+        return "unclear"
+    more = difference.mean > 0
+    if not kpi.better:
+        return "higher" if more else "lower"
+    return "better" if more == (kpi.better > 0) else "worse"
+
+
+def changes_between(result: Result, arm: int, against: int) -> dict[str, Difference]:
+    """The differences of one pair of arms, by KPI."""
+    return {
+        difference.kpi: difference
+        for difference in result.differences
+        if (difference.arm, difference.against) == (arm, against)
+    }
+
+
+def verdict(result: Result) -> str:
+    """The result in a paragraph: a sentence per arm, the largest clear differences first.
+
+    Each arm is compared with the first policy of its scenario, and that with the baseline, so that
+    a sentence speaks either of what a scenario does or of what a policy does.
+    """
+    if not result.arms:
+        return "Nothing was run."
+    told = []
+    for arm in range(1, len(result.arms)):
+        first = first_of_scenario(result.arms, arm)
+        told.append(_sentence(result, arm, first if first != arm else 0))
+    told.sort(key=lambda sized: -sized[0])  # stable: arms of equal weight stay in their order
+    sentences = [sentence for _, sentence in told[:_MOST_SENTENCES]]
+    if len(told) > _MOST_SENTENCES:
+        sentences.append(f"{len(told) - _MOST_SENTENCES} further arms are in the table.")
+    if not told:
+        cost = mean_of(result.arms[0], "cost")
+        amount = value_text(_BY_NAME["cost"], cost)
+        sentences = [
+            f"There is one arm only, {result.arms[0].label}, and nothing to compare it with; "
+            f"an order costs {amount} {result.currency} to serve."
+        ]
+    elif len(result.seeds) < 2:
+        sentences.insert(0, "One seed was run: what follows may be mere luck.")
+    return " ".join(sentences)
+
+
+def _sentence(result: Result, arm: int, against: int) -> tuple[float, str]:
+    """What sets two arms apart, and the largest relative difference between them."""
+    changes = changes_between(result, arm, against)
+    clear: list[tuple[float, str]] = []
+    unclear: list[str] = []
+    for name, (more, less, topic) in _SPOKEN.items():
+        if (difference := changes.get(name)) is None:
+            continue
+        kpi = _BY_NAME[name]
+        changed = _rounded(kpi, difference.mean, 1)
+        if not changed or standing(kpi, difference) in ("unclear", "same"):
+            unclear.append(topic)
+            continue
+        base = mean_of(result.arms[against], name)
+        ratio = abs(difference.mean / base) if base else 1.0
+        clear.append(
+            (ratio, (more if changed > 0 else less).format(_amount(result, kpi, difference, ratio)))
+        )
+    clear.sort(key=lambda sized: -sized[0])
+    opening, mine, theirs = _parties(result.arms[arm], result.arms[against])
+    if not clear:
+        told = f" in {_listed(unclear, 'or')}" if unclear else ""
+        return 0.0, f"{opening} {mine} and {theirs} show no clear difference{told}.".lstrip()
+    said = f"{opening} {mine} {_listed([clause for _, clause in clear], 'and')} than {theirs}"
+    if unclear:
+        said += f"; no clear difference in {_listed(unclear, 'or')}"
+    return clear[0][0], f"{said}.".lstrip()
+
+
+def _amount(result: Result, kpi: Kpi, difference: Difference, ratio: float) -> str:
+    """The size of a difference with its unit, and for other things than shares as a share."""
+    unit = unit_of(kpi, result.currency, difference=True)
+    amount = f"{change_text(kpi, abs(difference.mean))[1:]} {unit}".rstrip()
+    relative = f" ({ratio:.0%})" if kpi.unit in ("cents", "g") and ratio >= 0.01 else ""
+    return amount + relative
+
+
+def _parties(arm: Arm, against: Arm) -> tuple[str, str, str]:
+    """What two arms have in common, and what each is called then."""
+    if arm.scenario == against.scenario:
+        opening = f"Under “{arm.scenario}”," if arm.scenario != NONE else "Undisturbed,"
+        return opening, f"“{arm.policy}”", f"“{against.policy}”"
+    if arm.policy == against.policy:
+        return f"With “{arm.policy}”,", _scenario(arm.scenario), _scenario(against.scenario)
+    return "", f"“{arm.label}”", f"“{against.label}”"
+
+
+def _scenario(name: str) -> str:
+    """A scenario as it is spoken of."""
+    return f"“{name}”" if name != NONE else "the undisturbed world"
+
+
+def _listed(items: Sequence[str], last: str) -> str:
+    """Items as an enumeration."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
+
+
+def _rounded(kpi: Kpi, value: float, which: int) -> float:
+    """The value as it is shown (`which` is 0) or the difference (1); never a negative zero."""
+    return round(scaled(kpi, value), _DECIMALS[kpi.unit][which]) + 0.0
