@@ -13,13 +13,16 @@ from state.settings import Settings
 _REF = "#/$defs/{name}"
 
 
-def schema() -> dict[str, Any]:
-    """Schemas by wire type under ``events`` and ``actions``, and of ``policy`` and ``settings``.
+def schema(**files: type) -> dict[str, Any]:
+    """Schemas by wire type under ``events`` and ``actions``, and of files by their kind.
 
-    Each event and action is the envelope (``$defs``) with ``data`` of the type named.
+    Each event and action is the envelope (``$defs``) with ``data`` of the type named. Files are
+    ``policy`` and ``settings``, and what is given besides.
     """
+    files = {"policy": Policy, "settings": Settings, **files}
     types = (
-        *(Envelope, Action, ActionData, Policy, Settings),
+        *(Envelope, Action, ActionData),
+        *files.values(),
         *EVENT_TYPES.values(),
         *ACTION_TYPES.values(),
     )
@@ -53,8 +56,7 @@ def schema() -> dict[str, Any]:
             }
             for name, kind in ACTION_TYPES.items()
         },
-        "policy": of[Policy],
-        "settings": of[Settings],
+        **{name: of[kind] for name, kind in files.items()},
         "$defs": components,
     }
 

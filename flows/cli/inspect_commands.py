@@ -20,16 +20,18 @@ _Out = Annotated[
 def schema(
     of: Annotated[str | None, typer.Argument(help="One wire type; all if left out.")] = None,
 ) -> None:
-    """Print JSON Schema of events, actions, policy and settings, or of one of them."""
+    """Print JSON Schema of events, actions, and the files people write, or of one of them."""
     import orjson
 
+    from flows.simulation.config import WorldConfig
+    from flows.simulation.scenario import Scenario
     from state.schema import reachable
     from state.schema import schema as make
 
-    document = make()
+    document = make(world=WorldConfig, scenario=Scenario)
     if of is not None:
         known = {**document["events"], **document["actions"]}
-        known |= {name: document[name] for name in ("policy", "settings")}
+        known |= {name: document[name] for name in ("policy", "settings", "world", "scenario")}
         if of not in known:
             near = ", ".join(name for name in known if of.rpartition(".")[2] in name)
             raise typer.BadParameter(

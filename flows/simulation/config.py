@@ -33,6 +33,9 @@ class WorldConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     )
     origin: Annotated[str, doc("first part of the sources of its events")] = "sim"
 
+    layout: Annotated[
+        int, Meta(ge=0, le=2**31), doc("seed of the network itself: places, nodes, SKUs")
+    ] = 1
     nodes: Annotated[int, Meta(ge=4, le=2_000), doc("nodes of all four kinds")] = 36
     regions: Annotated[int, Meta(ge=1, le=5_000), doc("demand regions, each around a city")] = 48
     skus: Annotated[int, Meta(ge=1, le=10**6), doc("stock-keeping units")] = 1_200

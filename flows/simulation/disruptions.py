@@ -82,10 +82,14 @@ class Disruptions:
         )
 
     def begin(self, now_ms: int, trouble: Disruption, said_ms: int, expected_ms: int) -> None:
-        """Let trouble begin; the carrier says so at `said_ms`, to be over at `expected_ms`."""
+        """Let trouble begin; the carrier says so at `said_ms`, to be over at `expected_ms`.
+
+        If it is over before that, the carrier admits it just before its end.
+        """
         if not self.remembers_all:
             self._known = [t for t in self._known if t.until_ms > now_ms - _REMEMBERED_MS]
         self._known.append(trouble)
+        said_ms = min(said_ms, trouble.until_ms - 1)
         self._agenda.at(said_ms, self._say, trouble, trouble.delay_ms, expected_ms)
         self._agenda.at(trouble.until_ms, self._end, trouble)
 

@@ -115,7 +115,7 @@ class Disturber:
         trouble = Disruption(
             name, carrier, None, None, round(strike.delay_h * HOUR_MS), now_ms, end_ms, "strike"
         )
-        self._disruptions.begin(now_ms, trouble, min(said_ms, end_ms), end_ms)
+        self._disruptions.begin(now_ms, trouble, said_ms, end_ms)
 
     def _burn(self, now_ms: int, name: str, fire: NodeFire, node: int, end_ms: int) -> None:
         self._upkeep.cut(now_ms, node, 1.0 - fire.strength, end_ms, name)

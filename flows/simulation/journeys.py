@@ -217,9 +217,10 @@ class Journeys:
         if known is None:
             if len(self._days) > 20_000:
                 self._days.clear()
-            lane = Luck(self._seed, "lane", trip.service.name, trip.origin, trip.destination)
+            way = (trip.service.name, trip.origin, trip.destination)
+            always = Luck(self._config.layout, "lane", *way).lognormal("always", 0, _LANE_SIGMA)
             sigma = trip.service.character.spread * _DAY_SHARE
-            known = lane.lognormal("always", 0, _LANE_SIGMA) * lane.lognormal(f"{day}", 0, sigma)
+            known = always * Luck(self._seed, "lane", *way).lognormal(f"{day}", 0, sigma)
             self._days[key] = known
         return known
 

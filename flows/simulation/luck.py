@@ -21,8 +21,8 @@ from state.quantities import DAY_MS
 T = TypeVar("T")
 
 _NORMAL = NormalDist()
-#: 53 bits make a float between 0 and 1; half a step keeps it off both ends.
-_BITS = 53
+#: So many bits and half a step, which keeps it off both ends, make a float between 0 and 1 exactly.
+_BITS = 52
 
 
 def stream(seed: int, *names: str) -> random.Random:

@@ -67,7 +67,7 @@ class Simulation:
         stamp: str = "",
     ) -> None:
         self.seed, self.config = seed, config
-        self.world = world = world or build_world(seed, config)
+        self.world = world = world or build_world(config)
         self.begin_ms = start_ms = config.start_ms if opening is None else opening.at_ms
         self._opening = opening
         self._closes_ms = None if days is None else start_ms + round(days * DAY_MS)

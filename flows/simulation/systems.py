@@ -1,6 +1,7 @@
 """Systems and people that carry actions out, and say so: action completed, failed or approved."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from flows.simulation.agenda import Agenda
 from flows.simulation.carriers import Service
@@ -11,7 +12,7 @@ from flows.simulation.luck import Luck
 from flows.simulation.transfers import Transfers
 from flows.simulation.transport import Transport
 from flows.simulation.work import Line, Parcel
-from flows.simulation.world import World
+from flows.simulation.world import World, next_open_ms
 from state.actions import (
     Action,
     Allocate,
@@ -28,7 +29,9 @@ from state.actions import (
 )
 from state.events import ActionApproved, ActionCompleted, ActionFailed
 from state.geography import freight_cents
-from state.quantities import DAY_MS, HOUR_MS, to_ms
+from state.quantities import HOUR_MS, to_ms
+
+T = TypeVar("T")
 
 #: From an action to its being carried out.
 _AT_ONCE_MS = 50
@@ -83,7 +86,7 @@ class Systems:
             self._agenda.at(now_ms + _AT_ONCE_MS, self._carry_out, action)
             return
         luck = Luck(self._seed, "approval", action.id)
-        at_ms = _in_office_ms(now_ms) + round(luck.uniform("after", *_APPROVED_MS))
+        at_ms = next_open_ms(now_ms, *_OFFICE_H) + round(luck.uniform("after", *_APPROVED_MS))
         self._agenda.at(at_ms, self._approve, action)
 
     def _carry_out(self, now_ms: int, action: Action) -> None:
@@ -95,7 +98,10 @@ class Systems:
         elif action.expirytime is not None and to_ms(action.expirytime) < now_ms:
             problem = "it has expired"
         else:
-            problem = handler(now_ms, action)
+            try:
+                problem = handler(now_ms, action)
+            except _Unknown as unknown:
+                problem = f"nobody here knows the {unknown}"
         if problem:
             failed = ActionFailed(action=action.id, reason=problem)
             self._outbox.emit(SYSTEMS, f"{action.id} failed", failed, now_ms)
@@ -114,9 +120,9 @@ class Systems:
         order = self._fulfilment.orders.get(decision.order)
         if order is None or order.cancelled:
             return "the order is not open"
-        for leg in decision.legs:
-            node, service, lines = self._read(leg)
-            self._fulfilment.plan(now_ms, order, node, service, lines, to_ms(leg.hand_over_by))
+        legs = [(*self._read(leg), to_ms(leg.hand_over_by)) for leg in decision.legs]
+        for leg in legs:
+            self._fulfilment.plan(now_ms, order, *leg)
         return ""
 
     def _release(self, now_ms: int, action: Action) -> str:
@@ -125,8 +131,8 @@ class Systems:
         order = self._fulfilment.orders.get(decision.order)
         if order is None:
             return ""  # all that was held for it is free already
-        lines = self._lines(decision.lines)
-        return self._fulfilment.release(now_ms, order, self._nodes[decision.node], lines)
+        node, lines = self._node(decision.node), self._lines(decision.lines)
+        return self._fulfilment.release(now_ms, order, node, lines)
 
     def _cancel(self, now_ms: int, action: Action) -> str:
         decision = action.data.decision
@@ -139,7 +145,7 @@ class Systems:
     def _reroute(self, now_ms: int, action: Action) -> str:
         decision = action.data.decision
         assert isinstance(decision, Reroute)
-        service = self._services[f"{decision.carrier}/{decision.to_service}"]
+        service = self._service(decision.carrier, decision.to_service)
         parcel = self._transport.parcel(decision.shipment)
         problem = self._transport.reroute(decision.shipment, service)
         if not problem:
@@ -153,6 +159,7 @@ class Systems:
         order = self._fulfilment.orders.get(decision.order)
         if order is None or order.cancelled:
             return "the order is not open"
+        node, service, lines = self._read(decision.leg)
         given_up = self._transport.parcel(decision.shipment)
         if given_up is not None:
             problem = self._transport.recall(decision.shipment)
@@ -164,7 +171,6 @@ class Systems:
             for parcel in order.parcels
         ):
             return "it was delivered"
-        node, service, lines = self._read(decision.leg)
         due_ms = to_ms(decision.leg.hand_over_by)
         self._fulfilment.plan(now_ms, order, node, service, lines, due_ms, is_again=True)
         return ""
@@ -172,8 +178,8 @@ class Systems:
     def _transfer(self, now_ms: int, action: Action) -> str:
         decision = action.data.decision
         assert isinstance(decision, Transfer)
-        origin, destination = self._nodes[decision.origin], self._nodes[decision.destination]
-        sku = self._skus[decision.sku]
+        origin, destination = self._node(decision.origin), self._node(decision.destination)
+        sku = self._sku(decision.sku)
         return self._transfers.send(
             now_ms, action.entry_id, origin, destination, sku, decision.quantity
         )
@@ -193,7 +199,7 @@ class Systems:
     def _escalate(self, now_ms: int, action: Action) -> str:
         self._ledger.touches += 1
         luck = Luck(self._seed, "escalation", action.subject)
-        at_ms = _in_office_ms(now_ms) + round(luck.uniform("after", *_ESCALATED_MS))
+        at_ms = next_open_ms(now_ms, *_OFFICE_H) + round(luck.uniform("after", *_ESCALATED_MS))
         self._agenda.at(at_ms, self._look_into, action.correlationid or action.subject)
         return ""
 
@@ -210,17 +216,27 @@ class Systems:
         self._ledger.expedited(parcel.order.id, cents)
 
     def _read(self, leg: Leg) -> tuple[int, Service, list[Line]]:
-        service = self._services[f"{leg.carrier}/{leg.service}"]
-        return self._nodes[leg.node], service, self._lines(leg.lines)
+        service = self._service(leg.carrier, leg.service)
+        return self._node(leg.node), service, self._lines(leg.lines)
 
     def _lines(self, lines: tuple[LegLine, ...]) -> list[Line]:
-        return [(self._skus[line.sku], line.quantity) for line in lines]
+        return [(self._sku(line.sku), line.quantity) for line in lines]
+
+    def _node(self, name: str) -> int:
+        return _look_up(self._nodes, name, "node")
+
+    def _sku(self, name: str) -> int:
+        return _look_up(self._skus, name, "SKU")
+
+    def _service(self, carrier: str, service: str) -> Service:
+        return _look_up(self._services, f"{carrier}/{service}", "service")
 
 
-def _in_office_ms(now_ms: int) -> int:
-    """`now_ms`, or when people are next at work."""
-    opens, closes = _OFFICE_H
-    day, past_ms = divmod(now_ms, DAY_MS)
-    if past_ms < opens * HOUR_MS:
-        return day * DAY_MS + opens * HOUR_MS
-    return now_ms if past_ms < closes * HOUR_MS else (day + 1) * DAY_MS + opens * HOUR_MS
+class _Unknown(Exception):
+    """An action names what is not there."""
+
+
+def _look_up(known: dict[str, T], name: str, kind: str) -> T:
+    if name not in known:
+        raise _Unknown(f"{kind} {name}")
+    return known[name]

@@ -79,11 +79,7 @@ class Node:
 
     def open_ms(self, now_ms: int) -> int:
         """`now_ms`, or when it next opens."""
-        opens, closes = self.opens
-        day, past_ms = divmod(now_ms, DAY_MS)
-        if past_ms < opens * HOUR_MS:
-            return day * DAY_MS + opens * HOUR_MS
-        return now_ms if past_ms < closes * HOUR_MS else (day + 1) * DAY_MS + opens * HOUR_MS
+        return next_open_ms(now_ms, *self.opens)
 
     def turn_ms(self, now_ms: int) -> int:
         """When the next parcel may be begun, as things stand; no day has more than its capacity."""
@@ -99,6 +95,14 @@ class Node:
         """Begin a parcel, whose turn it is."""
         count_one(self.begun, now_ms // DAY_MS)
         self.free_ms = now_ms + _SHIFT_MS // self.capacity.at(now_ms)
+
+
+def next_open_ms(now_ms: int, opens_h: int, closes_h: int) -> int:
+    """`now_ms`, or when those who work between two hours of the day (UTC) are next there."""
+    day, past_ms = divmod(now_ms, DAY_MS)
+    if past_ms < opens_h * HOUR_MS:
+        return day * DAY_MS + opens_h * HOUR_MS
+    return now_ms if past_ms < closes_h * HOUR_MS else (day + 1) * DAY_MS + opens_h * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +155,9 @@ class World:
         return facts
 
 
-def build_world(seed: int, config: WorldConfig) -> World:
-    """Build the network that `seed` and `config` describe."""
+def build_world(config: WorldConfig) -> World:
+    """Build the network that `config` describes; luck has no part in it."""
+    seed = config.layout
     regions = place_regions(seed, config.regions)
     sites = place_nodes(seed, config.nodes, regions)
     skus = build_catalogue(seed, config.skus)

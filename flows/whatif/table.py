@@ -32,7 +32,9 @@ _STYLES = {"better": "green", "worse": "red"}
 
 def comparison(result: Result) -> RenderableType:
     """The verdict, KPIs by arm, and each arm's differences from the baseline."""
-    parts: list[RenderableType] = [Text(result.title, style="bold"), Text(verdict(result)), Text()]
+    parts: list[RenderableType] = [Text(result.title, style="bold")]
+    parts += [Text(f"- {sentence}") for sentence in verdict(result)]
+    parts.append(Text())
     if not result.arms:
         return Group(*parts)
     parts += [Text(_legend(result), style="dim"), Text()]
@@ -74,16 +76,17 @@ def _values(result: Result, arms: list[int]) -> Table:
 def _changes(result: Result, arms: list[int]) -> Table:
     """Paired differences from the baseline, a column per arm, the interval below each.
 
-    Figures that are the same in all these arms are left out.
+    Terms of the cost, and figures that are the same in all these arms, are left out.
     """
     table = _table(result, arms)
     changes = [changes_between(result, arm, 0) for arm in arms]
     for kpi in shown_kpis(result.arms):
         differences = [by_name.get(kpi.name) for by_name in changes]
-        if all(found is None or standing(kpi, found) == "same" for found in differences):
+        same = all(found is None or standing(kpi, found) == "same" for found in differences)
+        if same or is_term(kpi):
             continue
         table.add_row(
-            Text(_INDENT[is_term(kpi)] + titled(kpi, result.currency, difference=True)),
+            Text(titled(kpi, result.currency, difference=True)),
             *(_cell(kpi, found) for found in differences),
         )
     return table

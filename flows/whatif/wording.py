@@ -31,7 +31,7 @@ _SPOKEN = {
         "cases for a person",
     ),
 }
-_MOST_SENTENCES = 6
+_MOST_SENTENCES = 10
 
 
 def is_term(kpi: Kpi) -> bool:
@@ -129,38 +129,37 @@ def changes_between(result: Result, arm: int, against: int) -> dict[str, Differe
     }
 
 
-def verdict(result: Result) -> str:
-    """The result in a paragraph: a sentence per arm, the largest clear differences first.
+def verdict(result: Result) -> list[str]:
+    """The result in sentences: first what each scenario does, then what each other policy does.
 
-    Each arm is compared with the first policy of its scenario, and that with the baseline, so that
-    a sentence speaks either of what a scenario does or of what a policy does.
+    A scenario is told by its first policy, against the baseline; another policy against the first
+    one of its scenario. So a sentence speaks of one change at a time.
     """
     if not result.arms:
-        return "Nothing was run."
-    told = []
-    for arm in range(1, len(result.arms)):
-        first = first_of_scenario(result.arms, arm)
-        told.append(_sentence(result, arm, first if first != arm else 0))
-    told.sort(key=lambda sized: -sized[0])  # stable: arms of equal weight stay in their order
-    sentences = [sentence for _, sentence in told[:_MOST_SENTENCES]]
-    if len(told) > _MOST_SENTENCES:
-        sentences.append(f"{len(told) - _MOST_SENTENCES} further arms are in the table.")
-    if not told:
+        return ["Nothing was run."]
+    if len(result.arms) == 1:
         cost = mean_of(result.arms[0], "cost")
         amount = value_text(_BY_NAME["cost"], cost)
-        sentences = [
+        return [
             f"There is one arm only, {result.arms[0].label}, and nothing to compare it with; "
             f"an order costs {amount} {result.currency} to serve."
         ]
-    elif len(result.seeds) < 2:
+    firsts = {arm: first_of_scenario(result.arms, arm) for arm in range(1, len(result.arms))}
+    by_scenario = [_sentence(result, arm, 0) for arm, first in firsts.items() if first == arm]
+    by_policy = [_sentence(result, arm, first) for arm, first in firsts.items() if first != arm]
+    sentences = by_scenario + by_policy
+    if len(result.seeds) < 2:
         sentences.insert(0, "One seed was run: what follows may be mere luck.")
-    return " ".join(sentences)
+    if len(sentences) > _MOST_SENTENCES:
+        further = len(sentences) - _MOST_SENTENCES
+        sentences[_MOST_SENTENCES:] = [f"{further} further arms are in the table."]
+    return sentences
 
 
-def _sentence(result: Result, arm: int, against: int) -> tuple[float, str]:
-    """What sets two arms apart, and the largest relative difference between them."""
+def _sentence(result: Result, arm: int, against: int) -> str:
+    """What sets two arms apart."""
     changes = changes_between(result, arm, against)
-    clear: list[tuple[float, str]] = []
+    clear: list[str] = []
     unclear: list[str] = []
     for name, (more, less, topic) in _SPOKEN.items():
         if (difference := changes.get(name)) is None:
@@ -172,18 +171,16 @@ def _sentence(result: Result, arm: int, against: int) -> tuple[float, str]:
             continue
         base = mean_of(result.arms[against], name)
         ratio = abs(difference.mean / base) if base else 1.0
-        clear.append(
-            (ratio, (more if changed > 0 else less).format(_amount(result, kpi, difference, ratio)))
-        )
-    clear.sort(key=lambda sized: -sized[0])
+        amount = _amount(result, kpi, difference, ratio)
+        clear.append((more if changed > 0 else less).format(amount))
     opening, mine, theirs = _parties(result.arms[arm], result.arms[against])
     if not clear:
         told = f" in {_listed(unclear, 'or')}" if unclear else ""
-        return 0.0, f"{opening} {mine} and {theirs} show no clear difference{told}.".lstrip()
-    said = f"{opening} {mine} {_listed([clause for _, clause in clear], 'and')} than {theirs}"
+        return f"{opening} {mine} and {theirs} show no clear difference{told}.".lstrip()
+    said = f"{opening} {mine} {_listed(clear, 'and')} than {theirs}"
     if unclear:
         said += f"; no clear difference in {_listed(unclear, 'or')}"
-    return clear[0][0], f"{said}.".lstrip()
+    return f"{said}.".lstrip()
 
 
 def _amount(result: Result, kpi: Kpi, difference: Difference, ratio: float) -> str:
