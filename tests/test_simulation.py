@@ -1,4 +1,7 @@
-"""The simulated network is large, honest, repeatable, and its lateness has causes."""
+"""The simulated network is large, honest, repeatable, and its lateness has causes.
+
+That decisions come back to it is told by `tests.test_closed_loop`.
+"""
 
 import hashlib
 import os
@@ -11,7 +14,8 @@ from statistics import fmean
 
 import pytest
 
-from flows.simulation import WorldConfig, count_by_type, simulate
+from flows.simulation import DEFAULT_DAYS, WorldConfig, count_by_type, simulate
+from flows.simulation.scenario import NONE, find_scenario
 from state.codec import JournalLine, decode, encode
 from state.events import (
     CarrierRegistered,
@@ -33,18 +37,21 @@ from state.events import (
     StockReceived,
     StockReturned,
     StockShortPicked,
-    TransferArrived,
-    TransferDeparted,
     WeatherObserved,
 )
+from state.policies import find_policy
 from state.quantities import DAY_MS, to_ms
 
 SEED = 7
+#: Five and a half days of the usual world.
+EVENTS = 60_000
+#: A withdrawal reaches the node within so long.
+_HEARD_MS = 60_000
 
 
 @pytest.fixture(scope="module")
 def log() -> list[Event]:
-    return list(simulate(seed=SEED, events=100_000))
+    return list(simulate(seed=SEED, events=EVENTS))
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +104,16 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_hash_seed() -> None:
     assert len(runs[0]) == 64
 
 
-def test_seeds_differ_from_the_first_line_on() -> None:
-    first, other = (next(iter(simulate(seed=seed, events=1))) for seed in (1, 2))
-    assert encode(first) != encode(other)
-    assert first.source == "sim/reference?seed=1"
+def test_seeds_policies_and_scenarios_differ_from_the_first_line_on() -> None:
+    def first(seed: int = 1, policy: str = "ours", scenario: str = NONE) -> Event:
+        found = find_policy(policy), find_scenario(scenario)
+        return next(simulate(seed=seed, events=1, policy=found[0], scenario=found[1]))
+
+    lines = [first(), first(seed=2), first(policy="nearest"), first(scenario="node_fire")]
+    assert len({encode(event) for event in lines}) == len(lines)
+    assert lines[0] == next(simulate(seed=1, days=1))
+    name = find_policy("ours").fingerprint()
+    assert lines[0].id == f"seed 1, policy {name}, scenario none"
 
 
 def test_a_shorter_run_is_the_beginning_of_a_longer_one(log: list[Event]) -> None:
@@ -113,8 +126,19 @@ def test_a_shorter_run_is_the_beginning_of_a_longer_one(log: list[Event]) -> Non
 def test_events_or_days_but_not_both() -> None:
     with pytest.raises(ValueError, match="expected events or days, was both"):
         simulate(seed=1, events=1, days=1)
-    with pytest.raises(ValueError, match="expected nodes of at least 4, was 3"):
-        WorldConfig(nodes=3)
+    with pytest.raises(ValueError, match="expected events of at least 0, was -1"):
+        simulate(seed=1, events=-1)
+    with pytest.raises(ValueError, match="expected days of at least 0, was -1"):
+        simulate(seed=1, days=-1)
+    assert list(simulate(seed=1, events=0)) == list(simulate(seed=1, days=0)) == []
+
+
+def test_the_usual_run_is_a_week_of_the_usual_world() -> None:
+    world = WorldConfig(nodes=4, regions=3, skus=10, orders_per_day=5, tick_s=3_600)
+    events = list(simulate(seed=1, config=world))
+    end_ms = world.start_ms + DEFAULT_DAYS * DAY_MS
+    assert end_ms - DAY_MS // 24 < events[-1].recorded_ms < end_ms
+    assert events == list(simulate(seed=1, config=world, days=7))
 
 
 def test_the_network_is_large_and_of_every_kind(log: list[Event]) -> None:
@@ -154,16 +178,17 @@ def test_recorded_time_never_goes_back_and_never_precedes_time(log: list[Event])
 
 def test_a_week_is_about_as_busy_as_a_real_one(log: list[Event]) -> None:
     counts = count_by_type(log)
-    assert sum(counts.values()) == len(log) == 100_000
+    assert sum(counts.values()) == len(log) == EVENTS
     assert next(iter(counts)) == "crossdock.shipment.scanned"
-    assert counts["crossdock.order.placed"] >= 8_000
-    assert 6 <= (log[-1].recorded_ms - log[0].recorded_ms) / DAY_MS <= 10
+    days = (log[-1].recorded_ms - log[0].recorded_ms) / DAY_MS
+    assert 5 <= days <= 7
+    assert 800 < counts["crossdock.order.placed"] / days < 1_300
     cancelled = counts["crossdock.order.cancelled"] / counts["crossdock.order.placed"]
     assert 0.008 < cancelled < 0.025
     expected = {"stock.short_picked", "stock.adjusted", "stock.returned", "inbound.scheduled",
-                "transfer.departed", "transfer.arrived", "node.capacity_changed",
-                "carrier.capacity_changed", "carrier.disrupted", "signal.observed",
-                "traffic.observed", "shipment.failed"}  # fmt: skip
+                "node.capacity_changed", "carrier.capacity_changed", "carrier.disrupted",
+                "signal.observed", "traffic.observed", "shipment.failed",
+                "action.completed"}  # fmt: skip
     assert {f"crossdock.{name}" for name in expected} <= set(counts)
 
 
@@ -180,12 +205,11 @@ def test_feeds_are_as_imperfect_as_real_ones(log: list[Event], distinct: list[Ev
         if isinstance(event.fact, ShipmentScanned):
             overtaken += event.time_ms < seen.get(event.fact.shipment, 0)
             seen[event.fact.shipment] = max(event.time_ms, seen.get(event.fact.shipment, 0))
-    assert overtaken > 20
+    assert overtaken > 12
 
 
 def test_shelves_never_hold_fewer_than_no_units(distinct: list[Event]) -> None:
     shelf: dict[tuple[str, str], int] = {}
-    under_way: dict[str, int] = {}
     discrepancies = 0
     for event in distinct:
         match event.fact:
@@ -203,12 +227,6 @@ def test_shelves_never_hold_fewer_than_no_units(distinct: list[Event]) -> None:
                 shelf[node, sku] += delta
             case StockReturned(node=node, sku=sku, quantity=quantity, sellable=True):
                 shelf[node, sku] += quantity
-            case TransferDeparted(transfer=transfer, origin=node, sku=sku, quantity=quantity):
-                shelf[node, sku] -= quantity
-                under_way[transfer] = quantity
-            case TransferArrived(transfer=transfer, node=node, sku=sku, quantity=quantity):
-                shelf[node, sku] += quantity
-                assert quantity <= under_way[transfer]
             case _:
                 continue
         assert shelf[node, sku] >= 0
@@ -216,35 +234,54 @@ def test_shelves_never_hold_fewer_than_no_units(distinct: list[Event]) -> None:
 
 
 def test_what_is_received_was_scheduled(distinct: list[Event]) -> None:
-    scheduled: set[str] = set()
+    scheduled: dict[str, tuple[str, str, int]] = {}
+    received: set[str] = set()
+    short = moved = 0
     for event in distinct:
-        if isinstance(event.fact, InboundScheduled):
-            scheduled.add(event.fact.inbound)
-        elif isinstance(event.fact, StockReceived):
-            assert event.fact.inbound in scheduled
+        match event.fact:
+            case InboundScheduled(inbound=inbound, node=node, sku=sku, quantity=units):
+                moved += inbound in scheduled
+                scheduled[inbound] = (node, sku, units)
+            case StockReceived(inbound=str() as inbound, node=node, sku=sku, quantity=units):
+                due = scheduled[inbound]
+                assert (node, sku) == due[:2]
+                assert inbound not in received
+                assert 0 < units <= due[2]
+                short += units < due[2]
+                received.add(inbound)
+    assert len(received) > 500
+    assert 0.005 < short / len(received) < 0.08
+    assert 0.05 < moved / len(scheduled) < 0.15
+    assert not received & {name for name, due in scheduled.items() if due[2] == 0}
 
 
 def test_a_parcel_holds_what_was_picked_for_an_order_that_stands(distinct: list[Event]) -> None:
     ordered: dict[str, Counter[str]] = {}
     picked: dict[tuple[str, str, str], int] = Counter()
-    cancelled: set[str] = set()
+    withdrawn_ms: dict[str, int] = {}
+    again: set[str] = set()
+    failed = {event.fact.shipment for event in distinct if isinstance(event.fact, ShipmentFailed)}
     for event in distinct:
         match event.fact:
             case OrderPlaced(order=order, lines=lines):
                 ordered[order] = Counter({line.sku: line.quantity for line in lines})
             case OrderCancelled(order=order):
-                cancelled.add(order)
+                withdrawn_ms[order] = event.time_ms
             case StockPicked(order=order, node=node, sku=sku, quantity=units):
                 picked[order, node, sku] += units
             case StockShortPicked(order=order, node=node, sku=sku, picked=units):
                 picked[order, node, sku] += units
-            case ShipmentDispatched(order=order, node=node, lines=lines):
-                assert order not in cancelled
+            case ShipmentDispatched(shipment=shipment, order=order, node=node, lines=lines):
+                assert event.time_ms < withdrawn_ms.get(order, event.time_ms) + _HEARD_MS
                 for line in lines:
                     picked[order, node, line.sku] -= line.quantity
-                    ordered[order][line.sku] -= line.quantity
                     assert picked[order, node, line.sku] >= 0
-                    assert ordered[order][line.sku] >= 0
+                    if shipment not in failed:
+                        ordered[order][line.sku] -= line.quantity
+                        assert line.sku in ordered[order]
+                again |= {order} if min(ordered[order].values()) < 0 else set()
+    # Sent again, and what was given up has not failed before the log ends.
+    assert len(again) <= 3
 
 
 def test_lateness_is_neither_rare_nor_the_rule(journeys: list[tuple[Event, Event]]) -> None:
@@ -257,7 +294,7 @@ def test_few_parcels_never_arrive(distinct: list[Event]) -> None:
     failed = [event.fact for event in distinct if isinstance(event.fact, ShipmentFailed)]
     assert 0.0005 < len(failed) / dispatched < 0.01
     delivered = sum(isinstance(event.fact, ShipmentDelivered) for event in distinct)
-    assert delivered > 0.6 * dispatched
+    assert delivered > 0.45 * dispatched
 
 
 def test_bad_weather_delays(distinct: list[Event], journeys: list[tuple[Event, Event]]) -> None:

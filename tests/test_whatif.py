@@ -17,7 +17,7 @@ from flows.whatif.comparison import Comparison, ForkComparison, compare, compare
 from flows.whatif.fork import Fork, ForkTrial, fork_checkpoint, fork_journal, open_fork, run_fork
 from flows.whatif.trial import Trial, run_trial
 from state.codec import encode
-from state.errors import JournalError, SettingsError
+from state.errors import JournalError
 from state.events import OrderPlaced
 from state.journal_writer import JournalWriter
 from state.policies import find_policy
@@ -226,6 +226,7 @@ def test_the_command_says_what_it_misses(arguments: tuple[str, ...], expected: s
 
 def test_the_command_lists_what_there_is_and_refuses_what_there_is_not() -> None:
     assert "perfect_storm" in crossdock("whatif", "--list").output
-    refused = crossdock("whatif", "--scenario", "nope")
-    assert isinstance(refused.exception, SettingsError)
-    assert "carrier_strike" in str(refused.exception)
+    for option in ("--scenario", "--world", "--policy"):
+        refused = crossdock("whatif", "--scenario", "node_fire", option, "nope")
+        assert refused.exit_code == 2
+        assert option in refused.output and "nope" in refused.output

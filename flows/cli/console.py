@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import orjson
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,6 +19,9 @@ from rich.progress import (
 )
 
 from flows.journal_source import Progress as Report
+from state.errors import CrossdockError
+
+T = TypeVar("T")
 
 #: Results go to standard output, everything else to standard error.
 out = Console(highlight=False)
@@ -59,3 +64,13 @@ def share_bar(title: str, unit: str) -> Iterator[Callable[[int, float], None]]:
     """The same for work that knows what share of it is done: called with units done, and share."""
     with progress_bar(title, unit) as progress:
         yield lambda units, share: progress(units, round(share * 1_000), 1_000)
+
+
+def named(find: Callable[[str], T], name: str, option: str) -> T:
+    """What `find` finds under a name or in a file; neither of them is a wrong use of `option`."""
+    try:
+        return find(name)
+    except CrossdockError as error:
+        if Path(name).exists():
+            raise
+        raise typer.BadParameter(str(error), param_hint=option) from error

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from flows.cli.console import out, print_json, progress_bar
+from flows.cli.console import named, out, print_json, progress_bar
 from flows.journal_source import Progress
 from state.events import FAMILY_OF, Event
 
@@ -50,7 +50,7 @@ def simulate(
 
     if events is not None and days is not None:
         raise typer.BadParameter("give either --events or --days", param_hint="--events")
-    config = find_world(world)
+    config = named(find_world, world, "--world")
     if network is not None:
         config = parse_world({**asdict(config), "network": network}, "--network")
     made = run(
@@ -58,8 +58,8 @@ def simulate(
         events=events,
         days=days,
         config=config,
-        policy=find_policy(policy),
-        scenario=find_scenario(scenario),
+        policy=named(find_policy, policy, "--policy"),
+        scenario=named(find_scenario, scenario, "--scenario"),
     )
     told = {"seed": seed, "world": world, "scenario": scenario, "policy": policy}
     _write(made, out_log, split, f"simulating seed {seed}", events, told, json)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from flows.cli.console import err, out, print_json, progress_bar
+from flows.cli.console import err, named, out, print_json, progress_bar
 from flows.summary import Summary, to_builtins
 
 #: Share of dead letters above which a replay warns.
@@ -82,7 +82,7 @@ def replay(
         raise typer.BadParameter(str(error), param_hint="--prefix") from error
     plan = ReplayPlan(
         logs=tuple(logs),
-        policy=find_policy(policy),
+        policy=named(find_policy, policy, "--policy"),
         engine=engine.value,
         redis=redis,
         prefix=prefix,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.console import err, out, print_json, progress_bar, share_bar
+from flows.cli.console import err, named, out, print_json, progress_bar, share_bar
 
 if TYPE_CHECKING:
     from flows.whatif.fork import Fork
@@ -83,9 +83,9 @@ def whatif(
         raise typer.BadParameter("give a journal or a checkpoint", param_hint="--checkpoint")
     if at is not None and not logs:
         raise typer.BadParameter("needs a journal to fork", param_hint="--at")
-    scenarios = tuple(find_scenario(name) for name in scenario or ())
+    scenarios = tuple(named(find_scenario, name, "--scenario") for name in scenario or ())
     names = policy or ([] if is_fork else ["ours", "nearest", "cheapest"])
-    policies = tuple((Path(name).stem, find_policy(name)) for name in names)
+    policies = tuple((Path(name).stem, named(find_policy, name, "--policy")) for name in names)
     if len(dict(policies)) < len(policies):
         raise typer.BadParameter("give each policy once", param_hint="--policy")
     if not scenarios and len(policies) < 2:
@@ -114,7 +114,7 @@ def whatif(
     else:
         comparison = Comparison(
             world_name=world,
-            world=find_world(world),
+            world=named(find_world, world, "--world"),
             days=days,
             seeds=seed_range,
             scenarios=scenarios,

@@ -145,6 +145,12 @@ class Fulfilment:
             self._ledger.given_up(now_ms, order)
         self.cancel(now_ms, order)
 
+    def end(self, now_ms: int) -> None:
+        """Book what is still open when a run ends as lost: nobody will be served any more."""
+        for order in self.orders.values():
+            if not order.cancelled:
+                self._ledger.given_up(now_ms, order)
+
     def _lose_patience(self, now_ms: int, order: Order) -> None:
         if order.id not in self.orders or order.cancelled:
             return

@@ -209,7 +209,8 @@ class Ledger:
         window = self.windows[account.window]
         if account.first_handed_ms is None:
             self.backlog -= 1
-        filled, late_ms = order.is_complete, account.arrived_ms - order.promised_ms
+        filled = order.is_complete and not order.cancelled
+        late_ms = account.arrived_ms - order.promised_ms
         if filled and not account.is_withdrawn:
             self._pay(account, "lateness", self._prices.lateness_cents(late_ms))
         window.withdrawn += account.is_withdrawn

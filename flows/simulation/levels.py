@@ -2,9 +2,15 @@
 
 from bisect import bisect_right
 
+#: Changes remembered: years of an ordinary node, or carrier.
+_MOST = 2_000
+
 
 class Level:
-    """A number over time, by ms since the epoch; before it was first set, what it began with."""
+    """A number over time, by ms since the epoch; before it was first set, what it began with.
+
+    The latest thousand changes, at least, are remembered; before them it is as it was then.
+    """
 
     __slots__ = ("_since", "_values")
 
@@ -21,6 +27,8 @@ class Level:
         """Let it be `value` from `now_ms` on, which is not before it was last set."""
         self._since.append(now_ms)
         self._values.append(value)
+        if len(self._since) > _MOST:
+            del self._since[: _MOST // 2], self._values[: _MOST // 2]
 
     def at(self, ms: int) -> int:
         """What it was at `ms`."""

@@ -14,9 +14,9 @@ def measure(simulation: Simulation) -> dict[str, float | None]:
     ledger = simulation.ledger
     total = ledger.total()
     orders = total.orders + ledger.open_orders()
-    terms = {term.name: _per(total.costs[term.name], orders) for term in COST_TERMS}
+    terms = {term.name: _per(ledger.paid[term.name], orders) for term in COST_TERMS}
     return {
-        "cost": _per(sum(total.costs.values()), orders),
+        "cost": _per(sum(ledger.paid.values()), orders),
         **terms,
         "on_time": _per(total.on_time, orders),
         "fill": _per(total.filled, orders),

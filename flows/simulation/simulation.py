@@ -143,6 +143,7 @@ class Simulation:
                 self._systems.execute(recorded_ms, action)
             heard(event, actions)
             yield event
+        self.fulfilment.end(self.now_ms)
 
     def check(self) -> None:
         """Raise AssertionError unless every unit and every cent is accounted for."""
