@@ -85,8 +85,7 @@ class Fulfilment:
         due_ms: int,
     ) -> None:
         """Have a parcel that was packed before the run began wait for its truck."""
-        parcel = Parcel(order, order.numbered, node, service, lines, due_ms)
-        order.numbered += 1
+        parcel = Parcel(order, node, service, lines, due_ms)
         order.parcels.append(parcel)
         parcel.stage, parcel.found, parcel.ready_ms = "packed", lines, now_ms
         parcel.weight_g = self._world.weight_g(lines)
@@ -109,8 +108,7 @@ class Fulfilment:
         is_again: bool = False,
     ) -> None:
         """Have `node` send `lines` with `service` at the pickup of `due_ms`; `is_again` or not."""
-        parcel = Parcel(order, order.numbered, node, service, lines, due_ms, is_again)
-        order.numbered += 1
+        parcel = Parcel(order, node, service, lines, due_ms, is_again)
         order.parcels.append(parcel)
         handling_ms = self._world.nodes[node].registration.handling_time_s * 1_000
         begin_ms = max(now_ms + _MINUTE_MS, due_ms - handling_ms - _AHEAD_MS)
@@ -215,6 +213,9 @@ class Fulfilment:
             return
         km = self._world.km[parcel.node][parcel.order.region]
         self._ledger.handed_over(now_ms, parcel, km)
+        # Numbered here, so that plans that came to nothing do not change a parcel's luck.
+        parcel.number = parcel.order.numbered
+        parcel.order.numbered += 1
         self._transport.hand_over(now_ms, parcel)
 
     def _ended(self, now_ms: int, parcel: Parcel, how: str) -> None:

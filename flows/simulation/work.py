@@ -31,7 +31,7 @@ class Order:
     #: The customer took it back, or a person gave it up.
     cancelled: bool = False
     parcels: "list[Parcel]" = field(default_factory=list)
-    #: Parcels begun so far; the next one's number.
+    #: Parcels handed over so far; the next one's number.
     numbered: int = 0
 
     def __post_init__(self) -> None:
@@ -57,7 +57,6 @@ class Parcel:
     """
 
     order: Order
-    number: int
     node: int
     service: Service
     lines: list[Line]
@@ -69,6 +68,8 @@ class Parcel:
     ready_ms: int = 0
     shipment: str = ""
     outcome: str = ""
+    #: Which of its order's parcels it is, in the order of their handover.
+    number: int = 0
 
     @property
     def name(self) -> str:

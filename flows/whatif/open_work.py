@@ -130,7 +130,8 @@ class _Taker:
             return
         node = self._nodes[fact.node]
         number = sum(moving.parcel.order is order for moving in opening.under_way)
-        parcel = Parcel(order, number, node, service, lines, shipment.dispatched_ms)
+        parcel = Parcel(order, node, service, lines, shipment.dispatched_ms)
+        parcel.number = number
         parcel.stage, parcel.found, parcel.shipment = "under_way", lines, name
         parcel.weight_g = fact.weight_g
         trip = Trip(
