@@ -4,10 +4,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit format bench bench-live chaos lock clean
+.PHONY: help setup demo test check audit format bench bench-live bench-world bench-decisions chaos lock clean
 
 help:  ## Show the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 setup: $(STAMP)  ## Build .venv with crossdock and its tools
 
@@ -44,6 +44,12 @@ bench: setup  ## Measure throughput, latency and memory (some minutes)
 
 bench-live: setup  ## Measure the live engine on a real Kafka and Redis (a quarter of an hour)
 	$(BIN)/python -m benchmarks.live
+
+bench-world: setup  ## Measure the simulated world's pace and memory, and forks (five minutes)
+	@$(BIN)/python -m benchmarks.world
+
+bench-decisions: setup  ## Measure decisions: policies in the same worlds, and a bound (ten minutes)
+	$(BIN)/python -m benchmarks.decisions
 
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host

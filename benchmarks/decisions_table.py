@@ -1,0 +1,117 @@
+"""The decisions benchmark as Markdown: a table per world, put between markers of a document."""
+
+from pathlib import Path
+from typing import Any
+
+from flows.simulation.kpis import COST_TERMS, KPIS, Kpi
+
+BEGIN, END = "<!-- decisions: begin -->", "<!-- decisions: end -->"
+_SHOWN = (
+    "cost",
+    *(term.name for term in COST_TERMS),
+    "on_time",
+    "fill",
+    "split_excess",
+    "local",
+    "transfer_yield",
+    "carbon_g",
+)
+_DASH = "–"
+_TERMS = {term.name for term in COST_TERMS}
+
+
+def table_of(document: dict[str, Any]) -> str:
+    """Markdown of a whole report. Differences are ours − other, with a 95 % interval of the mean.
+
+    A term of cost that nobody paid is left out.
+    """
+    kind = "A quick run, to be replaced by a full one: " if document["quick"] else ""
+    parts = [
+        f"{kind}{document['days']} days of orders per run, {len(document['seeds'])} seeds, "
+        f"{_duration(document['seconds'])} on {document['machine']['usable_cpus']} cores. Money "
+        "in cents per order; brackets are 95 % intervals of paired differences.",
+    ]
+    for name, found in document["settings"].items():
+        parts.append(_table(name, found))
+    return "\n\n".join(parts)
+
+
+def put_between_markers(path: Path, table: str) -> None:
+    """Replace what is between the markers of a file; raises ValueError if it has none."""
+    text = path.read_text("utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"expected {BEGIN} and {END} in {path}")
+    path.write_text(f"{head}{BEGIN}\n\n{table}\n\n{END}{tail}", "utf-8")
+
+
+def _table(name: str, found: dict[str, Any]) -> str:
+    policies, others = list(found["means"]), list(found["differences"])
+    orders = found["means"][policies[0]]["orders"]
+    title = f"**{name}** (world `{found['world']}`, scenario `{found['scenario']}`"
+    titles = [f"{orders:,.0f} orders", *policies, *(f"ours − {other}" for other in others)]
+    rows = [titles, ["---"] + ["---:"] * (len(titles) - 1)]
+    kpis = {kpi.name: kpi for kpi in KPIS}
+    for key in _SHOWN:
+        kpi = kpis[key]
+        values = [found["means"][policy][key] for policy in policies]
+        if key in _TERMS and not any(values):
+            continue
+        cells = [_value(value, kpi) for value in values]
+        cells += (_change(found["differences"][other][key], kpi) for other in others)
+        label = f"… {kpi.title}" if key in _TERMS else kpi.title
+        if key == "cost":
+            label, cells = f"**{label}**", [f"**{cell}**" for cell in cells]
+        rows.append([label, *cells])
+    rows += _bound_rows(found, policies, others)
+    return f"{title})\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _bound_rows(found: dict[str, Any], policies: list[str], others: list[str]) -> list[list[str]]:
+    """The bound, how far each policy is above it, and the share of the gap that is closed."""
+    bound, seconds = found["bound"], [one["seconds"] for one in found["bounds"]]
+    loose = {one["status"] for one in found["bounds"]} - {"optimal"}
+    note = f"; {', '.join(sorted(loose))}" if loose else ""
+    label = f"clairvoyant bound ({len(seconds)} seeds, {max(seconds):.0f} s at most{note})"
+    none = [""] * len(others)
+    above = [f"{found['means'][policy]['cost'] / bound - 1:+.1%}" for policy in policies]
+    least = [f"{min(above_bound(found, policy)):+.1%}" for policy in policies]
+    closed = ["" if policy != "ours" else f"{found['gap_closed']:.1%}" for policy in policies]
+    return [
+        [label, *[f"{bound:.1f}"] * len(policies), *none],
+        ["above the bound", *(cell.replace("%", " %") for cell in above), *none],
+        ["… in the run that came nearest", *(cell.replace("%", " %") for cell in least), *none],
+        [
+            "gap closed, (cheapest − ours) ÷ (cheapest − bound)",
+            *(cell.replace("%", " %") for cell in closed),
+            *none,
+        ],
+    ]
+
+
+def above_bound(found: dict[str, Any], policy: str) -> list[float]:
+    """By how much each run of a policy was dearer than its bound, as a share; in order of seeds."""
+    pairs = zip(found["runs"][policy], found["bounds"], strict=True)
+    return [run["cost"] / bound["cents_per_order"] - 1 for run, bound in pairs]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _value(value: float | None, kpi: Kpi) -> str:
+    if value is None:
+        return _DASH
+    return f"{100 * value:.1f} %" if kpi.unit == "share" else f"{value:,.1f}"
+
+
+def _change(change: dict[str, Any] | None, kpi: Kpi) -> str:
+    if change is None:
+        return _DASH
+    scale, unit = (100.0, " pp") if kpi.unit == "share" else (1.0, "")
+    mean, low, high = (
+        None if change[name] is None else scale * change[name] for name in ("mean", "low", "high")
+    )
+    interval = "" if low is None else f" [{low:+.1f}, {high:+.1f}]"
+    return f"{mean:+.1f}{unit}{interval}"
