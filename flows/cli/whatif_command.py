@@ -1,5 +1,6 @@
 """`crossdock whatif`: the same network and luck under other scenarios and other policies."""
 
+import math
 import shlex
 import sys
 from datetime import UTC, datetime
@@ -93,6 +94,14 @@ def whatif(
             "nothing to compare: give a --scenario (see --list), or two policies",
             param_hint="--scenario",
         )
+    for each in scenarios:
+        if each.end_h() > 24 * days:
+            err.print(
+                f"{each.name} lasts until hour {each.end_h():g}, customers order until hour "
+                f"{24 * days}: --days {math.ceil(each.end_h() / 24)} would see it whole",
+                style="yellow",
+                soft_wrap=True,
+            )
     seed_range = tuple(range(first_seed, first_seed + seeds))
     if is_fork:
         fork = _fork(logs or [], checkpoint, at, network)

@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from flows.simulation.config import WorldConfig
 from flows.simulation.controller import Engine
-from flows.simulation.ledger import WINDOW_MS
 from flows.simulation.measures import cost_per_order, measure, on_time
 from flows.simulation.prices import Prices
 from flows.simulation.scenario import Scenario
@@ -103,7 +102,3 @@ def _series(simulation: Simulation) -> Series:
             for index, name in enumerate(names)
         },
     )
-
-
-#: Hours between two values of a curve.
-STEP_H = WINDOW_MS / HOUR_MS
