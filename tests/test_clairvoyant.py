@@ -15,6 +15,7 @@ from flows.simulation.controller import Idle
 from flows.simulation.prices import Prices
 from flows.simulation.scenario import UNDISTURBED, find_scenario
 from flows.simulation.simulation import Simulation
+from flows.simulation.work import Parcel
 from flows.whatif.trial import Trial, run_trial
 from state.policies import BUILT_IN, find_policy
 from state.quantities import DAY_MS
@@ -109,7 +110,7 @@ def test_the_world_charges_what_a_plan_says_or_more():
             day_ms = int(option.truck_ms[way]) // DAY_MS * DAY_MS
             due_ms = day_ms + service.spec.cutoff_s * 1_000
             node = int(option.node[way])
-            simulation.fulfilment.plan(now_ms, order, node, service, lines, due_ms)
+            simulation.fulfilment.plan(now_ms, Parcel(order, node, service, lines, due_ms))
 
     def charge(now_ms, order):
         account = ledger._open[order.id]

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable
 
 from flows.simulation.agenda import Agenda
-from flows.simulation.carriers import Service
 from flows.simulation.config import WorldConfig
 from flows.simulation.ledger import Ledger
 from flows.simulation.luck import Luck
@@ -75,43 +74,24 @@ class Fulfilment:
         parcel.order.numbered = max(parcel.order.numbered, parcel.number + 1)
         self._ledger.resumed(parcel)
 
-    def resume_packed(
-        self,
-        now_ms: int,
-        order: Order,
-        node: int,
-        service: Service,
-        lines: list[Line],
-        due_ms: int,
-    ) -> None:
+    def resume_packed(self, now_ms: int, parcel: Parcel) -> None:
         """Have a parcel that was packed before the run began wait for its truck."""
-        parcel = Parcel(order, node, service, lines, due_ms)
-        order.parcels.append(parcel)
-        parcel.stage, parcel.found, parcel.ready_ms = "packed", lines, now_ms
-        parcel.weight_g = self._world.weight_g(lines)
+        parcel.order.parcels.append(parcel)
+        parcel.stage, parcel.found, parcel.ready_ms = "packed", parcel.lines, now_ms
+        parcel.weight_g = self._world.weight_g(parcel.lines)
         self._ledger.resumed_packed(parcel)
-        self._wait_for_truck(max(due_ms, now_ms), parcel)
+        self._wait_for_truck(max(parcel.due_ms, now_ms), parcel)
 
     def withdrawn(self, now_ms: int, order: Order) -> None:
         """Take note that the customer does not want the order any more."""
         self._ledger.withdrawn(now_ms, order)
         self._finish(now_ms, order)
 
-    def plan(
-        self,
-        now_ms: int,
-        order: Order,
-        node: int,
-        service: Service,
-        lines: list[Line],
-        due_ms: int,
-        is_again: bool = False,
-    ) -> None:
-        """Have `node` send `lines` with `service` at the pickup of `due_ms`; `is_again` or not."""
-        parcel = Parcel(order, node, service, lines, due_ms, is_again)
-        order.parcels.append(parcel)
-        handling_ms = self._world.nodes[node].registration.handling_time_s * 1_000
-        begin_ms = max(now_ms + _MINUTE_MS, due_ms - handling_ms - _AHEAD_MS)
+    def plan(self, now_ms: int, parcel: Parcel) -> None:
+        """Have a parcel's node pick, pack and send it for the pickup that it is planned for."""
+        parcel.order.parcels.append(parcel)
+        handling_ms = self._world.nodes[parcel.node].registration.handling_time_s * 1_000
+        begin_ms = max(now_ms + _MINUTE_MS, parcel.due_ms - handling_ms - _AHEAD_MS)
         self._agenda.at(begin_ms, self._begin, parcel)
 
     def release(self, now_ms: int, order: Order, node: int, lines: list[Line]) -> str:

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from flows.simulation.carriers import Service
 from flows.simulation.disruptions import Disruption
 from flows.simulation.journeys import Trip
-from flows.simulation.work import Line, Order, Parcel
+from flows.simulation.work import Order, Parcel
 from state.events import Fact
 
 
@@ -15,17 +14,6 @@ class Moving:
 
     parcel: Parcel
     trip: Trip
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Lines of an order that a node is to send, or has packed, for a pickup at `due_ms`."""
-
-    order: Order
-    node: int
-    service: Service
-    lines: list[Line]
-    due_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +30,7 @@ class Due:
 
 @dataclass(slots=True, kw_only=True)
 class Opening:
-    """The state at `at_ms`.
+    """The state at `at_ms`. Parcels are `planned`, `packed` or `under_way`.
 
     `stock` is units by (node, SKU); `first_facts` are recorded first; `prefix` begins the names of
     new orders, which must not be those of old ones.
@@ -52,8 +40,8 @@ class Opening:
     stock: dict[tuple[int, int], int]
     prefix: str = "F"
     orders: list[Order] = field(default_factory=list)
-    planned: list[Plan] = field(default_factory=list)
-    packed: list[Plan] = field(default_factory=list)
+    planned: list[Parcel] = field(default_factory=list)
+    packed: list[Parcel] = field(default_factory=list)
     under_way: list[Moving] = field(default_factory=list)
     inbound: list[Due] = field(default_factory=list)
     troubles: list[Disruption] = field(default_factory=list)

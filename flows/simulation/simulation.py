@@ -232,14 +232,10 @@ class Simulation:
         for moving in opening.under_way:
             self.fulfilment.resume(moving)
             self.transport.resume(self.begin_ms, moving)
-        for plan in opening.planned:
-            self.fulfilment.plan(
-                self.begin_ms, plan.order, plan.node, plan.service, plan.lines, plan.due_ms
-            )
-        for plan in opening.packed:
-            self.fulfilment.resume_packed(
-                self.begin_ms, plan.order, plan.node, plan.service, plan.lines, plan.due_ms
-            )
+        for parcel in opening.planned:
+            self.fulfilment.plan(self.begin_ms, parcel)
+        for parcel in opening.packed:
+            self.fulfilment.resume_packed(self.begin_ms, parcel)
         for inbound in opening.inbound:
             self.supply.expect(self.begin_ms, inbound)
         for trouble in opening.troubles:

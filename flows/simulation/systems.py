@@ -120,9 +120,11 @@ class Systems:
         order = self._fulfilment.orders.get(decision.order)
         if order is None or order.cancelled:
             return "the order is not open"
-        legs = [(*self._read(leg), to_ms(leg.hand_over_by)) for leg in decision.legs]
-        for leg in legs:
-            self._fulfilment.plan(now_ms, order, *leg)
+        parcels = [
+            Parcel(order, *self._read(leg), to_ms(leg.hand_over_by)) for leg in decision.legs
+        ]
+        for parcel in parcels:
+            self._fulfilment.plan(now_ms, parcel)
         return ""
 
     def _release(self, now_ms: int, action: Action) -> str:
@@ -172,7 +174,8 @@ class Systems:
         ):
             return "it was delivered"
         due_ms = to_ms(decision.leg.hand_over_by)
-        self._fulfilment.plan(now_ms, order, node, service, lines, due_ms, is_again=True)
+        again = Parcel(order, node, service, lines, due_ms, is_again=True)
+        self._fulfilment.plan(now_ms, again)
         return ""
 
     def _transfer(self, now_ms: int, action: Action) -> str:

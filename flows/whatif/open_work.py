@@ -10,7 +10,7 @@ from flows.simulation.carriers import Service
 from flows.simulation.disruptions import Disruption
 from flows.simulation.journeys import Trip
 from flows.simulation.luck import Luck
-from flows.simulation.opening import Due, Moving, Opening, Plan
+from flows.simulation.opening import Due, Moving, Opening
 from flows.simulation.work import Line, Order, Parcel
 from flows.simulation.world import World
 from state.geography import freight_cents
@@ -160,12 +160,12 @@ class _Taker:
                 sku = self._skus[sku_id]
                 node = next(iter(parts), self._world.home(sku, order.region))
                 packed.setdefault(node, []).append((sku, units))
-        for plans, lines_by_node in ((opening.planned, parts), (opening.packed, packed)):
-            for node, lines in lines_by_node.items():
+        for parcels, by_node in ((opening.planned, parts), (opening.packed, packed)):
+            for node, lines in by_node.items():
                 found = self._service(order, node, lines)
                 if found is not None:
                     service, due_ms = found
-                    plans.append(Plan(order, node, service, lines, due_ms))
+                    parcels.append(Parcel(order, node, service, lines, due_ms))
 
     def _service(self, order: Order, node: int, lines: list[Line]) -> tuple[Service, int] | None:
         """The cheapest service that is nominally in time, else the fastest, and its pickup."""
