@@ -1,5 +1,6 @@
 """Controllers: who decides. The engine's own chain, the same as everywhere else it runs."""
 
+import hashlib
 from typing import Protocol
 
 from operators.chain import build_chain
@@ -29,7 +30,8 @@ class Idle:
 class Engine:
     """The chain of one network, stepped record by record, as a replay of the journal steps it.
 
-    `seq` is the last record's place in the journal; `dead_letters` counts what was refused.
+    `seq` is the last record's place in the journal, `journal` the SHA-256 of its lines so far;
+    `dead_letters` counts what was refused.
     """
 
     def __init__(self, network: str, policy: Policy) -> None:
@@ -37,11 +39,13 @@ class Engine:
         self.network = network
         self.seq = 0
         self.dead_letters = 0
+        self.journal = hashlib.sha256()
 
     def hear(self, event: Event) -> list[Action]:
         """Fold the event in."""
         self.seq += 1
         raw = encode(event)
+        self.journal.update(raw + b"\n")
         line = JournalLine(self.seq, "journal", self.seq, raw, len(raw))
         record = Record(event.network, self.seq, event.recorded_ms, event.fact, event, line)
         actions = []

@@ -1,6 +1,5 @@
 """A trial: one world, one seed, one scenario, one policy, run to its end and measured."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 
@@ -14,7 +13,6 @@ from flows.simulation.scenario import Scenario
 from flows.simulation.simulation import Simulation
 from flows.whatif.result import Run, Series
 from state.actions import Action
-from state.codec import encode
 from state.events import Event
 from state.policy import Policy
 from state.quantities import HOUR_MS
@@ -57,7 +55,6 @@ def finish(
     progress: Callable[[float], object] = lambda share: None,
 ) -> Run:
     """Run a simulation that is wired up to its end, and measure it."""
-    digest = hashlib.sha256()
     actions: Counter[str] = Counter()
     start_ms = simulation.begin_ms
     whole_ms = days * 24 * HOUR_MS
@@ -67,16 +64,14 @@ def finish(
             actions[action.kind] += 1
 
     events = 0
-    for event in simulation.run(engine, heard):
-        digest.update(encode(event) + b"\n")
-        events += 1
+    for events, _ in enumerate(simulation.run(engine, heard), 1):
         if events % _TOLD_EVERY == 0:
             progress(min(1.0, (simulation.now_ms - start_ms) / whole_ms))
     simulation.check()
     progress(1.0)
     return Run(
         seed=simulation.seed,
-        digest=digest.hexdigest(),
+        digest=engine.journal.hexdigest(),
         events=events,
         actions=dict(sorted(actions.items())),
         kpis=measure(simulation),
