@@ -18,8 +18,8 @@ from flows.journal_source import JournalSource, Progress, Stop
 from flows.outcomes import DEAD_LETTERS, Outcome, outcomes
 from flows.outlets import LogOutlet, Mark, Outlet, RedisOutlet
 from flows.summary import Summary, add_up, file_digest, summarise, to_builtins
-from operators.chain import NO_NETWORK, build_chain, to_record
-from operators.contract import Chain, Operator
+from operators.chain import NO_NETWORK, Chains, to_record
+from operators.contract import Operator
 from operators.hygiene import Hygiene
 from operators.rollups import Rollups
 from state.dead_letters import reason_of
@@ -226,15 +226,12 @@ def _fold(
 ) -> tuple[int, _Found]:
     """The same without Bytewax: a loop over the journal. The yardstick, and the reference."""
     reader = open_journal(plan.logs)
-    chains: dict[str, Chain] = {}
+    chains = Chains(plan.policy)
     while not (stop is not None and stop.is_set) and (lines := reader.read(plan.batch)):
         found: list[Outcome] = []
         for line in lines:
             record = to_record(line)
-            chain = chains.get(record.network)
-            if chain is None:
-                chain = chains[record.network] = build_chain(record.network, plan.policy)
-            found += outcomes(chain.step(record))
+            found += outcomes(chains[record.network].step(record))
         for outlet in outlets:
             outlet.write(found)
         if progress is not None:

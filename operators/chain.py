@@ -60,6 +60,17 @@ def build_chain(network: str, policy: Policy) -> Chain:
     return Chain([build_operator(name, network, policy) for name in OPERATORS])
 
 
+class Chains(dict[str, Chain]):
+    """Chains by network; each is built when it is first asked for."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def __missing__(self, network: str) -> Chain:
+        chain = self[network] = build_chain(network, self._policy)
+        return chain
+
+
 def to_record(line: JournalLine) -> Record:
     """Decode a line to the record that enters its network's chain; a dead letter is of none."""
     event = decode(line)

@@ -23,7 +23,7 @@ from flows.whatif.open_work import opening_of
 from flows.whatif.result import Run
 from flows.whatif.trial import finish
 from flows.whatif.twin_world import temper_of, world_of_twin
-from operators.chain import NO_NETWORK, build_chain, to_record
+from operators.chain import NO_NETWORK, Chains, build_chain, to_record
 from operators.contract import Chain
 from operators.govern import Govern
 from operators.hygiene import Hygiene
@@ -95,23 +95,18 @@ def fork_journal(
 
     `until_ms` is a recorded time. Raises JournalError if there is nothing of the network by then.
     """
-    chains: dict[str, Chain] = {}
+    chains = Chains(policy)
     with open_journal(logs) as reader:
         folded = False
         while not folded and (lines := reader.read(_BATCH)):
-            for line in lines:
-                record = to_record(line)
+            for record in map(to_record, lines):
                 past = until_ms is not None and record.now_ms > until_ms
-                if past or (until_seq is not None and line.seq > until_seq):
+                if past or (until_seq is not None and record.seq > until_seq):
                     folded = True
                     break
-                if record.network == NO_NETWORK:
-                    continue
-                chain = chains.get(record.network)
-                if chain is None:
-                    chain = chains[record.network] = build_chain(record.network, policy)
-                chain.step(record)
+                chains[record.network].step(record)
             progress(reader.lines, *reader.progress())
+    chains.pop(NO_NETWORK, None)
     origin = ", ".join(map(str, logs))
     begun = time.perf_counter()
     name = _the_one(list(chains), network, origin)
