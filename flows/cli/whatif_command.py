@@ -4,6 +4,7 @@ import math
 import shlex
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,28 +111,32 @@ def whatif(
             f"ready in {fork.ready_s:.2f} s",
             soft_wrap=True,
         )
-        plan = ForkComparison(
-            fork=fork,
-            days=days,
-            seeds=seed_range,
-            scenarios=scenarios,
-            policies=policies,
-            workers=workers,
+        run = partial(
+            compare_fork,
+            ForkComparison(
+                fork=fork,
+                days=days,
+                seeds=seed_range,
+                scenarios=scenarios,
+                policies=policies,
+                workers=workers,
+            ),
         )
-        with share_bar("running what-ifs", "runs") as progress:
-            result = compare_fork(plan, progress)
     else:
-        comparison = Comparison(
-            world_name=world,
-            world=named(find_world, world, "--world"),
-            days=days,
-            seeds=seed_range,
-            scenarios=scenarios,
-            policies=policies,
-            workers=workers,
+        run = partial(
+            compare,
+            Comparison(
+                world_name=world,
+                world=named(find_world, world, "--world"),
+                days=days,
+                seeds=seed_range,
+                scenarios=scenarios,
+                policies=policies,
+                workers=workers,
+            ),
         )
-        with share_bar("running what-ifs", "runs") as progress:
-            result = compare(comparison, progress)
+    with share_bar("running what-ifs", "runs") as progress:
+        result = run(progress)
     out_folder.mkdir(parents=True, exist_ok=True)
     document = msgspec.to_builtins(result)
     (out_folder / "result.json").write_bytes(orjson.dumps(document))
