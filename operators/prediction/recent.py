@@ -1,0 +1,33 @@
+"""What was used lately, by key: a bounded dictionary that forgets the longest unused."""
+
+from typing import Generic, TypeVar
+
+from msgspec import Struct, field
+
+V = TypeVar("V")
+
+
+class Recent(Struct, Generic[V]):
+    """Values by key, in two generations: when the newer is full, the older is dropped whole.
+
+    At least the `most` keys used last are held, and at most twice as many.
+    """
+
+    most: int
+    newer: dict[str, V] = field(default_factory=dict)
+    older: dict[str, V] = field(default_factory=dict)
+
+    def get(self, key: str) -> V | None:
+        """The value of `key`, which counts as used; None if it is not held."""
+        value = self.newer.get(key)
+        if value is None and self.older:
+            value = self.older.pop(key, None)
+            if value is not None:
+                self.set(key, value)
+        return value
+
+    def set(self, key: str, value: V) -> None:
+        """Hold `value` under `key`."""
+        if len(self.newer) >= self.most and key not in self.newer:
+            self.newer, self.older = {}, self.newer
+        self.newer[key] = value
