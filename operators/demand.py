@@ -1,87 +1,72 @@
-"""Demand outlook per (region, SKU): level, spread, and what signals multiply it by.
+"""Demand outlook per (region, SKU): how many units a bucket will bring, and what that rests on.
 
 A series is the units ordered per bucket of journal time (a day, unless the policy says otherwise).
-Its level and spread are River's exponentially weighted means. One River linear regression, pooled
-over all series, learns by how much search, sentiment, weather and promotions lift demand: it maps
-the log of each signal's ratio to the log of (units ordered ÷ level).
+An outlook is made when a bucket's first order comes, which also closes the bucket before: so all
+series are never closed at one instant, and the work per order line is bounded. The model, its
+features and its bands are in `operators.prediction.demand_model`.
+
+Orders are demand whether or not there is stock for them, so nothing here is censored by stock-outs;
+what the hygiene of the chain finds suspect is not learned from.
 """
 
-from math import exp, log
+from math import log
 
 from msgspec import Struct, field
-from river import linear_model, optim
-from river.utils import VectorDict
 
 from operators.contract import Operator, Record, pack, unpack
+from operators.demand_watch import DemandWatch, DemandWatchState
 from operators.derived import DemandLift, DemandOutlook, PolicyInForce
-from operators.moments import Moments, MomentsState
+from operators.prediction.demand_buckets import in_buckets_of
+from operators.prediction.demand_model import DemandModel, DemandState, Expectation
+from operators.prediction.demand_signals import EVERYWHERE
 from state.events import OrderPlaced, SignalObserved, SkuRegistered
 from state.policy import Demand as DemandRules
 from state.policy import Policy
 from state.quantities import DAY_S
 
-_VERSION = "demand/1"
-#: Buckets without an order that are folded in one by one; beyond it a series has faded anyway.
-_MOST_EMPTY = 30
-#: A signal moves demand by at most this factor, up or down: e^1.5 ≈ 4.5.
-_LARGEST_LOG_LIFT = 1.5
-#: Step of the pooled regression: small, since single series are noisy.
-_LEARNING_RATE = 0.02
-_EVERYWHERE = "*"
-
-
-class _SeriesState(Struct, array_like=True):
-    bucket: int
-    units: int
-    moments: MomentsState
-    signals: dict[str, float]
-
-
-class _Signal(Struct, array_like=True):
-    log_ratio: float
-    until_ms: int
+_VERSION = "demand/2"
+#: Ratios of signals are held within a factor of e^3, some 20.
+_LARGEST_LOG_RATIO = 3.0
 
 
 class _State(Struct):
     rules: DemandRules
+    model: DemandState
+    watch: DemandWatchState
     categories: dict[str, str] = field(default_factory=dict)
-    series: dict[str, _SeriesState] = field(default_factory=dict)
-    # Region -> scope (category, SKU or everything) -> kind -> signal.
-    signals: dict[str, dict[str, dict[str, _Signal]]] = field(default_factory=dict)
-    weights: dict[str, float] = field(default_factory=dict)
-    intercept: float = 0.0
-    learned: int = 0
-
-
-class _Series:
-    """Units of the open bucket, the signals when it last sold; moments of the closed ones."""
-
-    __slots__ = ("bucket", "moments", "signals", "units")
-
-    def __init__(
-        self, bucket: int, units: int, moments: Moments, signals: dict[str, float]
-    ) -> None:
-        self.bucket, self.units, self.moments, self.signals = bucket, units, moments, signals
 
 
 class Demand(Operator):
-    """Emits DemandOutlook when a series' bucket has closed, DemandLift when a signal came in."""
+    """Emits DemandOutlook when a series' bucket has its first order, DemandLift upon a signal.
+
+    And Alarm where a region or a category orders more, or less, than it did.
+    """
 
     name = "demand"
 
     def __init__(self, policy: Policy) -> None:
-        self._state = _State(rules=policy.demand)
-        self._series: dict[tuple[str, str], _Series] = {}
-        # Series changed since the last snapshot: only these are written anew.
-        self._touched: dict[tuple[str, str], None] = {}
-        self._lift = _regression({}, 0.0, 0)
+        self._rules = policy.demand
+        self._model = _model(policy.demand)
+        self._watch = DemandWatch()
+        self._categories: dict[str, str] = {}
 
     def step(self, record: Record) -> list[Record]:
         """Fold in orders and signals; everything is passed on."""
+        if record.now_ms >= self._watch.closes_ms:
+            alarms = self._watch.close(record.now_ms)
+            if alarms:
+                return [*(record.derive(alarm) for alarm in alarms), *self._step(record)]
+        return self._step(record)
+
+    def _step(self, record: Record) -> list[Record]:
+        if record.suspect:
+            return [record]
         match record.fact:
             case OrderPlaced() as order:
                 out = [record]
                 for line in order.lines:
+                    category = self._categories.get(line.sku, EVERYWHERE)
+                    self._watch.ordered(order.region, category, line.quantity)
                     outlook = self._ordered(order.region, line.sku, line.quantity, record.now_ms)
                     if outlook is not None:
                         out.append(record.derive(outlook))
@@ -89,7 +74,8 @@ class Demand(Operator):
             case SignalObserved() as signal:
                 return [record, record.derive(self._signalled(signal, record.now_ms))]
             case SkuRegistered() as sku:
-                self._state.categories[sku.sku] = sku.category
+                self._categories[sku.sku] = sku.category
+                self._model.register(sku.sku, record.now_ms)
             case PolicyInForce() as changed:
                 self._adopt(changed.policy.demand)
             case _:
@@ -97,120 +83,84 @@ class Demand(Operator):
         return [record]
 
     def _ordered(self, region: str, sku: str, units: int, now_ms: int) -> DemandOutlook | None:
-        bucket = now_ms // (self._state.rules.bucket_s * 1000)
-        self._touched[region, sku] = None
-        series = self._series.get((region, sku))
-        if series is None:
-            moments = Moments(self._state.rules.fading)
-            signals = self._features(region, sku, now_ms)
-            self._series[region, sku] = _Series(bucket, units, moments, signals)
+        category = self._categories.get(sku, EVERYWHERE)
+        expected = self._model.ordered(region, sku, category, float(units), now_ms)
+        if expected is None:
             return None
-        if bucket <= series.bucket:
-            series.units += units
-            series.signals = self._features(region, sku, now_ms)
-            return None
-        observed, forecast = self._close(series, bucket)
-        series.bucket, series.units = bucket, units
-        series.signals = self._features(region, sku, now_ms)
-        per_day = DAY_S / self._state.rules.bucket_s
-        mean, sd = series.moments.mean, series.moments.sd
-        return DemandOutlook(
-            region=region,
-            sku=sku,
-            units_per_day=mean * per_day,
-            # Few orders are at least as noisy as a Poisson count of the same mean.
-            sd=max(sd, mean**0.5) * per_day**0.5,
-            observed=float(observed),
-            forecast=forecast,
-        )
-
-    def _close(self, series: _Series, bucket: int) -> tuple[int, float]:
-        """Fold the closed bucket and the empty ones since; returns (observed, its forecast)."""
-        observed, level = series.units, series.moments.mean
-        features = series.signals
-        forecast = level * exp(_log_lift(self._lift, features)) if features else level
-        if features and series.moments.seen:
-            lift = log((observed + 0.5) / (level + 0.5))
-            self._lift.learn_one(features, _bounded(lift))
-        series.moments.update(float(observed))
-        for _ in range(min(bucket - series.bucket - 1, _MOST_EMPTY)):
-            series.moments.update(0.0)
-        return observed, forecast
-
-    def _adopt(self, rules: DemandRules) -> None:
-        """Go on under other rules: series keep what they know, in buckets of the new length."""
-        before, self._state.rules = self._state.rules, rules
-        if before == rules:
-            return
-        for key, series in self._series.items():
-            series.moments = Moments(rules.fading, series.moments.state())
-            series.bucket = series.bucket * before.bucket_s // rules.bucket_s
-            self._touched[key] = None
+        return _outlook(region, sku, expected, now_ms, self._rules.bucket_s)
 
     def _signalled(self, signal: SignalObserved, now_ms: int) -> DemandLift:
-        region = signal.region or _EVERYWHERE
-        scope = signal.sku or signal.category or _EVERYWHERE
-        kinds = self._state.signals.setdefault(region, {}).setdefault(scope, {})
-        until_ms = now_ms + self._state.rules.signal_memory_s * 1000
-        kinds[signal.kind] = _Signal(_bounded(log(signal.ratio + 1e-3)), until_ms)
-        features = {kind: s.log_ratio for kind, s in kinds.items() if s.until_ms >= now_ms}
-        factor = exp(_log_lift(self._lift, features))
+        region = signal.region or EVERYWHERE
+        scope = signal.sku or signal.category or EVERYWHERE
+        ratio = min(max(log(signal.ratio + 1e-3), -_LARGEST_LOG_RATIO), _LARGEST_LOG_RATIO)
+        factor = self._model.signalled(region, scope, signal.kind, ratio, now_ms)
+        until_ms = now_ms + self._rules.signal_memory_s * 1000
         return DemandLift(region=region, scope=scope, factor=factor, until_ms=until_ms)
 
-    def _features(self, region: str, sku: str, now_ms: int) -> dict[str, float]:
-        """Log ratios of the signals in force; a narrower scope overrides a wider one."""
-        found: dict[str, float] = {}
-        category = self._state.categories.get(sku, _EVERYWHERE)
-        for place in (_EVERYWHERE, region):
-            scopes = self._state.signals.get(place)
-            if scopes is None:
-                continue
-            for scope in (_EVERYWHERE, category, sku):
-                for kind, signal in scopes.get(scope, {}).items():
-                    if signal.until_ms >= now_ms:
-                        found[kind] = signal.log_ratio
-        return found
+    def _adopt(self, rules: DemandRules) -> None:
+        """Go on under other rules; in buckets of another length, series keep their levels."""
+        before, self._rules = self._rules, rules
+        if before == rules:
+            return
+        state = self._model.state()
+        if before.bucket_s != rules.bucket_s:
+            state = in_buckets_of(state, before.bucket_s, rules.bucket_s)
+        self._model = _model(rules, state)
 
     def snapshot(self) -> bytes:
-        """Series and regression as plain values."""
-        for key in self._touched:
-            series = self._series[key]
-            self._state.series["\n".join(key)] = _SeriesState(
-                series.bucket, series.units, series.moments.state(), series.signals
-            )
-        self._touched.clear()
-        self._state.weights = dict(self._lift.weights)
-        self._state.intercept = self._lift.intercept
-        self._state.learned = self._lift.optimizer.n_iterations
-        return pack(_VERSION, self._state)
+        """Rules, categories and the model as plain values."""
+        return pack(
+            _VERSION,
+            _State(self._rules, self._model.state(), self._watch.state(), self._categories),
+        )
 
     def restore(self, data: bytes) -> None:
-        """Rebuild the River models from plain values."""
-        self._state = state = unpack(_VERSION, data, _State)
-        self._series, self._touched = {}, {}
-        for key, s in state.series.items():
-            region, _, sku = key.partition("\n")
-            moments = Moments(state.rules.fading, s.moments)
-            self._series[region, sku] = _Series(s.bucket, s.units, moments, s.signals)
-        self._lift = _regression(state.weights, state.intercept, state.learned)
-        state.weights = {}
+        """Rebuild the model from plain values."""
+        state = unpack(_VERSION, data, _State)
+        self._rules, self._categories = state.rules, state.categories
+        self._model = _model(state.rules, state.model)
+        self._watch = DemandWatch(state.watch)
 
 
-def _regression(
-    weights: dict[str, float], intercept: float, learned: int
-) -> linear_model.LinearRegression:
-    model = linear_model.LinearRegression(
-        optimizer=optim.SGD(_LEARNING_RATE), intercept_lr=0.0, l2=0.001
+def explain(outlook: DemandOutlook) -> str:
+    """An outlook in words, with units.
+
+    Such as "3.2 a day usually; this day 1.4 × for its time, promotion 1.2 ×: 5.4 units expected,
+    80 % band 1 to 9, from 21 days of evidence".
+    """
+    every = _BUCKETS.get(outlook.bucket_s, f"{outlook.bucket_s:,} s")
+    parts = [f"{outlook.season:.2g} × for its time"]
+    parts += [f"{kind} {factor:.2g} ×" for kind, factor in sorted(outlook.signals.items())]
+    _, low, _, high, _ = outlook.quantiles
+    return (
+        f"{outlook.level:.2g} a {every} usually; this {every} {', '.join(parts)}: "
+        f"{outlook.units:.2g} units expected, 80 % band {low:.2g} to {high:.2g}, "
+        f"from {outlook.evidence:.0f} {every}s of evidence"
     )
-    model._weights = VectorDict(dict(weights))  # River offers no public way to set weights
-    model.intercept = intercept
-    model.optimizer.n_iterations = learned
-    return model
 
 
-def _log_lift(model: linear_model.LinearRegression, features: dict[str, float]) -> float:
-    return _bounded(float(model.predict_one(features)))  # type: ignore[no-untyped-call]
+_BUCKETS = {3_600: "hour", DAY_S: "day", 7 * DAY_S: "week"}
 
 
-def _bounded(log_lift: float) -> float:
-    return max(-_LARGEST_LOG_LIFT, min(_LARGEST_LOG_LIFT, log_lift))
+def _model(rules: DemandRules, state: DemandState | None = None) -> DemandModel:
+    return DemandModel(rules.bucket_s, rules.fading, rules.signal_memory_s, state)
+
+
+def _outlook(
+    region: str, sku: str, expected: Expectation, now_ms: int, bucket_s: int
+) -> DemandOutlook:
+    return DemandOutlook(
+        region=region,
+        sku=sku,
+        from_ms=now_ms - now_ms % (bucket_s * 1000),
+        bucket_s=bucket_s,
+        units=expected.mean,
+        level=expected.level,
+        season=expected.season,
+        signals=expected.signals,
+        sd=expected.sd,
+        quantiles=expected.quantiles,
+        evidence=expected.evidence,
+        observed=expected.observed or 0.0,
+        forecast=expected.forecast,
+    )

@@ -1,0 +1,67 @@
+"""Signals that lead demand: which were in force where and when, for a bucket that is over as well.
+
+A signal holds for a region or all of them, and for a SKU, a category or everything. The narrower
+scope overrides the wider one, a SKU in all regions a category in one, and the later the earlier.
+"""
+
+from bisect import bisect_left
+
+from msgspec import Struct, field
+
+EVERYWHERE = "*"
+#: Signals kept per scope and kind: more than a series looks back upon.
+_KEPT = 32
+
+
+class SignalsState(Struct, array_like=True):
+    """Region -> scope -> kind -> [(ms, log ratio)], in order of time."""
+
+    heard: dict[str, dict[str, dict[str, list[tuple[int, float]]]]] = field(default_factory=dict)
+
+
+class Signals:
+    """What was heard, by scope and kind; a signal counts for `memory_ms`."""
+
+    def __init__(self, memory_ms: int, state: SignalsState | None = None) -> None:
+        self.memory_ms = memory_ms
+        self._state = state or SignalsState()
+
+    def hear(self, region: str, scope: str, kind: str, log_ratio: float, at_ms: int) -> None:
+        """Take in a signal; `at_ms` never falls."""
+        kinds = self._state.heard.setdefault(region, {}).setdefault(scope, {})
+        heard = kinds.setdefault(kind, [])
+        heard.append((at_ms, log_ratio))
+        if len(heard) > _KEPT:
+            del heard[0]
+
+    def of_scope(self, region: str, scope: str, now_ms: int) -> dict[str, float]:
+        """Log ratios in force now in exactly this scope, by kind."""
+        found: dict[str, float] = {}
+        self._collect(found, region, scope, now_ms, now_ms + 1)
+        return found
+
+    def of_series(
+        self, region: str, category: str, sku: str, start_ms: int, end_ms: int
+    ) -> dict[str, float]:
+        """Log ratios, by kind, that were in force at some time in [start_ms, end_ms)."""
+        found: dict[str, float] = {}
+        if self._state.heard:
+            for scope in (EVERYWHERE, category, sku):
+                for place in (EVERYWHERE, region):
+                    self._collect(found, place, scope, start_ms, end_ms)
+        return found
+
+    def state(self) -> SignalsState:
+        """Plain values that restore it, shared with it."""
+        return self._state
+
+    def _collect(
+        self, found: dict[str, float], region: str, scope: str, start_ms: int, end_ms: int
+    ) -> None:
+        kinds = self._state.heard.get(region, {}).get(scope)
+        if kinds is None:
+            return
+        for kind, heard in kinds.items():
+            last = bisect_left(heard, (end_ms,)) - 1
+            if last >= 0 and heard[last][0] + self.memory_ms > start_ms:
+                found[kind] = heard[last][1]
