@@ -5,42 +5,67 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct, field
 
-from operators.delay_features import Features
+from operators.prediction.linear import Features
+from operators.prediction.situation import FIRST_STAGE
+from operators.prediction.transit import Remaining, Usual
 
 #: Scans of the same status told apart: the third hub is nearer than the first.
 _MOST_REPEATS = 3
-DISPATCHED = "dispatched"
+
+
+class Guess(Struct, frozen=True, array_like=True, gc=False):
+    """A prediction as it was made, to be learned from when the truth is known."""
+
+    time_ms: int
+    features: Features
+    of_transit: Features
+    usual: Usual
+    remaining: Remaining
+
+
+class Way(Struct, frozen=True, array_like=True, gc=False):
+    """How a shipment goes: the service, from, to, and the hour of its handover (UTC)."""
+
+    service: str
+    node: str
+    region: str
+    hour: str
+
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Features)
+_DECODER = msgspec.msgpack.Decoder(Guess)
 
 
 class OpenShipment(Struct, array_like=True):
     """A shipment that is neither delivered nor lost. Part of an operator's state.
 
-    `due_ms` is its deadline: when it counts as late, then when it counts as lost. `first` are the
-    features at handover, `sampled` those at one scan; kept as bytes, since every snapshot writes
-    all of them and each is read once.
+    `due_ms` is its deadline: when it counts as late, then when it counts as lost; `overdue_ms` when
+    it is believed to take longer than was predicted. `first` is the prediction at handover,
+    `sampled` one at a scan; kept as bytes, since every snapshot writes all of them and each is read
+    once or twice. Of the last scan that came with the carrier's estimate, both estimates are kept.
     """
 
     order: str
-    service: str
-    node: str
-    region: str
+    way: Way
     promised_ms: int
     due_ms: int
     nominal_s: float
     handover_late_s: float | None
     scanned_ms: int
-    stage: str = DISPATCHED
-    progress: str = DISPATCHED
+    overdue_ms: int = 0
+    stage: str = FIRST_STAGE
+    progress: str = FIRST_STAGE
     first: bytes = b""
     sampled: bytes = b""
     p_first: float = 0.0
     p_latest: float = 0.0
     p_published: float = 0.0
+    expected_ms: int = 0
     predicted: int = 0
     labelled: bool = False
+    told_ms: int = 0
+    carrier_eta_ms: int | None = None
+    eta_beside_ms: int = 0
     # First time seen at each step of progress, ms, and scans by status.
     visits: dict[str, int] = field(default_factory=dict)
     scans: dict[str, int] = field(default_factory=dict)
@@ -52,25 +77,35 @@ class OpenShipment(Struct, array_like=True):
         self.progress = stage if repeats == 1 else f"{stage} {repeats}"
         self.visits.setdefault(self.progress, time_ms)
 
-    def sample(self, name: str, features: Features) -> None:
-        """Keep one scan's features, each scan so far with the same probability.
+    def sample(self, name: str, guess: Guess) -> None:
+        """Keep one scan's prediction, each scan so far with the same probability.
 
         The last scan before the label would not do: a late shipment's is half way, others' is at
         the door. The luck is in the name, so that it is the same in every run.
         """
         self.predicted += 1
         if crc32(f"{name} {self.predicted}".encode()) % self.predicted == 0:
-            self.sampled = _ENCODER.encode(features)
+            self.sampled = _ENCODER.encode(guess)
 
-    def book(self, features: Features) -> None:
-        """Keep the features of the handover."""
-        self.first = _ENCODER.encode(features)
+    def book(self, guess: Guess) -> None:
+        """Keep the prediction at handover."""
+        self.first = _ENCODER.encode(guess)
         self.p_first = self.p_latest
 
-    def examples(self) -> list[Features]:
-        """The features to learn from: those at handover, and those of a scan if there was one."""
-        return [_DECODER.decode(raw) for raw in (self.first, self.sampled) if raw]
+    def at_handover(self) -> Guess:
+        """The prediction at handover."""
+        return _DECODER.decode(self.first)
+
+    @property
+    def kept(self) -> tuple[bytes, ...]:
+        """The predictions to learn from, encoded: at handover, and at a scan if there was one."""
+        return tuple(raw for raw in (self.first, self.sampled) if raw)
 
     def took_s(self, delivered_ms: int) -> dict[str, float]:
         """Seconds from each step of progress to the delivery."""
         return {step: (delivered_ms - seen_ms) / 1000 for step, seen_ms in self.visits.items()}
+
+
+def guesses_of(kept: tuple[bytes, ...]) -> list[Guess]:
+    """Predictions that were kept."""
+    return [_DECODER.decode(raw) for raw in kept]

@@ -1,13 +1,10 @@
 """Delays: P(late) and expected delivery of every open shipment, anew at each scan.
 
-Predict, keep the features, learn when the truth is known: a shipment is late at the earlier of its
-delivery and its promise (plus the time a delivery scan may be late to arrive), so the model learns
-of lateness when the promise breaks and not weeks later. Nothing that comes after a prediction can
-change it.
-
-On-time labels are known before late ones of the same day. Taken as they come, they would teach that
-nothing is ever late; so on-time labels weigh, in sum, only as many as on-time shipments whose
-promise has passed, which is when the late ones are known too.
+Predict, keep the features, learn when the truth is known. Nothing that comes after a prediction can
+change it. A shipment is known to be late when its promise passes (plus the time that a delivery
+scan may be late to arrive), not weeks later at its delivery; that is also when the models learn of
+those that were in time. Taken as they end, the quick of a day would be learned before the slow, and
+the models would swing with the clock.
 """
 
 from msgspec import Struct, field
@@ -15,14 +12,12 @@ from msgspec import Struct, field
 from operators.contract import Operator, Record, pack, unpack
 from operators.deadlines import Deadlines
 from operators.delay_conditions import Conditions
-from operators.delay_features import Features, Situation
-from operators.delay_forecast import Forecast, Level, late_log_odds, mean_s
-from operators.delay_model import DelayModel, DelayModelState
-from operators.delay_shipment import DISPATCHED, OpenShipment
+from operators.delay_forecaster import Forecaster, ForecasterState
+from operators.delay_shipment import Guess, OpenShipment, Way, guesses_of
 from operators.derived import DelayOutcome, DelayRisk, PolicyInForce
 from operators.explanation import day
-from operators.moments import MomentsState
-from state.actions import Confidence
+from operators.prediction.situation import FIRST_STAGE, Situation, hour_of
+from state.actions import Confidence, Contribution
 from state.events import (
     ShipmentDelivered,
     ShipmentDispatched,
@@ -32,13 +27,18 @@ from state.events import (
 from state.geography import nominal_transit_s
 from state.policy import Delays as DelayRules
 from state.policy import Policy
-from state.quantities import DAY_MS, to_ms
+from state.quantities import to_ms
 
-_VERSION = "delays/2"
-#: Weight of the newest late delivery in how late the late ones are.
-_LATENESS_FADING = 0.02
-#: The most that one on-time label may weigh to make up for those that did not.
-_MOST_WEIGHT = 2.0
+_VERSION = "delays/3"
+
+
+class _Ended(Struct, array_like=True):
+    """A shipment that ended before its promise: what is learned of it when that passes."""
+
+    way: Way
+    late: bool
+    ended_ms: int | None
+    kept: tuple[bytes, ...]
 
 
 class _State(Struct):
@@ -46,41 +46,39 @@ class _State(Struct):
     lateness_ms: int
     conditions: Conditions = field(default_factory=Conditions)
     open: dict[str, OpenShipment] = field(default_factory=dict)
+    # By name and promise: a name may come in use again.
+    ended: dict[str, _Ended] = field(default_factory=dict)
     deadlines: Deadlines = field(default_factory=Deadlines)
-    # On-time shipments whose promise passed, less the weight of on-time labels learned.
-    weight_due: float = 0.0
-    forecast: dict[str, MomentsState] = field(default_factory=dict)
-    lateness: MomentsState = (0, 0.0, 0.0)
-    model: DelayModelState = field(default_factory=DelayModelState)
+    forecaster: ForecasterState | None = None
 
 
 class Delays(Operator):
-    """Emits DelayRisk when a risk is new or moved materially, DelayOutcome at delivery."""
+    """Emits DelayRisk when a risk is new or moved materially, DelayOutcome at delivery, Alarm."""
 
     name = "delays"
 
     def __init__(self, policy: Policy) -> None:
-        self._state = _State(policy.delays, policy.hygiene.lateness_s * 1000)
-        self._model = DelayModel(policy.delays.learning_rate)
-        self._forecast = Forecast()
-        self._lateness = Level(_LATENESS_FADING)
+        self._open(_State(policy.delays, policy.hygiene.lateness_s * 1000))
+
+    def _open(self, state: _State) -> None:
+        self._state = state
+        self._forecaster = Forecaster(state.rules.learning_rate, state.forecaster)
+        state.forecaster = None
 
     @property
     def learned(self) -> int:
         """Labels that the model has learned from."""
-        return self._model.learned
+        return self._forecaster.learned
 
     def step(self, record: Record) -> list[Record]:
         """Fold in telemetry; everything is passed on."""
         if record.event is None:
             if type(record.fact) is PolicyInForce:
                 self._state.rules = record.fact.policy.delays
-                # The step is part of the optimizer: it is made anew with what it has learned.
-                rate = record.fact.policy.delays.learning_rate
-                self._model = DelayModel(rate, self._model.state())
+                self._forecaster.use_step(self._state.rules.learning_rate)
                 self._state.lateness_ms = record.fact.policy.hygiene.lateness_s * 1000
             return [record]
-        out = self._promises_broken(record)
+        out = self._fall_due(record)
         out.append(record)
         state, time_ms = self._state, record.event.time_ms
         match record.fact:
@@ -92,10 +90,11 @@ class Delays(Operator):
                 out += self._delivered(record, delivered.shipment, time_ms)
             case ShipmentFailed() as failed:
                 shipment = state.open.pop(failed.shipment, None)
-                if shipment is not None and not shipment.labelled:
-                    self._closed_late(shipment)
+                if shipment is not None and not shipment.labelled and not record.suspect:
+                    self._keep(shipment, failed.shipment, late=True, ended_ms=None)
             case _:
-                state.conditions.learn(record.fact, time_ms)
+                if not record.suspect:
+                    state.conditions.learn(record.fact, time_ms)
         return out
 
     def _dispatched(
@@ -110,146 +109,142 @@ class Delays(Operator):
         promised_ms, due = to_ms(shipped.promised), shipped.due_at_carrier
         shipment = OpenShipment(
             order=shipped.order,
-            service=service,
-            node=shipped.node,
-            region=shipped.region,
+            way=Way(service, shipped.node, shipped.region, hour_of(time_ms)),
             promised_ms=promised_ms,
             due_ms=max(promised_ms + state.lateness_ms, record.now_ms + 1),
             nominal_s=nominal_s,
             handover_late_s=None if due is None else (time_ms - to_ms(due)) / 1000,
             scanned_ms=time_ms,
-            visits={DISPATCHED: time_ms},
+            visits={FIRST_STAGE: time_ms},
         )
         state.open[shipped.shipment] = shipment
         state.deadlines.set(shipment.due_ms, "promise", shipped.shipment)
-        features = self._predict(shipment, time_ms)
-        shipment.book(features)
-        return [self._publish(record, shipped.shipment, shipment, time_ms, features)]
+        now, guess = self._forecaster.predict(shipment, state.conditions, time_ms)
+        shipment.book(guess)
+        shipment.overdue_ms = (
+            time_ms + round(guess.remaining.p90_s * 1000) + max(state.lateness_ms, 1)
+        )
+        state.deadlines.set(shipment.overdue_ms, "overdue", shipped.shipment)
+        return [self._publish(record, shipped.shipment, shipment, now, guess)]
 
     def _scanned(self, record: Record, scan: ShipmentScanned, time_ms: int) -> list[Record]:
         shipment = self._state.open.get(scan.shipment)
-        if shipment is None or time_ms < shipment.scanned_ms:
+        if shipment is None or time_ms < shipment.scanned_ms or record.suspect:
             return []
         shipment.move_to(scan.status, time_ms)
         if shipment.labelled:
             return []
-        features = self._predict(shipment, time_ms)
-        shipment.sample(scan.shipment, features)
+        if scan.carrier_eta is not None:
+            shipment.carrier_eta_ms = to_ms(scan.carrier_eta)
+        now, guess = self._forecaster.predict(shipment, self._state.conditions, time_ms)
+        shipment.sample(scan.shipment, guess)
+        expected_ms = time_ms + round(guess.remaining.p50_s * 1000)
+        if scan.carrier_eta is not None:
+            shipment.eta_beside_ms = expected_ms
         before, after = shipment.p_published, shipment.p_latest
         rules = self._state.rules
         crossed = any(
             (before >= bound) != (after >= bound) for bound in (rules.act_above, rules.notify_above)
         )
-        if abs(after - before) < rules.publish_step and not crossed:
+        moved_ms = abs(self._forecaster.expected_ms(shipment, expected_ms) - shipment.expected_ms)
+        if (
+            abs(after - before) < rules.publish_step
+            and moved_ms < rules.eta_step_s * 1000
+            and not crossed
+        ):
             return []
-        return [self._publish(record, scan.shipment, shipment, time_ms, features)]
+        return [self._publish(record, scan.shipment, shipment, now, guess)]
 
     def _delivered(self, record: Record, name: str, time_ms: int) -> list[Record]:
         shipment = self._state.open.pop(name, None)
         if shipment is None:
             return []
-        late = time_ms > shipment.promised_ms
-        if not shipment.labelled:
-            if late:
-                self._closed_late(shipment)
-            else:
-                self._learn(shipment, late=False)
-        if late:
-            self._lateness.update((time_ms - shipment.promised_ms) / 1000)
-        self._forecast.learn(
-            shipment.service,
-            shipment.node,
-            shipment.region,
-            shipment.nominal_s,
-            shipment.took_s(time_ms),
-        )
-        outcome = DelayOutcome(
-            shipment=name,
-            order=shipment.order,
-            p_at_handover=shipment.p_first,
-            p_last=shipment.p_latest,
-            late=late,
-            lateness_s=(time_ms - shipment.promised_ms) // 1000,
-        )
-        return [record.derive(outcome)]
+        out = [record.derive(_outcome(name, shipment, time_ms))]
+        if record.suspect:
+            return out
+        if shipment.labelled:
+            self._forecaster.learn_end(guesses_of(shipment.kept), shipment.told_ms, time_ms)
+        else:
+            self._keep(shipment, name, time_ms > shipment.promised_ms, time_ms)
+        alarms = self._forecaster.learn_delivery(shipment, time_ms, record.now_ms)
+        return out + [record.derive(alarm) for alarm in alarms]
 
-    def _promises_broken(self, record: Record) -> list[Record]:
+    def _fall_due(self, record: Record) -> list[Record]:
         """Learn of, and publish, shipments whose promise passed without a delivery."""
         out: list[Record] = []
         state = self._state
         for what, name, due_ms in state.deadlines.due(record.now_ms):
             shipment = state.open.get(name)
+            if what == "overdue":
+                if shipment is not None and shipment.overdue_ms == due_ms:
+                    alarms = self._forecaster.learn_overdue(shipment, record.now_ms)
+                    out += (record.derive(alarm) for alarm in alarms)
+                    shipment.overdue_ms = 0
+                continue
             if shipment is None or shipment.due_ms != due_ms:
-                # Closed before, perhaps with its name in use again.
-                state.weight_due += what == "promise"
+                self._learn_ended(f"{name}\n{due_ms}")
                 continue
             if what == "lost":
                 del state.open[name]
                 continue
-            self._learn(shipment, late=True)
-            shipment.labelled = True
+            guesses = guesses_of(shipment.kept)
+            self._forecaster.learn_label(guesses, shipment.way, late=True)
+            self._forecaster.learn_underway(guesses, record.now_ms)
+            shipment.labelled, shipment.told_ms = True, record.now_ms
             shipment.p_latest = 1.0
             shipment.due_ms = due_ms + state.rules.give_up_s * 1000
             state.deadlines.set(shipment.due_ms, "lost", name)
-            out.append(self._publish(record, name, shipment, record.now_ms, {}))
+            out.append(self._publish_late(record, name, shipment))
         return out
 
-    def _closed_late(self, shipment: OpenShipment) -> None:
-        """Learn a late one whose promise is yet to fall due, and will find it closed."""
-        self._state.weight_due -= 1.0
-        self._learn(shipment, late=True)
-
-    def _learn(self, shipment: OpenShipment, late: bool) -> None:
-        state = self._state
-        weight = 1.0
-        if not late:
-            weight = min(max(state.weight_due, 0.0), _MOST_WEIGHT)
-            state.weight_due -= weight
-        for features in shipment.examples():
-            self._model.learn(features, late, weight)
-        self._model.note_rate(shipment.service, shipment.node, shipment.region, late)
-
-    def _predict(self, shipment: OpenShipment, time_ms: int) -> Features:
-        """Set P(late) as of `time_ms` on the shipment; returns the features it rests on."""
-        conditions = self._state.conditions
-        mean, sd = self._remaining(shipment)
-        slack_s = (shipment.promised_ms - time_ms) / 1000
-        situation = Situation(
-            stage=shipment.stage,
-            service=shipment.service,
-            node=shipment.node,
-            region=shipment.region,
-            time_ms=time_ms,
-            promised_ms=shipment.promised_ms,
-            remaining_s=mean_s(shipment.nominal_s, mean, sd),
-            forecast=late_log_odds(slack_s, shipment.nominal_s, mean, sd),
-            handover_late_s=shipment.handover_late_s,
-            weather=conditions.severity(shipment.region, time_ms),
-            origin_weather=conditions.severity_at_node(shipment.node, time_ms),
-            congestion=conditions.congestion(shipment.region, time_ms),
-            disrupted=conditions.disrupted(shipment.service, shipment.region, time_ms),
+    def _keep(self, shipment: OpenShipment, name: str, late: bool, ended_ms: int | None) -> None:
+        """Keep what became of one until its promise passes; None where it never arrived."""
+        self._state.ended[f"{name}\n{shipment.due_ms}"] = _Ended(
+            shipment.way, late, ended_ms, shipment.kept
         )
-        features = self._model.features(situation)
-        shipment.p_latest = self._model.p_late(features)
-        return features
 
-    def _remaining(self, shipment: OpenShipment) -> tuple[float, float]:
-        return self._forecast.remaining(
-            shipment.service, shipment.node, shipment.region, shipment.progress
-        )
+    def _learn_ended(self, key: str) -> None:
+        ended = self._state.ended.pop(key, None)
+        if ended is None:
+            return
+        guesses = guesses_of(ended.kept)
+        self._forecaster.learn_label(guesses, ended.way, ended.late)
+        if ended.ended_ms is not None:
+            self._forecaster.learn_transit(guesses, ended.ended_ms)
 
     def _publish(
-        self, record: Record, name: str, shipment: OpenShipment, time_ms: int, features: Features
+        self, record: Record, name: str, shipment: OpenShipment, now: Situation, guess: Guess
     ) -> Record:
-        shipment.p_published = shipment.p_latest
-        remaining_s = mean_s(shipment.nominal_s, *self._remaining(shipment))
-        expected_ms = time_ms + round(remaining_s * 1000)
+        low_ms, mid_ms, high_ms = (
+            guess.time_ms + round(s * 1000)
+            for s in (guess.remaining.p10_s, guess.remaining.p50_s, guess.remaining.p90_s)
+        )
+        # Only what may lead to an action is explained: that takes longer than the prediction.
+        rules = self._state.rules
+        explained = shipment.p_latest >= min(rules.act_above, rules.notify_above)
+        contributions = self._forecaster.contributions(now) if explained else ()
+        return self._risk(record, name, shipment, (low_ms, mid_ms, high_ms), contributions)
+
+    def _publish_late(self, record: Record, name: str, shipment: OpenShipment) -> Record:
+        """Say that the promise has passed; the band is what is usual of late ones."""
+        now_ms = record.now_ms
+        typical_ms = self._forecaster.typical_lateness_ms
+        return self._risk(record, name, shipment, (now_ms, now_ms, now_ms + 2 * typical_ms), ())
+
+    def _risk(
+        self,
+        record: Record,
+        name: str,
+        shipment: OpenShipment,
+        band_ms: tuple[int, int, int],
+        contributions: tuple[Contribution, ...],
+    ) -> Record:
+        low_ms, mid_ms, high_ms = band_ms
+        expected_ms = self._forecaster.expected_ms(shipment, mid_ms)
         if shipment.p_latest > 0.5:
-            # Given that it is late, the mean of what remains is past the promise.
-            typical_s = self._lateness.mean if self._lateness.seen else DAY_MS / 1000
-            late_ms = shipment.promised_ms + round(typical_s * 1000)
-            expected_ms = max(expected_ms, late_ms, record.now_ms)
-        certain = shipment.labelled
+            expected_ms = max(expected_ms, record.now_ms)
+        shipment.p_published, shipment.expected_ms = shipment.p_latest, expected_ms
+        passed = ", which has passed" if shipment.labelled else ""
         return record.derive(
             DelayRisk(
                 shipment=name,
@@ -257,27 +252,51 @@ class Delays(Operator):
                 stage=shipment.stage,
                 p_late=shipment.p_latest,
                 expected_ms=expected_ms,
+                earliest_ms=min(low_ms, expected_ms),
+                latest_ms=max(high_ms, expected_ms),
                 promised_ms=shipment.promised_ms,
                 confidence=Confidence(
-                    statement=f"{name} is delivered after its promise, {day(shipment.promised_ms)}"
-                    + (", which has passed" if certain else ""),
+                    statement=f"{name} is delivered after its promise, "
+                    f"{day(shipment.promised_ms)}{passed}",
                     probability=round(shipment.p_latest, 4),
-                    contributions=() if certain else self._model.contributions(features),
+                    contributions=contributions,
                 ),
             )
         )
 
     def snapshot(self) -> bytes:
-        """Open shipments and the model as plain values."""
-        self._state.model = self._model.state()
-        self._state.forecast = self._forecast.state()
-        self._state.lateness = self._lateness.state()
-        return pack(_VERSION, self._state)
+        """Open shipments and the models as plain values."""
+        state = self._state
+        state.forecaster = self._forecaster.state()
+        data = pack(_VERSION, state)
+        state.forecaster = None
+        return data
 
     def restore(self, data: bytes) -> None:
         """Rebuild the River models from plain values."""
-        self._state = state = unpack(_VERSION, data, _State)
-        self._model = DelayModel(state.rules.learning_rate, state.model)
-        self._forecast = Forecast(state.forecast)
-        self._lateness = Level(_LATENESS_FADING, state.lateness)
-        state.model, state.forecast = DelayModelState(), {}
+        self._open(unpack(_VERSION, data, _State))
+
+
+def _outcome(name: str, shipment: OpenShipment, time_ms: int) -> DelayOutcome:
+    """What became of a shipment, beside what was predicted."""
+    remaining = shipment.at_handover().remaining
+    took_s = (time_ms - shipment.visits[FIRST_STAGE]) / 1000
+    off_s = carrier_off_s = None
+    if shipment.carrier_eta_ms is not None and shipment.eta_beside_ms:
+        off_s = (time_ms - shipment.eta_beside_ms) / 1000
+        carrier_off_s = (time_ms - shipment.carrier_eta_ms) / 1000
+    return DelayOutcome(
+        shipment=name,
+        order=shipment.order,
+        service=shipment.way.service,
+        node=shipment.way.node,
+        p_at_handover=shipment.p_first,
+        p_last=shipment.p_latest,
+        late=time_ms > shipment.promised_ms,
+        lateness_s=(time_ms - shipment.promised_ms) // 1000,
+        below_p10=took_s <= remaining.p10_s,
+        below_p50=took_s <= remaining.p50_s,
+        below_p90=took_s <= remaining.p90_s,
+        off_s=off_s,
+        carrier_off_s=carrier_off_s,
+    )

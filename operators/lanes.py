@@ -1,15 +1,16 @@
-"""Lanes: transit time and on-time rate per (carrier service, origin node, destination region).
+"""Lanes: transit quantiles and on-time rate per (carrier service, origin node, destination region).
 
 Transit is learned as a ratio to the service's nominal time, so that a lane nobody has used yet can
-borrow from its service. Means and spreads are River's exponentially weighted ones. A lane's own
-history counts with n ÷ (n + k), its service's with the rest (empirical-Bayes shrinkage).
+borrow from its service.
 """
 
 from msgspec import Struct, field
 
 from operators.contract import Operator, Record, pack, unpack
 from operators.derived import LaneOutlook
-from operators.moments import Moments, MomentsState
+from operators.moments import MomentsState
+from operators.prediction.lane_transit import LaneTransit, LaneTransitState
+from operators.prediction.level import Level
 from state.events import (
     CarrierRegistered,
     NodeRegistered,
@@ -22,16 +23,11 @@ from state.geography import Geography, nominal_transit_s
 from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
 
-_VERSION = "lanes/1"
-#: Deliveries after which a lane's own history weighs as much as its service's.
-_SHRINKAGE = 8.0
-#: Weight of the newest delivery: a lane remembers about 30, a service about 200.
-_LANE_FADING = 0.03
-_SERVICE_FADING = 0.005
+_VERSION = "lanes/2"
+#: Weight of the newest delivery in on-time rates.
+_FADING = 0.02
 #: Open shipments are given up after this long; their truth will not come.
 _OPEN_MS = 90 * DAY_MS
-#: Ratios beyond this say more about the record than about the lane.
-_LARGEST_RATIO = 20.0
 
 
 class _Open(Struct, array_like=True):
@@ -44,38 +40,27 @@ class _Open(Struct, array_like=True):
     nominal_s: float
 
 
-class _HistoryState(Struct, array_like=True):
-    transit: MomentsState
-    on_time: MomentsState
-
-
 class _State(Struct):
     geography: Geography = field(default_factory=Geography)
     open: dict[str, _Open] = field(default_factory=dict)
-    lanes: dict[str, _HistoryState] = field(default_factory=dict)
-
-
-class _History:
-    """Transit ratio and on-time share of a lane or a service."""
-
-    __slots__ = ("on_time", "transit")
-
-    def __init__(self, fading: float, state: _HistoryState | None = None) -> None:
-        self.transit = Moments(fading, state.transit if state else (0, 0.0, 0.0))
-        self.on_time = Moments(fading, state.on_time if state else (0, 0.0, 0.0))
+    on_time: dict[str, MomentsState] = field(default_factory=dict)
+    transit: LaneTransitState | None = None
 
 
 class Lanes(Operator):
-    """Emits a LaneOutlook for the lane and one for its service at every delivery."""
+    """Emits a LaneOutlook for the service and one for the lane at every delivery."""
 
     name = "lanes"
 
     def __init__(self, policy: Policy) -> None:
         del policy  # nothing to tune yet
-        self._state = _State()
-        self._histories: dict[str, _History] = {}
-        # Histories changed since the last snapshot: only these are written anew.
-        self._touched: dict[str, None] = {}
+        self._open(_State())
+
+    def _open(self, state: _State) -> None:
+        self._state = state
+        self._transit = LaneTransit(state.transit)
+        self._on_time = {key: Level(_FADING, kept) for key, kept in state.on_time.items()}
+        state.transit, state.on_time = None, {}
 
     def step(self, record: Record) -> list[Record]:
         """Fold in dispatches and deliveries; everything is passed on."""
@@ -85,6 +70,9 @@ class Lanes(Operator):
                 self._dispatched(dispatched, record.event.time_ms, record.now_ms)
             case ShipmentDelivered() as delivered:
                 assert record.event is not None
+                if record.suspect:
+                    self._state.open.pop(delivered.shipment, None)
+                    return [record]
                 outlooks = self._delivered(delivered.shipment, record.event.time_ms)
                 return [record, *(record.derive(outlook) for outlook in outlooks)]
             case ShipmentFailed() as failed:
@@ -120,60 +108,44 @@ class Lanes(Operator):
         shipped = self._state.open.pop(shipment, None)
         if shipped is None:
             return []
-        transit_s = max(0.0, (time_ms - shipped.dispatched_ms) / 1000)
-        ratio = min(transit_s / max(shipped.nominal_s, 1.0), _LARGEST_RATIO)
-        on_time = 1.0 if time_ms <= shipped.promised_ms else 0.0
-        service_key = f"{shipped.carrier}\n{shipped.service}"
-        lane_key = f"{service_key}\n{shipped.node}\n{shipped.region}"
-        service = self._history(service_key, _SERVICE_FADING)
-        lane = self._history(lane_key, _LANE_FADING)
-        self._touched[service_key] = self._touched[lane_key] = None
-        for history in (service, lane):
-            history.transit.update(ratio)
-            history.on_time.update(on_time)
-        own = lane.transit.seen / (lane.transit.seen + _SHRINKAGE)
-        return [
-            LaneOutlook(
-                carrier=shipped.carrier,
-                service=shipped.service,
-                node="",
-                region="",
-                ratio=service.transit.mean,
-                sd=service.transit.sd,
-                on_time=service.on_time.mean,
-                seen=service.transit.seen,
-            ),
-            LaneOutlook(
-                carrier=shipped.carrier,
-                service=shipped.service,
-                node=shipped.node,
-                region=shipped.region,
-                ratio=own * lane.transit.mean + (1 - own) * service.transit.mean,
-                sd=own * lane.transit.sd + (1 - own) * service.transit.sd,
-                on_time=own * lane.on_time.mean + (1 - own) * service.on_time.mean,
-                seen=lane.transit.seen,
-            ),
-        ]
+        ratio = max(0.0, (time_ms - shipped.dispatched_ms) / 1000) / max(shipped.nominal_s, 1.0)
+        service = f"{shipped.carrier}/{shipped.service}"
+        lane = f"{service}\n{shipped.node}\n{shipped.region}"
+        weekday = (shipped.dispatched_ms // DAY_MS + 3) % 7  # the epoch was a Thursday
+        self._transit.learn(service, lane, weekday, ratio, time_ms)
+        in_time = 1.0 if time_ms <= shipped.promised_ms else 0.0
+        for key in (service, lane):
+            self._on_time.setdefault(key, Level(_FADING)).update(in_time)
+        return [self._outlook(shipped, service, ""), self._outlook(shipped, service, lane)]
 
-    def _history(self, key: str, fading: float) -> _History:
-        history = self._histories.get(key)
-        if history is None:
-            history = self._histories[key] = _History(fading)
-        return history
+    def _outlook(self, shipped: _Open, service: str, lane: str) -> LaneOutlook:
+        of_service, of_lane = self._on_time[service], self._on_time.get(lane)
+        on_time = of_service.mean
+        if of_lane is not None:
+            on_time += of_lane.trust * (of_lane.mean - on_time)
+        ratios = self._transit.ratios(service, lane)
+        return LaneOutlook(
+            carrier=shipped.carrier,
+            service=shipped.service,
+            node=shipped.node if lane else "",
+            region=shipped.region if lane else "",
+            p10=ratios.p10,
+            p50=ratios.p50,
+            p90=ratios.p90,
+            weekdays=self._transit.weekdays(service),
+            on_time=on_time,
+            seen=self._transit.seen(lane or service),
+        )
 
     def snapshot(self) -> bytes:
-        """Histories and open shipments as plain values."""
-        for key in self._touched:
-            history = self._histories[key]
-            self._state.lanes[key] = _HistoryState(history.transit.state(), history.on_time.state())
-        self._touched.clear()
-        return pack(_VERSION, self._state)
+        """Levels, bands and open shipments as plain values."""
+        state = self._state
+        state.transit = self._transit.state()
+        state.on_time = {key: level.state() for key, level in self._on_time.items()}
+        data = pack(_VERSION, state)
+        state.transit, state.on_time = None, {}
+        return data
 
     def restore(self, data: bytes) -> None:
-        """Rebuild the River statistics from plain values."""
-        self._state = unpack(_VERSION, data, _State)
-        self._histories = {
-            key: _History(_LANE_FADING if key.count("\n") == 3 else _SERVICE_FADING, h)
-            for key, h in self._state.lanes.items()
-        }
-        self._touched = {}
+        """Rebuild the models from plain values."""
+        self._open(unpack(_VERSION, data, _State))

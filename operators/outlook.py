@@ -3,23 +3,29 @@
 It keeps only the latest of each; the models themselves live in `demand` and `lanes`.
 """
 
-from math import erfc, sqrt
-
 from msgspec import Struct, field
 
 from operators.derived import DemandLift, DemandOutlook, LaneOutlook
-from state.quantities import DAY_S
+from operators.prediction.demand_counts import exceeds
+from operators.prediction.lane_transit import Ratios
+from state.quantities import DAY_MS
 
-_SQRT_2 = sqrt(2.0)
-#: Ratio of transit to nominal before a service has delivered anything: mean and spread.
-_UNSEEN = (1.0, 0.25)
-#: Deliveries after which a learned spread is believed.
-_SPREAD_AFTER = 5
+#: Transit ÷ nominal before a service has delivered anything.
+_UNSEEN = Ratios(0.75, 1.0, 1.35)
 
 
 class _Demand(Struct, array_like=True):
+    """Per day, signals aside: usual units, those of the bucket that began, and variance ÷ mean.
+
+    `evidence_ms` and `from_ms` say how it fades.
+    """
+
     units_per_day: float
-    sd: float
+    now_per_day: float
+    scatter: float
+    bucket_ms: int
+    evidence_ms: float
+    from_ms: int
 
 
 class _Lift(Struct, array_like=True):
@@ -32,11 +38,22 @@ class Outlook(Struct):
 
     demand: dict[str, _Demand] = field(default_factory=dict)
     lifts: dict[str, _Lift] = field(default_factory=dict)
-    lanes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    lanes: dict[str, Ratios] = field(default_factory=dict)
+    # Factors of transit by weekday of handover, by service, Monday first.
+    weekdays: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     def learn_demand(self, outlook: DemandOutlook) -> None:
         """Take in the outlook of a (region, SKU)."""
-        self.demand[f"{outlook.region}\n{outlook.sku}"] = _Demand(outlook.units_per_day, outlook.sd)
+        bucket_ms = outlook.bucket_s * 1000
+        per_day = DAY_MS / bucket_ms
+        self.demand[f"{outlook.region}\n{outlook.sku}"] = _Demand(
+            outlook.level * per_day,
+            outlook.level * outlook.season * per_day,
+            outlook.sd * outlook.sd / outlook.units if outlook.units > 0.0 else 1.0,
+            bucket_ms,
+            outlook.evidence * bucket_ms,
+            outlook.from_ms,
+        )
 
     def learn_lift(self, lift: DemandLift) -> None:
         """Take in what signals multiply demand by."""
@@ -44,28 +61,43 @@ class Outlook(Struct):
 
     def learn_lane(self, outlook: LaneOutlook) -> None:
         """Take in the transit outlook of a lane, or of a service as a whole."""
-        key = f"{outlook.carrier}/{outlook.service}\n{outlook.node}\n{outlook.region}"
-        spread = outlook.sd if outlook.seen >= _SPREAD_AFTER else max(outlook.sd, _UNSEEN[1])
-        self.lanes[key] = (outlook.ratio, spread)
+        service = f"{outlook.carrier}/{outlook.service}"
+        key = f"{service}\n{outlook.node}\n{outlook.region}"
+        self.lanes[key] = Ratios(outlook.p10, outlook.p50, outlook.p90)
+        self.weekdays[service] = outlook.weekdays
 
-    def transit_ratio(self, service: str, lane: str) -> tuple[float, float]:
-        """Mean and sd of transit ÷ nominal: of the lane, else the service, else a usual one.
+    def transit_ratios(self, service: str, lane: str, at_ms: int) -> Ratios:
+        """Quantiles of transit ÷ nominal: of the lane, else the service, else usual ones.
 
-        `lane` is the service, node and region, joined by newlines.
+        `lane` is the service, node and region, joined by newlines; `at_ms` is the handover.
         """
-        return self.lanes.get(lane) or self.lanes.get(f"{service}\n\n") or _UNSEEN
+        ratios = self.lanes.get(lane) or self.lanes.get(f"{service}\n\n") or _UNSEEN
+        weekdays = self.weekdays.get(service)
+        # The epoch was a Thursday.
+        return ratios.times(weekdays[(at_ms // DAY_MS + 3) % 7]) if weekdays else ratios
 
     def shortage_risk(
         self, region: str, sku: str, category: str, left: int, horizon_s: int, now_ms: int
     ) -> float:
-        """P(demand of the region within the horizon exceeds `left` units), by a normal tail."""
+        """P(demand of the region within the horizon exceeds `left` units).
+
+        Demand is a negative binomial count: what is expected of the bucket that has begun, then
+        the usual. If nothing was ordered after that bucket, it is expected the less the longer ago
+        that is, by the Gamma-Poisson rule: evidence ÷ (evidence + time without an order).
+        """
         demand = self.demand.get(f"{region}\n{sku}")
         if demand is None:
             return 0.0
-        days = horizon_s / DAY_S
-        mean = demand.units_per_day * days * self._lift(region, sku, category, now_ms)
-        sd = max(demand.sd * sqrt(days), 1e-6)
-        return 0.5 * erfc((left + 0.5 - mean) / sd / _SQRT_2)
+        horizon_ms = horizon_s * 1000
+        silent_ms = now_ms - demand.from_ms - demand.bucket_ms
+        if silent_ms > 0:
+            faded = demand.evidence_ms / (demand.evidence_ms + silent_ms)
+            mean = demand.units_per_day * faded * horizon_ms
+        else:
+            soon_ms = min(horizon_ms, demand.bucket_ms)
+            mean = demand.now_per_day * soon_ms + demand.units_per_day * (horizon_ms - soon_ms)
+        mean *= self._lift(region, sku, category, now_ms) / DAY_MS
+        return exceeds(left, mean, mean * demand.scatter)
 
     def _lift(self, region: str, sku: str, category: str, now_ms: int) -> float:
         if not self.lifts:

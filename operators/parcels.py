@@ -118,12 +118,16 @@ class Pricer:
     def _option(
         self, parcel: _Parcel, quote: Quote, freight: int, carbon: int, at_ms: int, kg: float
     ) -> Option:
-        ratio, spread = self._outlook.transit_ratio(quote.name, quote.lane)
-        mean_s = quote.nominal_s * ratio + self._rates.disrupted_s(
-            quote.carrier, quote.service, self._region
+        ratios = self._outlook.transit_ratios(quote.name, quote.lane, at_ms)
+        nominal_s = quote.nominal_s
+        trouble_s = self._rates.disrupted_s(quote.carrier, quote.service, self._region)
+        p50_s = nominal_s * ratios.p50 + trouble_s
+        p_late, late_s = lateness(
+            (self._promised_ms - at_ms) / 1000,
+            nominal_s * ratios.p10 + trouble_s,
+            p50_s,
+            nominal_s * ratios.p90 + trouble_s,
         )
-        sd_s = max(quote.nominal_s * spread, 60.0)
-        p_late, late_s = lateness((self._promised_ms - at_ms) / 1000, mean_s, sd_s)
         late = lateness_cents(p_late, late_s, self._weights)
         return Option(
             freight + parcel.handling + late + parcel.displacement + carbon,
@@ -137,7 +141,7 @@ class Pricer:
             quote.carbon_kg_per_kg * kg,
             p_late,
             at_ms,
-            at_ms + round(mean_s * 1000),
+            at_ms + round(p50_s * 1000),
             quote.carrier,
         )
 

@@ -17,8 +17,8 @@ from state.twin import OpenOrder, Shipment
 
 #: Stages from which a carrier can still move a parcel to another service.
 _REROUTABLE = ("dispatched", "pending", "picked_up", "in_transit", "delivery_delayed", "on_hold")
-#: Spread of the remaining transit time relative to its mean, for a parcel under way.
-_REMAINING_SPREAD = 0.35
+#: The least that P10 and P90 of what remains are off its median, relative to it.
+_REMAINING_SPREAD = 0.45
 _RESTS_ON = ("telemetry",)
 
 
@@ -108,19 +108,24 @@ class Remedies:
                 service.max_distance_km and distance > service.max_distance_km
             ):
                 continue
-            ratio, spread = floor.outlook.transit_ratio(
-                name, f"{name}\n{shipped.node}\n{shipped.region}"
+            lane = f"{name}\n{shipped.node}\n{shipped.region}"
+            ratios = floor.outlook.transit_ratios(name, lane, floor.now_ms)
+            p50_s = faster_s * ratios.p50 * left
+            # What remains is wider, relative to itself, than the whole.
+            low, high = ratios.p10 / ratios.p50, ratios.p90 / ratios.p50
+            p_late, late_s = lateness(
+                slack_s,
+                p50_s * min(low, 1.0 - _REMAINING_SPREAD),
+                p50_s,
+                p50_s * max(high, 1.0 + _REMAINING_SPREAD),
             )
-            mean_s = faster_s * ratio * left
-            sd_s = max(mean_s * max(spread, _REMAINING_SPREAD), 60.0)
-            p_late, late_s = lateness(slack_s, mean_s, sd_s)
             grams = carbon_gco2e(service, distance * left, shipped.weight_g)
             terms = {
                 "freight": freight_cents(service, distance, shipped.weight_g),
                 "expected lateness": lateness_cents(p_late, late_s, weights),
                 "carbon": round(grams / 1000 * weights.carbon_kg_cents),
             }
-            act = (code, floor.now_ms + round(mean_s * 1000))
+            act = (code, floor.now_ms + round(p50_s * 1000))
             remedies.append(_Remedy(f"moving it to {name}", terms, act))
         return remedies
 

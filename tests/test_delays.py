@@ -1,13 +1,18 @@
 """The delay operator: what it learns and when, and that nothing later changes what it said."""
 
 from itertools import product
+from math import log
+from random import Random
 
 import pytest
 
 from operators.contract import Record
-from operators.delay_features import LateRates, Situation, features_of, in_words
 from operators.delays import Delays
-from operators.derived import DelayOutcome, DelayRisk
+from operators.derived import Alarm, DelayOutcome, DelayRisk
+from operators.prediction.late_rates import LateRates
+from operators.prediction.lateness import LateModel
+from operators.prediction.situation import Situation, features_of, in_words
+from operators.prediction.transit import Remaining, Transit
 from state.codec import make_event
 from state.events import (
     CarrierRegistered,
@@ -52,6 +57,7 @@ class _Network:
     def __init__(self) -> None:
         self.delays = Delays(Policy())
         self.seq = 0
+        self.emitted: list[Record] = []
         self.send(_START_MS, RegionRegistered(region="R", latitude=50.0, longitude=8.0))
         node = NodeRegistered(
             node="N",
@@ -80,7 +86,9 @@ class _Network:
             time_ms=time_ms,
             recorded_ms=now_ms,
         )
-        return self.delays.step(Record("n", self.seq, now_ms, fact, event))
+        out = self.delays.step(Record("n", self.seq, now_ms, fact, event))
+        self.emitted += out
+        return out
 
     def dispatch(self, time_ms: int, name: str, promised_ms: int, service: str = "good") -> float:
         dispatched = ShipmentDispatched(
@@ -134,16 +142,23 @@ def _risks(records: list[Record]) -> list[DelayRisk]:
     return [record.fact for record in records if isinstance(record.fact, DelayRisk)]
 
 
+def _alarms(records: list[Record]) -> list[Alarm]:
+    return [record.fact for record in records if isinstance(record.fact, Alarm)]
+
+
 def _outcomes(records: list[Record]) -> list[DelayOutcome]:
     return [record.fact for record in records if isinstance(record.fact, DelayOutcome)]
 
 
-def test_a_shipment_delivered_in_time_is_learned_at_its_delivery() -> None:
+def test_a_shipment_delivered_in_time_is_learned_when_its_promise_has_passed_too() -> None:
     network = _Network()
-    network.dispatch(_START_MS, "A", _START_MS + 2 * DAY_MS)
-    assert network.delays.learned == 0
+    promised_ms = _START_MS + 2 * DAY_MS
+    network.dispatch(_START_MS, "A", promised_ms)
     (outcome,) = _outcomes(network.deliver(_START_MS + DAY_MS, "A"))
     assert not outcome.late
+    assert network.delays.learned == 0
+    region = RegionRegistered(region="R", latitude=50.0, longitude=8.0)
+    network.send(promised_ms + _BOUND_MS, region)
     assert network.delays.learned == 1
 
 
@@ -205,27 +220,156 @@ def test_a_service_that_is_often_late_gets_a_higher_probability() -> None:
     assert bad > good + 0.15
 
 
+def situation(
+    stage: str = "dispatched", slack_h: float = 30.0, due_h: float | None = 1.0, day: int = 0
+) -> Situation:
+    time_ms = _START_MS + day * DAY_MS
+    return Situation(
+        stage=stage,
+        service="C/a @ b",
+        node="N",
+        region="R @ 1",
+        time_ms=time_ms,
+        promised_ms=time_ms + round(slack_h * HOUR_MS),
+        nominal_s=80_000.0,
+        remaining_s=90_000.0,
+        forecast=-1.0,
+        handover_late_s=None if due_h is None else due_h * 3_600.0,
+        eta_slack_s=None if due_h is None else due_h * 3_600.0,
+        weather=0.5,
+        origin_weather=0.5,
+        congestion=9.0,
+        disrupted=True,
+    )
+
+
 @pytest.mark.parametrize("stage", ["dispatched", "in_transit", "delivery_failed"])
 def test_every_feature_has_words_and_a_finite_value(stage: str) -> None:
     hours = (-2_000, -1, 0, 1, 20, 30, 50, 200, 2_000)
+    rates = LateRates(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
     for slack_h, due_h, day in product(hours, (None, *hours), range(7)):
-        time_ms = _START_MS + day * DAY_MS
-        now = Situation(
-            stage=stage,
-            service="C/a @ b",
-            node="N",
-            region="R @ 1",
-            time_ms=time_ms,
-            promised_ms=time_ms + slack_h * HOUR_MS,
-            remaining_s=90_000.0,
-            forecast=-1.0,
-            handover_late_s=None if due_h is None else due_h * 3_600.0,
-            weather=0.5,
-            origin_weather=0.5,
-            congestion=9.0,
-            disrupted=True,
-        )
-        for name, value in features_of(now, LateRates(0.1, 0.2, 0.3, 0.4)).items():
+        for name, value in features_of(situation(stage, slack_h, due_h, day), rates):
             assert abs(value) < 10
             words = in_words(name)
             assert words and "_" not in words
+
+
+def test_contributions_sum_to_the_log_odds() -> None:
+    model = LateModel(0.1)
+    for number in range(200):
+        now = situation(slack_h=float(number % 50), day=number % 7)
+        late = number % 50 < 20
+        model.learn(model.features(now)[0], late)
+        model.note(now.service, now.node, now.region, now.hour, late)
+        p_late = model.p_late(model.features(now)[0])
+        total = sum(each.log_odds for each in model.contributions(now))
+        assert total == pytest.approx(log(p_late / (1 - p_late)), abs=1e-3)
+    assert model.contributions(now)[-1].feature.endswith("smaller ones together")
+
+
+def test_features_that_share_a_slot_still_sum_to_the_log_odds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("operators.prediction.linear.SLOTS", 7)
+    model = LateModel(0.1)
+    now = situation()
+    for number in range(50):
+        model.learn(model.features(now)[0], number % 3 == 0)
+    p_late = model.p_late(model.features(now)[0])
+    total = sum(each.log_odds for each in model.contributions(now))
+    assert total == pytest.approx(log(p_late / (1 - p_late)), abs=1e-3)
+    assert len(model.state().regression.weights) <= 7 + 2
+
+
+def test_the_band_covers_what_it_says_and_the_median_halves() -> None:
+    luck = Random(1)
+    transit = Transit()
+    inside = [0, 0, 0]
+    for number in range(6_000):
+        now_ms = _START_MS + number * HOUR_MS
+        usual = transit.usual("C/s", "N", "R", "dispatched", 90_000.0, now_ms)
+        remaining = transit.remaining({}, usual, 0.1, "dispatched")
+        took_s = 100_000.0 * luck.lognormvariate(0.0, 0.3)
+        bounds = (remaining.p10_s, remaining.p50_s, remaining.p90_s)
+        assert list(bounds) == sorted(bounds)
+        if number >= 2_000:
+            for index, bound in enumerate(bounds):
+                inside[index] += took_s <= bound
+        transit.learn({1: 1.0}, usual, remaining, took_s)
+        ended_ms = now_ms + round(took_s * 1000)
+        transit.learn_usual("C/s", "N", "R", 90_000.0, {"dispatched": took_s}, ended_ms)
+    assert inside[0] / 4_000 == pytest.approx(0.1, abs=0.02)
+    assert inside[2] / 4_000 == pytest.approx(0.9, abs=0.02)
+
+
+def test_of_one_still_under_way_only_its_side_of_the_median_is_learned() -> None:
+    whole, told = Transit(), Transit()
+    usual = whole.usual("C/s", "N", "R", "dispatched", 90_000.0, _START_MS)
+    remaining = whole.remaining({1: 1.0}, usual, 0.1, "dispatched")
+    whole.learn({1: 1.0}, usual, remaining, 400_000.0)
+    told.learn_underway({1: 1.0}, usual, remaining, 120_000.0)
+    told.learn_end({1: 1.0}, usual, remaining, 400_000.0, 120_000.0)
+    assert told.state().median.weights == whole.state().median.weights
+    told.learn_underway({1: 1.0}, usual, remaining, 1_000.0)
+    assert told.state().median.learned == 1
+
+
+def test_a_service_that_becomes_slow_raises_an_alarm_before_its_parcels_arrive() -> None:
+    network = _Network()
+    network.live(30)
+    network.emitted.clear()
+    start_ms = _START_MS + 32 * DAY_MS
+    for number in range(80):
+        at_ms = start_ms + number * HOUR_MS
+        network.dispatch(at_ms, f"stuck-{number}", at_ms + 2 * DAY_MS, "good")
+    alarms = _alarms(network.emitted)
+    assert any(a.service == "good" and a.size > 0 and a.factor > 1 for a in alarms)
+
+
+def test_the_estimate_is_scored_beside_the_carriers() -> None:
+    network = _Network()
+    network.live(10)
+    at_ms = _START_MS + 12 * DAY_MS
+    network.dispatch(at_ms, "A", at_ms + 2 * DAY_MS)
+    said = from_ms(at_ms + 20 * HOUR_MS)
+    scan = ShipmentScanned(shipment="A", status="in_transit", code="x", carrier_eta=said)
+    network.send(at_ms + 5 * HOUR_MS, scan)
+    (outcome,) = _outcomes(network.deliver(at_ms + 26 * HOUR_MS, "A"))
+    assert outcome.carrier_off_s == 6 * 3_600
+    assert outcome.off_s is not None and abs(outcome.off_s) < 20 * 3_600
+
+
+def test_an_estimate_is_published_again_only_if_it_moved_materially() -> None:
+    network = _Network()
+    network.live(20)
+    at_ms = _START_MS + 22 * DAY_MS
+    network.dispatch(at_ms, "A", at_ms + 9 * DAY_MS)
+    network.scan(at_ms + 14 * HOUR_MS, "A", "in_transit")
+    assert not _risks(network.scan(at_ms + 14 * HOUR_MS + 60_000, "A", "in_transit"))
+    (risk,) = _risks(network.scan(at_ms + 70 * HOUR_MS, "A", "in_transit"))
+    assert risk.earliest_ms <= risk.expected_ms <= risk.latest_ms
+
+
+def test_a_surprise_is_measured_by_the_half_of_the_band_it_is_in() -> None:
+    remaining = Remaining(50.0, 100.0, 300.0)
+    assert remaining.surprise(100.0) == 0.0
+    assert remaining.surprise(300.0) == pytest.approx(1.2816)
+    assert remaining.surprise(50.0) == pytest.approx(-1.2816)
+
+
+def test_nothing_is_learned_from_a_suspect_delivery() -> None:
+    network = _Network()
+    network.dispatch(_START_MS, "A", _START_MS + 2 * DAY_MS)
+    event = make_event(
+        ShipmentDelivered(shipment="A"),
+        id="x",
+        source="test",
+        network="n",
+        time_ms=_START_MS + DAY_MS,
+        recorded_ms=_START_MS + DAY_MS,
+    )
+    record = Record("n", 99, _START_MS + DAY_MS, event.fact, event, suspect=True)
+    assert _outcomes(network.delays.step(record))
+    region = RegionRegistered(region="R", latitude=50.0, longitude=8.0)
+    network.send(_START_MS + 3 * DAY_MS, region)
+    assert network.delays.learned == 0

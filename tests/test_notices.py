@@ -37,6 +37,8 @@ class Desk:
                 stage="in_transit",
                 p_late=p_late,
                 expected_ms=PROMISED_MS + round(late_s * 1000),
+                earliest_ms=PROMISED_MS,
+                latest_ms=PROMISED_MS + round(2 * late_s * 1000),
                 promised_ms=PROMISED_MS,
                 confidence=Confidence(statement="it is late", probability=p_late),
             ),

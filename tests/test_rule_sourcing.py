@@ -104,8 +104,10 @@ def test_a_service_known_to_be_late_is_taken_all_the_same(policy: Policy) -> Non
         service="standard",
         node="",
         region="",
-        ratio=3.0,
-        sd=0.1,
+        p10=2.7,
+        p50=3.0,
+        p90=3.3,
+        weekdays=(1.0,) * 7,
         seen=50,
         on_time=0.0,
     )
@@ -270,6 +272,8 @@ def test_at_one_nothing_is_done_about_a_delay_and_nobody_is_told(
         stage="in_transit",
         p_late=1.0,
         expected_ms=START_MS + 12 * DAY * 1000,
+        earliest_ms=START_MS + 11 * DAY * 1000,
+        latest_ms=START_MS + 13 * DAY * 1000,
         promised_ms=promised_ms,
         confidence=Confidence(statement="it is late", probability=1.0),
     )

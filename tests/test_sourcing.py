@@ -287,8 +287,15 @@ def priced_with_outlook(units_per_day: float) -> Action:
     outlook = DemandOutlook(
         region="SOUTH",
         sku="BOOK",
-        units_per_day=units_per_day,
+        from_ms=log.now_ms,
+        bucket_s=DAY,
+        units=units_per_day,
+        level=units_per_day,
+        season=1.0,
+        signals={},
         sd=0.3,
+        quantiles=(units_per_day,) * 5,
+        evidence=20.0,
         observed=units_per_day,
         forecast=units_per_day,
     )

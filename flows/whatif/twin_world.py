@@ -5,6 +5,8 @@ does, that carriers are as reliable as they were on average, and that days are a
 the usual world, in proportion to its orders.
 """
 
+from math import log
+
 from msgspec.structs import replace
 
 from flows.simulation.carriers import Character, Service
@@ -26,6 +28,8 @@ _PACE = (0.3, 3.0)
 _SPREAD = (0.05, 0.5)
 #: What nothing is known of, of an average carrier.
 _ASTRAY, _MISSES, _FRAGILITY = 0.01, 1.0, 1.0
+#: The normal's 90 % quantile.
+_Z90 = 1.2816
 #: Demand of what has not been ordered yet, in units per day.
 _HARDLY_ANY = 0.001
 #: The rates of a world that grow with its orders.
@@ -140,9 +144,10 @@ def _carriers(
     for name in names:
         carrier, spec = name.partition("/")[0], geography.services[name]
         nominal_h = nominal_transit_s(spec, _USUAL_KM) / 3600
-        ratio, sd = outlook.transit_ratio(name, "")
+        ratios = outlook.transit_ratios(name, "", 0)
+        sd = log(ratios.p90 / ratios.p10) / (2 * _Z90)
         line_h = max(nominal_h - 6.0, 1.0)
-        pace = (ratio * nominal_h - _LAST_MILE_H) / line_h
+        pace = (ratios.p50 * nominal_h - _LAST_MILE_H) / line_h
         character = Character(
             pace=min(max(pace, _PACE[0]), _PACE[1]),
             spread=min(max(sd, _SPREAD[0]), _SPREAD[1]),

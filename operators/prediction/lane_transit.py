@@ -1,0 +1,121 @@
+"""Lane transit: P10, P50 and P90 of transit ÷ nominal per service and lane, as of handover.
+
+The logarithm of the ratio is followed: a level per service, what a weekday of handover adds to it
+(tours do not run every day), what a lane adds. A lane that few have used borrows from its service
+(empirical-Bayes shrinkage). The band around that is conformal, per lane, warm from all lanes.
+"""
+
+from math import exp, log, sqrt
+
+from msgspec import Struct, field
+
+from operators.moments import MomentsState
+from operators.prediction.bands import Bands, BandsState
+from operators.prediction.drift import Monitor, MonitorState
+from operators.prediction.level import Level
+
+#: Weights of the newest delivery once a plain mean has seen as many: 500, 200 and 50.
+_SERVICE_FADING, _WEEKDAY_FADING, _LANE_FADING = 0.002, 0.005, 0.02
+#: Ratios beyond these say more about the record than about the lane.
+_LEAST_RATIO, _LARGEST_RATIO = 0.02, 20.0
+#: Spread of the log ratio before a service has delivered anything, and at the least.
+_USUAL_SD, _LEAST_SD = 0.25, 0.05
+_LEVELS, _START = (0.1, 0.5, 0.9), (-1.0, 0.0, 1.2)
+_MOST_LANES = 20_000
+
+
+class Ratios(Struct, frozen=True, gc=False, array_like=True):
+    """Quantiles of transit ÷ nominal; they rise."""
+
+    p10: float
+    p50: float
+    p90: float
+
+    def times(self, factor: float) -> "Ratios":
+        """All of them times `factor`."""
+        return Ratios(self.p10 * factor, self.p50 * factor, self.p90 * factor)
+
+
+class LaneTransitState(Struct):
+    """The model as plain values."""
+
+    levels: dict[str, MomentsState] = field(default_factory=dict)
+    bands: BandsState | None = None
+    monitor: MonitorState | None = None
+
+
+class LaneTransit:
+    """Learns one delivery at a time; services and lanes are known by their names."""
+
+    def __init__(self, state: LaneTransitState | None = None) -> None:
+        state = state or LaneTransitState()
+        self._levels = {key: Level(_fading(key), kept) for key, kept in state.levels.items()}
+        self._bands = Bands(_LEVELS, _START, state.bands)
+        self._monitor = Monitor(_MOST_LANES, state.monitor)
+
+    def seen(self, lane: str) -> int:
+        """Deliveries on a lane, or of a service."""
+        level = self._levels.get(lane)
+        return level.seen if level is not None else 0
+
+    def ratios(self, service: str, lane: str = "") -> Ratios:
+        """Quantiles on a lane, or of the service as a whole, on an average weekday."""
+        level = self._levels.get(service)
+        mean = level.mean * level.trust if level is not None else 0.0
+        sd = self._sd(level)
+        of_lane = self._levels.get(lane)
+        if of_lane is not None:
+            mean += of_lane.trust * of_lane.mean
+        low, mid, high = self._bands.offsets(lane or service)
+        return Ratios(exp(mean + low * sd), exp(mean + mid * sd), exp(mean + high * sd))
+
+    def weekdays(self, service: str) -> tuple[float, ...]:
+        """By how much transit is longer when handed over on each weekday, Monday first."""
+        return tuple(exp(self._weekday(service, day)) for day in range(7))
+
+    def learn(self, service: str, lane: str, weekday: int, ratio: float, time_ms: int) -> None:
+        """Learn a delivery handed over on `weekday` (0 = Monday)."""
+        value = log(min(max(ratio, _LEAST_RATIO), _LARGEST_RATIO))
+        level = self._level(service)
+        sd, known = self._sd(level), level.seen > 0
+        off = value - level.mean * level.trust - self._weekday(service, weekday)
+        of_lane = self._level(lane)
+        residual = (off - of_lane.trust * of_lane.mean) / sd
+        for key in (lane, service):
+            self._bands.update(key, residual)
+        for key, change in ((lane, residual), (service, off / sd)):
+            if self._monitor.update(key, change, time_ms) is not None:
+                self._bands.alarm(key)
+                if key == lane:
+                    of_lane.hurry()
+        if known:
+            self._level(f"{weekday} {service}").update(value - level.mean)
+        of_lane.update(off)
+        level.update(value)
+
+    def state(self) -> LaneTransitState:
+        """Plain values that restore it; the bands' are shared with it."""
+        levels = {key: level.state() for key, level in self._levels.items()}
+        return LaneTransitState(levels, self._bands.state(), self._monitor.state())
+
+    def _weekday(self, service: str, weekday: int) -> float:
+        level = self._levels.get(f"{weekday} {service}")
+        return level.trust * level.mean if level is not None else 0.0
+
+    def _sd(self, level: Level | None) -> float:
+        if level is None or level.seen < 2:
+            return _USUAL_SD
+        variance = _USUAL_SD**2 + level.trust * (level.square - _USUAL_SD**2)
+        return max(sqrt(variance), _LEAST_SD)
+
+    def _level(self, key: str) -> Level:
+        level = self._levels.get(key)
+        if level is None:
+            level = self._levels[key] = Level(_fading(key))
+        return level
+
+
+def _fading(key: str) -> float:
+    if "\n" in key:
+        return _LANE_FADING
+    return _WEEKDAY_FADING if key[1:2] == " " else _SERVICE_FADING

@@ -1,0 +1,115 @@
+"""P(late): one River logistic regression shared by all shipments, over hashed features.
+
+It starts from what the transit forecast says, and learns by how much that errs; late rates at two
+speeds keep it calibrated while the world moves. Trees and forests are out: dearer by the hundred,
+and no better on 327,000 flights (`make bench-prediction`).
+"""
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from operators.moments import MomentsState
+from operators.prediction.late_rates import LateRates, RateBook
+from operators.prediction.linear import Features, LinearState, Slots, logistic, state_of
+from operators.prediction.situation import (
+    FIRST_STAGE,
+    OF_TRANSIT,
+    Named,
+    Situation,
+    features_of,
+    in_words,
+)
+from state.actions import Contribution
+
+_EXPLAINED = 4
+
+
+class LateState(Struct):
+    """The model as plain values."""
+
+    regression: LinearState = field(default_factory=LinearState)
+    rates: dict[str, MomentsState] = field(default_factory=dict)
+
+
+class LateModel:
+    """Predicts P(late) and learns from labels; holds no shipment. `step` is AdaGrad's."""
+
+    def __init__(self, step: float, state: LateState | None = None) -> None:
+        self._slots = Slots()
+        if state is None:
+            # Until labels come, the transit forecast speaks alone: its weight starts at one.
+            names = [("forecast", phase) for phase in (FIRST_STAGE, "underway")]
+            weights = {self._slots[name]: 1.0 for name in names}
+            state = LateState(regression=LinearState(weights=weights))
+        self._regression = logistic(step, state.regression)
+        self._rates = RateBook(state.rates)
+
+    @property
+    def learned(self) -> int:
+        """Labels learned so far."""
+        return int(self._regression.optimizer.n_iterations)
+
+    def rates(self, now: Situation) -> LateRates:
+        """The late rates that count in a situation."""
+        return self._rates.rates(now.service, now.node, now.region, now.hour)
+
+    def features(self, now: Situation) -> tuple[Features, Features]:
+        """The active features by slot: all of them, and those that transit rests on."""
+        slots = self._slots
+        features: Features = {}
+        of_transit: Features = {}
+        for name, value in self._named(now):
+            slot = slots[name]
+            # Two names in one slot add up, so that contributions stay exact.
+            features[slot] = features[slot] + value if slot in features else value
+            if name[0] in OF_TRANSIT:
+                of_transit[slot] = value
+        return features, of_transit
+
+    def p_late(self, features: Features) -> float:
+        """Probability of delivery after the promise."""
+        proba: dict[bool, float] = self._regression.predict_proba_one(features)  # type: ignore[no-untyped-call]
+        return float(proba[True])
+
+    def learn(self, features: Features, late: bool, weight: float = 1.0) -> None:
+        """Learn one label; call it once per prediction that is to be learned from."""
+        self._regression.learn_one(features, late, weight)
+
+    def note(self, service: str, node: str, region: str, hour: str, late: bool) -> None:
+        """Update the recent late rates with one shipment's label."""
+        self._rates.learn(service, node, region, hour, late)
+
+    def hurry(self, service: str, node: str, region: str) -> None:
+        """Learn faster for a while about what is given; empty strings name nothing."""
+        self._rates.hurry(service, node, region)
+
+    def contributions(self, now: Situation) -> tuple[Contribution, ...]:
+        """What moved the log-odds most, largest first, and what all the rest did.
+
+        They sum to the log-odds of `p_late`, to within its rounding (four decimals).
+        """
+        weights: Any = self._regression._weights
+        weigh, slots = weights.get, self._slots
+        moved = [
+            (weigh(slots[name], 0.0) * value, name) for name, value in self._named(now) if value
+        ]
+        moved.sort(key=lambda each: (-abs(each[0]), each[1]))
+        told = [
+            Contribution(feature=in_words(name), log_odds=round(log_odds, 4))
+            for log_odds, name in moved[:_EXPLAINED]
+            if log_odds
+        ]
+        rest = sum(each[0] for each in moved) - sum(each.log_odds for each in told)
+        others = len(moved) - len(told)
+        if others:
+            what = f"{others} smaller ones together"
+            told.append(Contribution(feature=what, log_odds=round(rest, 4)))
+        return tuple(told)
+
+    def state(self) -> LateState:
+        """Plain values that restore it."""
+        return LateState(regression=state_of(self._regression), rates=self._rates.state())
+
+    def _named(self, now: Situation) -> Named:
+        return features_of(now, self.rates(now))

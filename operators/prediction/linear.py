@@ -1,0 +1,86 @@
+"""River's linear models over hashed features, and their states as plain values.
+
+A feature has a name, a tuple of strings; the models know only its slot, a number below `SLOTS`, so
+that their size is bounded whatever names come. Two names may share a slot, which costs accuracy and
+nothing else: what a name contributed is still exact.
+"""
+
+from collections import defaultdict
+from math import sqrt
+from typing import Any
+from zlib import crc32
+
+from msgspec import Struct, field
+from river import linear_model, optim
+from river.utils import VectorDict
+
+#: Slots of the hashed feature space.
+SLOTS = 1 << 16
+#: Names whose slots are remembered, rather than hashed again.
+_MOST_NAMES = 200_000
+
+#: What a feature is called: its kind, where it holds, and details.
+Name = tuple[str, ...]
+#: Values by slot; finite.
+Features = dict[int, float]
+
+
+class Slots(dict[Name, int]):
+    """The slot of each name, hashed when it is first asked for."""
+
+    def __missing__(self, name: Name) -> int:
+        if len(self) >= _MOST_NAMES:
+            self.clear()
+        slot = self[name] = crc32("\n".join(name).encode()) % SLOTS
+        return slot
+
+
+class LinearState(Struct):
+    """A linear model as plain values: weights and sums of squared gradients by slot."""
+
+    weights: dict[int, float] = field(default_factory=dict)
+    squares: dict[int, float] = field(default_factory=dict)
+    learned: int = 0
+
+
+class AdaGrad(optim.AdaGrad):
+    """River's AdaGrad with its step read once per example, not once per feature: twice as fast."""
+
+    def _step_with_dict(self, w: Any, g: Any) -> Any:
+        step, squares, eps = self.learning_rate, self.g2, self.eps
+        for slot, gradient in g.items():
+            square = squares[slot] + gradient * gradient
+            squares[slot] = square
+            w[slot] -= step * gradient / sqrt(square + eps)
+        return w
+
+
+def logistic(step: float, state: LinearState) -> linear_model.LogisticRegression:
+    """A logistic regression that goes on from `state`."""
+    model = linear_model.LogisticRegression(optimizer=AdaGrad(step), intercept_lr=0.0)
+    _begin(model, state)
+    return model
+
+
+def median(step: float, state: LinearState) -> linear_model.LinearRegression:
+    """A linear regression towards the median, by the pinball loss, that goes on from `state`."""
+    loss = optim.losses.Quantile(0.5)
+    model = linear_model.LinearRegression(optimizer=AdaGrad(step), loss=loss, intercept_lr=0.0)
+    _begin(model, state)
+    return model
+
+
+def state_of(model: Any) -> LinearState:
+    """Plain values that restore a model made here."""
+    return LinearState(
+        weights=dict(model.weights),
+        squares=dict(model.optimizer.g2),
+        learned=model.optimizer.n_iterations,
+    )
+
+
+def _begin(model: Any, state: LinearState) -> None:
+    # River offers no public way to set weights.
+    model._weights = VectorDict(dict(state.weights))
+    model.optimizer.g2 = defaultdict(float, state.squares)
+    model.optimizer.n_iterations = state.learned
