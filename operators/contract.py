@@ -24,6 +24,7 @@ class Record(Struct, frozen=True, gc=False):
     `fact` is a journal fact, a derived fact, a draft, an action or a dead letter; its class says
     which. `network` is empty for what could not be decoded. `now_ms` is the journal's now: the
     largest recorded time up to this record. `event` and `line` are given for journal facts only.
+    What is `suspect` takes effect like any fact, but no model learns from it.
     """
 
     network: str
@@ -32,6 +33,7 @@ class Record(Struct, frozen=True, gc=False):
     fact: Any
     event: Event | None = None
     line: JournalLine | None = None
+    suspect: bool = False
 
     def derive(self, fact: object) -> "Record":
         """A record with `fact`, caused by the same journal record."""

@@ -1,9 +1,9 @@
 """Feed health: how far the facts of each family can be trusted right now.
 
 A feed is what one producer (an envelope's `source`) says of one family. Its score is one minus the
-recent share of its facts that came late or were unusable, and zero while it is silent. A family
-(inventory, telemetry, demand) is as healthy as its worst feed. Duplicates are counted but cost
-nothing: a redelivery must not change a decision.
+recent share of its facts that came late, were unusable or not believable, and zero while it is
+silent. A family (inventory, telemetry, demand) is as healthy as its worst feed. Duplicates are
+counted but cost nothing: a redelivery must not change a decision.
 """
 
 from msgspec import Struct, field
@@ -31,6 +31,7 @@ class Feed(Struct):
     late: int = 0
     duplicates: int = 0
     quarantined: int = 0
+    doubted: int = 0
     bad: float = 0.0
     gap_ms: float = 0.0
     last_ms: int = 0
@@ -60,8 +61,19 @@ class Feeds(Struct):
         feed.quarantined += 1
         feed.bad = _mean(feed.bad, 1.0)
 
-    def heard(self, event: Event, now_ms: int, rules: Hygiene) -> list[FeedHealth]:
-        """Count a usable fact; returns the family's health where it crossed the trusted bound."""
+    def doubted(self, event: Event) -> None:
+        """Count a fact that was heard before and, now that it is let in, is not believable."""
+        feed = self._feed(event)
+        feed.doubted += 1
+        feed.bad = _mean(feed.bad, 1.0)
+
+    def heard(
+        self, event: Event, now_ms: int, rules: Hygiene, doubted: bool = False
+    ) -> list[FeedHealth]:
+        """Count a fact; returns the family's health where it crossed the trusted bound.
+
+        What is `doubted`, because it is not believable, speaks against its feed as lateness does.
+        """
         feed = self._feed(event)
         late = event.time_ms < now_ms - rules.lateness_s * 1000
         if feed.heard:
@@ -69,14 +81,16 @@ class Feeds(Struct):
             feed.gap_ms = _mean(feed.gap_ms, gap)
         feed.heard += 1
         feed.late += late
-        feed.bad = _mean(feed.bad, 1.0 if late else 0.0)
+        feed.doubted += doubted
+        feed.bad = _mean(feed.bad, 1.0 if late or doubted else 0.0)
         feed.last_ms = now_ms
         feed.latest_time_ms = max(feed.latest_time_ms, event.time_ms)
         if feed.silent:
             feed.silent = False
             return self._publish(feed.family, rules, f"{event.source} is heard again")
-        if late:
-            return self._publish(feed.family, rules, f"{event.source} delivers late")
+        if late or doubted:
+            reason = "is not believable" if doubted else "delivers late"
+            return self._publish(feed.family, rules, f"{event.source} {reason}")
         if self.published.get(feed.family, 1.0) < rules.trusted_above:
             return self._publish(feed.family, rules, f"{event.source} has recovered")
         return []

@@ -2,11 +2,13 @@
 
 Duplicates are left out; facts that refer to something unknown wait for it, up to the lateness
 bound, and then become dead letters; a fact too late or too far ahead to be applied becomes one at
-once. Hygiene also owns the journal's now and the policy in force.
+once; one that is not believable goes on as suspect. Hygiene also owns the journal's now and the
+policy in force.
 """
 
 from msgspec import Struct, field
 
+from operators.anomalies import Anomalies
 from operators.contract import Operator, Record, dead_letter, pack, unpack
 from operators.deadlines import Deadlines
 from operators.derived import Duplicate, Parked, PolicyInForce
@@ -18,7 +20,7 @@ from state.events import Event, PolicyChanged, StockCounted
 from state.policy import Policy, parse_policy
 from state.quantities import rfc3339
 
-_VERSION = "hygiene/1"
+_VERSION = "hygiene/2"
 #: So many records in a row beyond the largest jump, and the world is believed to have moved on.
 _JUMPS_BELIEVED = 3
 #: How often, in journal time, old names are dropped and silent feeds looked for.
@@ -35,6 +37,7 @@ class _State(Struct):
     next_forget_ms: int = 0
     references: References = field(default_factory=References)
     feeds: Feeds = field(default_factory=Feeds)
+    anomalies: Anomalies = field(default_factory=Anomalies)
     # What is missing -> the lines waiting for it; and how many wait in all.
     parked: dict[str, list[JournalLine]] = field(default_factory=dict)
     parked_count: int = 0
@@ -42,7 +45,10 @@ class _State(Struct):
 
 
 class Hygiene(Operator):
-    """The first operator. Emits Duplicate, Parked, FeedHealth, PolicyInForce and dead letters."""
+    """The first operator.
+
+    Emits Duplicate, Parked, Anomaly, FeedHealth, PolicyInForce and dead letters.
+    """
 
     name = "hygiene"
 
@@ -97,12 +103,12 @@ class Hygiene(Operator):
                 record.network, record.seq, state.now_ms, record.fact, event, record.line
             )
         out = self._advance(record)
-        out += (record.derive(h) for h in state.feeds.heard(event, state.now_ms, rules))
         missing = state.references.missing(event.fact)
-        if missing is None:
-            out += self._admit(record)
-        else:
-            out.append(self._park(record, missing))
+        entering = self._look(record) if missing is None else [record]
+        doubted = len(entering) > 1
+        heard = state.feeds.heard(event, state.now_ms, rules, doubted)
+        out += (record.derive(health) for health in heard)
+        out += self._admit(entering) if missing is None else [self._park(record, missing)]
         return out
 
     def _impossible(self, record: Record, event: Event) -> Record | None:
@@ -141,12 +147,31 @@ class Hygiene(Operator):
         at = Record(record.network, record.seq, state.now_ms, record.fact, event, record.line)
         return dead_letter(at, reason, expected, rfc3339(event.time_ms))
 
-    def _admit(self, record: Record) -> list[Record]:
+    def _look(self, record: Record) -> list[Record]:
+        """The record; if it is not believable, as suspect and after what is wrong with it."""
+        assert record.event is not None
+        anomaly = self._state.anomalies.look(record.event, self._state.policy.anomalies)
+        if anomaly is None:
+            return [record]
+        return [
+            record.derive(anomaly),
+            Record(
+                record.network,
+                record.seq,
+                record.now_ms,
+                record.fact,
+                record.event,
+                record.line,
+                suspect=True,
+            ),
+        ]
+
+    def _admit(self, entering: list[Record]) -> list[Record]:
         """Pass a fact on, and after it whatever waited for it."""
         state = self._state
+        out, record = entering, entering[-1]
         assert record.event is not None
         fact = record.event.fact
-        out = [record]
         if type(fact) is PolicyChanged:
             state.policy = parse_policy(fact.policy, "policy.changed")
             out.append(record.derive(PolicyInForce(policy=state.policy)))
@@ -162,7 +187,13 @@ class Hygiene(Operator):
 
     def _retry(self, record: Record) -> list[Record]:
         missing = self._state.references.missing(record.fact)
-        return self._admit(record) if missing is None else [self._park(record, missing)]
+        if missing is not None:
+            return [self._park(record, missing)]
+        assert record.event is not None
+        entering = self._look(record)
+        if len(entering) > 1:
+            self._state.feeds.doubted(record.event)
+        return self._admit(entering)
 
     def _park(self, record: Record, missing: str) -> Record:
         state = self._state
