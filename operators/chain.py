@@ -5,6 +5,7 @@ from operators.delays import Delays
 from operators.demand import Demand
 from operators.govern import Govern
 from operators.hygiene import Hygiene
+from operators.incidents import Incidents
 from operators.lanes import Lanes
 from operators.notices import Notices
 from operators.orchestrate import Orchestrate
@@ -18,6 +19,7 @@ OPERATORS = (
     "demand",
     "lanes",
     "delays",
+    "incidents",
     "orchestrate",
     "notices",
     "govern",
@@ -41,6 +43,8 @@ def build_operator(name: str, network: str, policy: Policy) -> Operator:
             return Lanes(policy)
         case "delays":
             return Delays(policy)
+        case "incidents":
+            return Incidents(policy)
         case "orchestrate":
             return Orchestrate(policy)
         case "notices":

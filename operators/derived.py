@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from state.actions import Alternative, Confidence, Decision, Eliminated, Switch
 from state.policy import Policy
+from state.quantities import DAY_S
 
 
 class Derived(Struct, frozen=True, kw_only=True, gc=False):
@@ -30,6 +31,27 @@ class Parked(Derived, frozen=True, kw_only=True):
     reference: str
 
 
+class Anomaly(Derived, frozen=True, kw_only=True):
+    """The fact that follows is not believable; it takes effect, but nothing is learned from it.
+
+    `score` is its distance from what is usual or possible, as a multiple of what is still believed.
+    """
+
+    kind: Literal[
+        "impossible_speed",
+        "off_route",
+        "before_handover",
+        "after_delivery",
+        "stock_jump",
+        "wild_quantity",
+        "wild_signal",
+    ]
+    family: str
+    about: str
+    score: float
+    reason: str
+
+
 class FeedHealth(Derived, frozen=True, kw_only=True):
     """Health of a family of feeds, 0 to 1; below the policy's bound it may only propose."""
 
@@ -39,14 +61,34 @@ class FeedHealth(Derived, frozen=True, kw_only=True):
 
 
 class DemandOutlook(Derived, frozen=True, kw_only=True):
-    """Demand of a SKU in a region: units per day, and the spread of a day's units (one sd)."""
+    """Demand of a SKU in a region in the bucket of time that has begun at `from_ms`.
+
+    `units` is what is expected of it: `level` × `season` × the product of `signals` (by kind), and
+    `quantiles` (at `operators.prediction.demand_model.LEVELS`, 2.5 to 97.5 %) bound it. `sd` is the
+    usual error. All of these are units per bucket of `bucket_s` seconds. `evidence` is the buckets
+    of observation that the level rests on: the outlook fades as that many more pass without an
+    order. `observed` is the units of the last closed bucket and `forecast` what had been expected
+    of it before it began; both are 0 in the first outlook of a series.
+    """
 
     region: str
     sku: str
-    units_per_day: float
+    from_ms: int
+    bucket_s: int
+    units: float
+    level: float
+    season: float
+    signals: dict[str, float]
     sd: float
+    quantiles: tuple[float, ...]
+    evidence: float
     observed: float
     forecast: float
+
+    @property
+    def units_per_day(self) -> float:
+        """Expected units, per day."""
+        return self.units * DAY_S / self.bucket_s
 
 
 class DemandLift(Derived, frozen=True, kw_only=True):
@@ -62,42 +104,104 @@ class DemandLift(Derived, frozen=True, kw_only=True):
 
 
 class LaneOutlook(Derived, frozen=True, kw_only=True):
-    """Transit on a lane as a ratio to nominal: mean and sd; on-time rate; deliveries seen.
+    """Transit ÷ nominal on a lane at P10, P50 and P90; on-time rate; deliveries seen.
 
-    `node` and `region` are empty for the outlook of the whole service.
+    `weekdays` multiply it by the day of handover, Monday first, and are the service's. `node` and
+    `region` are empty for the outlook of the whole service.
     """
 
     carrier: str
     service: str
     node: str
     region: str
-    ratio: float
-    sd: float
+    p10: float
+    p50: float
+    p90: float
+    weekdays: tuple[float, ...]
     on_time: float
     seen: int
 
 
+class Alarm(Derived, frozen=True, kw_only=True):
+    """What was observed of a scope has left what was predicted, since `since_ms`.
+
+    The scope is what is not empty: a service (with its carrier), a node, a region, a lane (all of
+    them), or a category, with or without its region. `size` is in usual spreads and `factor` in
+    multiples of the prediction: with 2.0, parcels take, or people order, twice as much.
+    """
+
+    measure: Literal["transit", "demand"]
+    kind: str
+    carrier: str = ""
+    service: str = ""
+    node: str = ""
+    region: str = ""
+    category: str = ""
+    size: float
+    factor: float
+    since_ms: int
+    observations: int
+
+
+class Incident(Derived, frozen=True, kw_only=True):
+    """Alarms with one common cause, as known by now: published when it opens, grows and closes.
+
+    The scope is what is not empty, as in Alarm. `observations` are parcels (transit) or buckets of
+    demand, on so many `lanes`; `factor` is their mean multiple of what was predicted. `cause` is
+    what a carrier reported, if anything. `name` stays the same from opening to closing.
+    """
+
+    name: str
+    state: Literal["open", "grown", "closed"]
+    measure: Literal["transit", "demand"]
+    carrier: str
+    service: str
+    node: str
+    region: str
+    category: str
+    since_ms: int
+    observations: int
+    lanes: int
+    factor: float
+    cause: str
+    summary: str
+
+
 class DelayRisk(Derived, frozen=True, kw_only=True):
-    """P(late) of a shipment as of now, and the expected delivery (ms since epoch)."""
+    """P(late) of a shipment as of now, the expected delivery and its 80 % band (ms since epoch)."""
 
     shipment: str
     order: str
     stage: str
     p_late: float
     expected_ms: int
+    earliest_ms: int
+    latest_ms: int
     promised_ms: int
     confidence: Confidence
 
 
 class DelayOutcome(Derived, frozen=True, kw_only=True):
-    """A delivery, against what was predicted at handover."""
+    """A delivery, against what was predicted.
+
+    `below_p10`, `below_p50` and `below_p90`: whether it came before that quantile as of handover.
+    `off_s` and `carrier_off_s`: delivery less our estimate and less the carrier's own, both as of
+    the last scan that came with one; None if none did.
+    """
 
     shipment: str
     order: str
+    service: str
+    node: str
     p_at_handover: float
     p_last: float
     late: bool
     lateness_s: int
+    below_p10: bool
+    below_p50: bool
+    below_p90: bool
+    off_s: float | None
+    carrier_off_s: float | None
 
 
 class OrderMoved(Derived, frozen=True, kw_only=True):

@@ -8,9 +8,11 @@ from msgspec import Struct, field
 
 from operators.contract import Operator, Record, pack, unpack
 from operators.derived import (
+    Anomaly,
     DelayOutcome,
     DemandOutlook,
     Duplicate,
+    Incident,
     Inert,
     KpiWindow,
     OrderMoved,
@@ -23,7 +25,7 @@ from state.codec import DeadLetter
 from state.events import FAMILY_OF, OrderPlaced
 from state.policy import Policy
 
-_VERSION = "rollups/1"
+_VERSION = "rollups/2"
 #: Order states that count as allocated: a promise stands, or was kept, or lapsed.
 _ALLOCATED = ("allocated", "shipped", "delivered", "released", "lost", "abandoned")
 
@@ -46,6 +48,8 @@ class Totals(Struct):
     duplicates: int = 0
     parked: int = 0
     dead_letters: int = 0
+    anomalies: dict[str, int] = field(default_factory=dict)
+    incidents: int = 0
     actions: dict[str, int] = field(default_factory=dict)
     proposed: int = 0
     inert: dict[str, int] = field(default_factory=dict)
@@ -129,6 +133,12 @@ class Rollups(Operator):
                 totals.duplicates += 1
             case Parked():
                 totals.parked += 1
+            case Anomaly():
+                totals.anomalies[fact.kind] = totals.anomalies.get(fact.kind, 0) + 1
+                self._add("facts not believed", 1)
+            case Incident(state="open"):
+                totals.incidents += 1
+                self._add("incidents opened", 1)
             case DeadLetter():
                 totals.dead_letters += 1
             case PolicyInForce():

@@ -105,7 +105,10 @@ class Delays(_Section, frozen=True, kw_only=True):
     publish_step: Annotated[
         Share, doc("change of P(late) that is worth passing on; smaller ones are noise")
     ] = 0.05
-    learning_rate: Annotated[Positive, doc("AdaGrad step of the delay model")] = 0.01
+    eta_step_s: Annotated[
+        Seconds, doc("s by which the expected delivery must move to be passed on on its own")
+    ] = 4 * HOUR_S
+    learning_rate: Annotated[Positive, doc("AdaGrad step of the delay model")] = 0.02
 
 
 class Notices(_Section, frozen=True, kw_only=True):
@@ -148,6 +151,43 @@ class Hygiene(_Section, frozen=True, kw_only=True):
     trusted_above: Annotated[
         Share, doc("feed health below which what rests on the feed is proposed, not done")
     ] = 0.50
+
+
+class Anomalies(_Section, frozen=True, kw_only=True):
+    """What is not believed: it takes effect, but no model learns from it."""
+
+    wild_above: Annotated[
+        Positive,
+        doc("robust spreads from the median beyond which a quantity, signal or detour is wild"),
+    ] = 8.0
+    jump_above: Annotated[
+        Positive, doc("robust spreads beyond which a count or an adjustment is a jump")
+    ] = 8.0
+    fastest_km_h: Annotated[
+        Positive, doc("km/h between two scans beyond which one is wrong; aeroplanes fly 900")
+    ] = 1_000.0
+    slack_km: Annotated[
+        NonNegative, doc("km that scans may be off: a hub's place may be its region's centre")
+    ] = 100.0
+    early_s: Annotated[
+        Seconds, doc("s by which a scan may precede the handover or follow the delivery")
+    ] = HOUR_S
+
+
+class Incidents(_Section, frozen=True, kw_only=True):
+    """When alarms make an incident, and when people hear of it."""
+
+    together_s: Annotated[Seconds, doc("s between alarms that may have one cause")] = DAY_S
+    quiet_s: Annotated[Seconds, doc("s without an alarm after which an incident is over")] = (
+        2 * DAY_S
+    )
+    least_observations: Annotated[
+        int, Meta(ge=1, le=10**6), doc("observations behind an incident worth telling people")
+    ] = 20
+    least_factor: Annotated[
+        Annotated[float, Meta(ge=1.0, le=1_000.0)],
+        doc("multiple of the usual, up or down, from which an incident is worth telling"),
+    ] = 1.2
 
 
 class Limit(_Section, frozen=True, kw_only=True):
@@ -200,8 +240,9 @@ class Demand(_Section, frozen=True, kw_only=True):
         int, Meta(ge=60, le=30 * DAY_S), doc("s per observation of a demand series")
     ] = DAY_S
     fading: Annotated[
-        Share, doc("weight of the newest bucket in a series' level; 0.2 remembers about 5")
-    ] = 0.2
+        Annotated[float, Meta(gt=0.0, lt=1.0)],
+        doc("weight of the newest bucket in a series' level; 0.05 remembers about 20"),
+    ] = 0.05
     signal_memory_s: Annotated[Seconds, doc("s after which a signal no longer counts")] = 2 * DAY_S
 
 
@@ -223,6 +264,8 @@ class Policy(_Section, frozen=True, kw_only=True):
     delays: Delays = field(default_factory=Delays)
     notices: Notices = field(default_factory=Notices)
     hygiene: Hygiene = field(default_factory=Hygiene)
+    anomalies: Anomalies = field(default_factory=Anomalies)
+    incidents: Incidents = field(default_factory=Incidents)
     governance: Governance = field(default_factory=Governance)
     reporting: Reporting = field(default_factory=Reporting)
 

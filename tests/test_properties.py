@@ -298,6 +298,7 @@ def test_the_names_that_recovery_goes_by_are_frozen() -> None:
         "demand",
         "lanes",
         "delays",
+        "incidents",
         "orchestrate",
         "notices",
         "govern",
