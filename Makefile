@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit format bench bench-live bench-world bench-decisions chaos lock clean
+.PHONY: help setup demo test check audit format bench bench-live bench-world bench-decisions bench-prediction chaos lock clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -51,6 +51,17 @@ bench-world: setup  ## Measure the simulated world's pace and memory, and forks 
 bench-decisions: setup  ## Measure decisions: policies in the same worlds, and a bound (ten minutes)
 	$(BIN)/python -m benchmarks.decisions
 
+BENCH_STAMP := .venv/.installed-bench
+DATA ?=
+
+$(BENCH_STAMP): $(STAMP) benchmarks/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.txt
+	@touch $@
+
+bench-prediction: $(BENCH_STAMP)  ## Measure predictions on public data: make bench-prediction DATA=folder (half an hour)
+	@test -n "$(DATA)" || { echo "which data? make bench-prediction DATA=folder; docs/prediction.md says what is in it"; exit 2; }
+	@$(BIN)/python -m benchmarks.prediction $(DATA)
+
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
@@ -60,6 +71,7 @@ chaos: setup  ## Kill, pause, starve and resume many times (CROSSDOCK_KILLS, 200
 lock:  ## Renew the locked requirements from pyproject.toml
 	$(COMPILE) --extra dev --output-file requirements.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt --output-file docker/requirements.txt pyproject.toml
+	$(COMPILE) --extra bench --constraint requirements.txt --output-file benchmarks/requirements.txt pyproject.toml
 
 clean:  ## Remove what was built
 	rm -rf .venv demo-output

@@ -22,7 +22,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks import report
 from benchmarks.clairvoyant import clairvoyant_bound
-from benchmarks.decisions_table import above_bound, put_between_markers, table_of
+from benchmarks.decisions_table import above_bound, table_of
+from benchmarks.document import put_between_markers
 from benchmarks.processes import ROOT
 from benchmarks.workload import machine
 from flows.simulation.config import find_world
@@ -120,7 +121,7 @@ def decisions(
         return
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2) + b"\n")
-    put_between_markers(document, table)
+    put_between_markers(document, "decisions", table)
     console.print(f"Written to {results} and {document}")
 
 

@@ -1,11 +1,9 @@
 """The decisions benchmark as Markdown: a table per world, put between markers of a document."""
 
-from pathlib import Path
 from typing import Any
 
 from flows.simulation.kpis import COST_TERMS, KPIS, Kpi
 
-BEGIN, END = "<!-- decisions: begin -->", "<!-- decisions: end -->"
 _SHOWN = (
     "cost",
     *(term.name for term in COST_TERMS),
@@ -34,16 +32,6 @@ def table_of(document: dict[str, Any]) -> str:
     for name, found in document["settings"].items():
         parts.append(_table(name, found))
     return "\n\n".join(parts)
-
-
-def put_between_markers(path: Path, table: str) -> None:
-    """Replace what is between the markers of a file; raises ValueError if it has none."""
-    text = path.read_text("utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"expected {BEGIN} and {END} in {path}")
-    path.write_text(f"{head}{BEGIN}\n\n{table}\n\n{END}{tail}", "utf-8")
 
 
 def _table(name: str, found: dict[str, Any]) -> str:

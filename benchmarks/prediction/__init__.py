@@ -1,0 +1,1 @@
+"""How good the predictions are, progressively, beside LightGBM and naive baselines."""
