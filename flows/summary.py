@@ -17,8 +17,11 @@ from state.quantities import rfc3339
 class DelayScore(Struct, kw_only=True):
     """How well P(late) foretold lateness, over delivered shipments; each forecast came before.
 
-    `roc_auc` and `log_loss` (nats) score the forecast made at handover, the `_at_last_scan` ones
-    the last one before the truth was known. None where there was nothing to score.
+    `roc_auc` and `log_loss` (nats) score the forecast made at handover, the `_at_booking` ones what
+    was expected when the parcel was planned, the `_at_last_scan` ones the last one before the truth
+    was known. `below_p10` … `below_p90` are shares delivered before those quantiles as of handover.
+    `estimate_off_h` and `carrier_estimate_off_h` are mean hours off of our estimate and the
+    carrier's, as of the last scan that came with one. None where there was nothing to score.
     """
 
     n: int
@@ -27,6 +30,13 @@ class DelayScore(Struct, kw_only=True):
     roc_auc_at_last_scan: float | None
     log_loss_at_last_scan: float | None
     late_share: float | None
+    roc_auc_at_booking: float | None
+    log_loss_at_booking: float | None
+    below_p10: float | None
+    below_p50: float | None
+    below_p90: float | None
+    estimate_off_h: float | None
+    carrier_estimate_off_h: float | None
 
 
 class Summary(Struct, kw_only=True):
@@ -58,6 +68,8 @@ class Summary(Struct, kw_only=True):
     orders: OrderTotals
     delay: DelayScore
     demand_wape: float | None
+    incidents: int
+    anomalies: dict[str, int]
     split_orders: int
     planned_cents: dict[str, int]
     inert: dict[str, int]
@@ -92,7 +104,6 @@ def summarise(
 ) -> Summary:
     """The summary of one replay."""
     dead_letters = totals.dead_letters + undecodable
-    score = totals.at_handover
     return Summary(
         journal=journal,
         policy=policy,
@@ -113,21 +124,39 @@ def summarise(
         first=rfc3339(totals.first_ms) if totals.first_ms else None,
         last=rfc3339(totals.now_ms) if totals.now_ms else None,
         orders=totals.orders,
-        delay=DelayScore(
-            n=score.seen,
-            roc_auc=_rounded(score.roc_auc()),
-            log_loss=_rounded(score.log_loss()),
-            roc_auc_at_last_scan=_rounded(totals.at_last_scan.roc_auc()),
-            log_loss_at_last_scan=_rounded(totals.at_last_scan.log_loss()),
-            late_share=_rounded(totals.late / totals.delivered) if totals.delivered else None,
-        ),
+        delay=_delay_score(totals),
         demand_wape=_rounded(totals.demand_error / totals.demand_units)
         if totals.demand_units
         else None,
+        incidents=totals.incidents,
+        anomalies=dict(sorted(totals.anomalies.items())),
         split_orders=totals.split,
         planned_cents=totals.planned_cents,
         inert=dict(sorted(totals.inert.items())),
     )
+
+
+def _delay_score(totals: Totals) -> DelayScore:
+    score, seen, estimated = totals.at_handover, totals.delivered, totals.estimated
+    return DelayScore(
+        n=score.seen,
+        roc_auc=_rounded(score.roc_auc()),
+        log_loss=_rounded(score.log_loss()),
+        roc_auc_at_last_scan=_rounded(totals.at_last_scan.roc_auc()),
+        log_loss_at_last_scan=_rounded(totals.at_last_scan.log_loss()),
+        late_share=_share(totals.late, seen),
+        roc_auc_at_booking=_rounded(totals.at_booking.roc_auc()),
+        log_loss_at_booking=_rounded(totals.at_booking.log_loss()),
+        below_p10=_share(totals.below_p10, seen),
+        below_p50=_share(totals.below_p50, seen),
+        below_p90=_share(totals.below_p90, seen),
+        estimate_off_h=_share(totals.estimate_off_s / 3600, estimated),
+        carrier_estimate_off_h=_share(totals.carrier_estimate_off_s / 3600, estimated),
+    )
+
+
+def _share(amount: float, of: int) -> float | None:
+    return _rounded(amount / of) if of else None
 
 
 def file_digest(path: Path) -> str:

@@ -124,7 +124,8 @@ def unpack(version: str, data: bytes, kind: type[S]) -> S:
     if head != version.encode():
         raise SnapshotError(
             f"expected a snapshot of {version}, was {head[:80]!r}: "
-            "replay the journal from its start with this version to rebuild the state"
+            "this version cannot read it. `crossdock run --rebuild` works the state out again from "
+            "the journal; a replay does with another --out folder"
         )
     try:
         return msgspec.msgpack.decode(body, type=kind)

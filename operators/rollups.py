@@ -26,6 +26,8 @@ from state.events import FAMILY_OF, OrderPlaced
 from state.policy import Policy
 
 _VERSION = "rollups/2"
+#: Orders whose expectations at booking are kept; the oldest go first.
+_MOST_BOOKED = 100_000
 #: Order states that count as allocated: a promise stands, or was kept, or lapsed.
 _ALLOCATED = ("allocated", "shipped", "delivered", "released", "lost", "abandoned")
 
@@ -61,6 +63,13 @@ class Totals(Struct):
     planned_cents: dict[str, int] = field(default_factory=dict)
     demand_error: float = 0.0
     demand_units: float = 0.0
+    estimated: int = 0
+    estimate_off_s: float = 0.0
+    carrier_estimate_off_s: float = 0.0
+    below_p10: int = 0
+    below_p50: int = 0
+    below_p90: int = 0
+    at_booking: ForecastScore = field(default_factory=ForecastScore)
     at_handover: ForecastScore = field(default_factory=ForecastScore)
     at_last_scan: ForecastScore = field(default_factory=ForecastScore)
     first_ms: int = 0
@@ -72,6 +81,8 @@ class _State(Struct):
     totals: Totals = field(default_factory=Totals)
     start_ms: int = 0
     window: dict[str, int] = field(default_factory=dict)
+    # P(late) at booking of parcels planned, by order and node.
+    booked: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 class Rollups(Operator):
@@ -116,12 +127,7 @@ class Rollups(Operator):
             case OrderMoved():
                 self._moved(fact)
             case DelayOutcome():
-                totals.delivered += 1
-                totals.late += fact.late
-                totals.at_handover.update(fact.p_at_handover, fact.late)
-                totals.at_last_scan.update(fact.p_last, fact.late)
-                self._add("parcels delivered", 1)
-                self._add("parcels late", int(fact.late))
+                self._delivered(fact)
             case DemandOutlook():
                 totals.demand_error += abs(fact.observed - fact.forecast)
                 totals.demand_units += fact.observed
@@ -146,6 +152,28 @@ class Rollups(Operator):
             case _:
                 pass
 
+    def _delivered(self, outcome: DelayOutcome) -> None:
+        """Score what was predicted of a parcel, by then and by whom."""
+        totals = self._state.totals
+        totals.delivered += 1
+        totals.late += outcome.late
+        totals.at_handover.update(outcome.p_at_handover, outcome.late)
+        totals.at_last_scan.update(outcome.p_last, outcome.late)
+        booked = self._state.booked.get(outcome.order, {}).pop(outcome.node, None)
+        if booked is not None:
+            totals.at_booking.update(booked, outcome.late)
+            if not self._state.booked[outcome.order]:
+                del self._state.booked[outcome.order]
+        totals.below_p10 += outcome.below_p10
+        totals.below_p50 += outcome.below_p50
+        totals.below_p90 += outcome.below_p90
+        if outcome.off_s is not None and outcome.carrier_off_s is not None:
+            totals.estimated += 1
+            totals.estimate_off_s += abs(outcome.off_s)
+            totals.carrier_estimate_off_s += abs(outcome.carrier_off_s)
+        self._add("parcels delivered", 1)
+        self._add("parcels late", int(outcome.late))
+
     def _action(self, action: Action) -> None:
         totals, kind = self._state.totals, action.kind
         totals.actions[kind] = totals.actions.get(kind, 0) + 1
@@ -153,12 +181,20 @@ class Rollups(Operator):
         self._add(f"actions {kind}", 1)
         if isinstance(action.data.decision, Allocate):
             legs = len(action.data.decision.legs)
+            self._book(action.data.decision)
             totals.legs += legs
             totals.split += legs > 1
             self._add("parcels planned", legs)
             for term, cents in action.data.because.terms.items():
                 totals.planned_cents[term] = totals.planned_cents.get(term, 0) + cents
                 self._add(f"cents planned for {term}", cents)
+
+    def _book(self, decision: Allocate) -> None:
+        """Keep what was expected of each parcel when it was planned, by order and node."""
+        booked = self._state.booked
+        booked[decision.order] = {leg.node: leg.p_late for leg in decision.legs}
+        if len(booked) > _MOST_BOOKED:
+            del booked[next(iter(booked))]
 
     def _moved(self, moved: OrderMoved) -> None:
         orders = self._state.totals.orders

@@ -446,3 +446,13 @@ def test_actions_are_read_from_redis_as_they_were_written(
 def test_the_command_says_its_version_and_its_use() -> None:
     assert crossdock("--version").stdout.startswith("crossdock ")
     assert "explain" in crossdock("--help").stdout
+
+
+def test_the_outlook_of_a_log_is_told_in_words_and_as_json(log: Path) -> None:
+    told = crossdock("outlook", log, "--limit", "3")
+    assert "usually" in told.stdout and "80 %" in told.stdout
+    assert "Transit:" in told.stdout
+    (network,) = json_of(crossdock("outlook", log, "--json")).values()
+    assert network["demand"] and network["lanes"]
+    for lane in network["lanes"]:
+        assert lane["p10"] <= lane["p50"] <= lane["p90"]

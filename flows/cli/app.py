@@ -11,6 +11,7 @@ from flows.cli import (
     inspect_commands,
     live_commands,
     log_commands,
+    outlook_command,
     replay_command,
     whatif_command,
 )
@@ -28,6 +29,7 @@ app.command("replay")(replay_command.replay)
 app.command("simulate")(log_commands.simulate)
 app.command("whatif")(whatif_command.whatif)
 app.command("check")(log_commands.check)
+app.command("outlook")(outlook_command.outlook)
 app.command("topics")(live_commands.topics)
 app.command("ingest")(live_commands.ingest)
 app.command("run")(live_commands.run)

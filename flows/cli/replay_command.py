@@ -182,7 +182,22 @@ def show(summary: Summary) -> None:
         table.add_row(
             "delay forecast",
             f"{delay.n:,} parcels delivered, {delay.late_share or 0:.1%} late; at handover "
-            f"ROC-AUC {auc} (0.5 guesses, 1 knows), log loss {delay.log_loss or 0:.3f}",
+            f"ROC-AUC {auc} (0.5 guesses, 1 knows), log loss {delay.log_loss or 0:.3f}; "
+            f"{delay.below_p10 or 0:.0%}, {delay.below_p50 or 0:.0%} and "
+            f"{delay.below_p90 or 0:.0%} came before their P10, P50 and P90",
+        )
+    if delay.estimate_off_h is not None:
+        table.add_row(
+            "estimates",
+            f"off by {delay.estimate_off_h:.1f} h on average, the carriers' own by "
+            f"{delay.carrier_estimate_off_h or 0:.1f} h as of the same scans",
+        )
+    doubted = sum(summary.anomalies.values())
+    if summary.incidents or doubted:
+        table.add_row(
+            "out of the ordinary",
+            f"{summary.incidents:,} incidents (each escalated once), "
+            f"{doubted:,} facts not believed",
         )
     table.add_row(
         "actions",

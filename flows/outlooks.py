@@ -1,0 +1,52 @@
+"""What the engine expects at a log's end: demand by series, transit by lane, and what is wrong."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.journal_source import Progress
+from operators.chain import NO_NETWORK, Chains, to_record
+from operators.contract import Record
+from operators.derived import DemandOutlook, Incident, LaneOutlook
+from state.journals import open_journal
+from state.policy import Policy
+
+#: Region and SKU.
+Series = tuple[str, str]
+#: Carrier, service, node and region.
+Lane = tuple[str, str, str, str]
+
+
+class Outlooks:
+    """The latest outlook of everything, by network; incidents as they stood last."""
+
+    def __init__(self) -> None:
+        self.demand: dict[Series, DemandOutlook] = {}
+        self.lanes: dict[Lane, LaneOutlook] = {}
+        self.incidents: dict[str, Incident] = {}
+
+    def see(self, record: Record) -> None:
+        """Keep what a record says, if it is an outlook."""
+        match record.fact:
+            case DemandOutlook() as demand:
+                self.demand[demand.region, demand.sku] = demand
+            case LaneOutlook() as lane:
+                self.lanes[lane.carrier, lane.service, lane.node, lane.region] = lane
+            case Incident() as incident:
+                self.incidents[incident.name] = incident
+            case _:
+                pass
+
+
+def outlooks(logs: Sequence[Path], policy: Policy, progress: Progress) -> dict[str, Outlooks]:
+    """Fold logs and keep what was expected last, by network; raises JournalError."""
+    chains = Chains(policy)
+    found: dict[str, Outlooks] = {}
+    with open_journal(logs) as reader:
+        while lines := reader.read(1_000):
+            for line in lines:
+                record = to_record(line)
+                for each in chains[record.network].step(record):
+                    found.setdefault(each.network, Outlooks()).see(each)
+            progress(reader.lines, *reader.progress())
+    found.pop(NO_NETWORK, None)
+    return found
