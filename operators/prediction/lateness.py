@@ -59,12 +59,17 @@ class LateModel:
         slots = self._slots
         features: Features = {}
         of_transit: Features = {}
-        for name, value in self._named(now):
+        named = self._named(now)
+        for name, value in named:
             slot = slots[name]
-            # Two names in one slot add up, so that contributions stay exact.
-            features[slot] = features[slot] + value if slot in features else value
+            features[slot] = value
             if name[0] in OF_TRANSIT:
                 of_transit[slot] = value
+        if len(features) < len(named):
+            # Two names in one slot add up, so that contributions stay exact.
+            features = dict.fromkeys(features, 0.0)
+            for name, value in named:
+                features[slots[name]] += value
         return features, of_transit
 
     def p_late(self, features: Features) -> float:
