@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("pandas")
-
 from benchmarks.prediction.data import online_retail, vn2, walmart
 from benchmarks.prediction.data.panel import Panel
 from benchmarks.prediction.demand_run import doubled, joining, run

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from benchmarks.prediction.delay import DelayResults
 from benchmarks.prediction.demand import Result
-from benchmarks.prediction.demand_scores import LEVELS
+from operators.prediction.demand_model import LEVELS
 
 _STYLE = {"svg.hashsalt": "crossdock", "font.size": 9, "axes.spines.top": False,
           "axes.spines.right": False}  # fmt: skip

