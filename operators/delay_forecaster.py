@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from operators.delay_conditions import Conditions
-from operators.delay_shipment import Guess, OpenShipment, Way
+from operators.delay_shipment import Guess, OpenShipment, Way, guesses_of
 from operators.delay_watch import TransitWatch, WatchState
 from operators.derived import Alarm
 from operators.moments import MomentsState
@@ -85,7 +85,7 @@ class Forecaster:
         p_late = shipment.p_latest = self._late.p_late(features)
         alarmed = bool(self._alarmed) and self._is_alarmed(way, time_ms)
         remaining = self._transit.remaining(of_transit, usual, p_late, shipment.stage, alarmed)
-        return now, Guess(time_ms, features, of_transit, usual, remaining)
+        return now, Guess(time_ms, shipment.progress, features, of_transit, usual, remaining)
 
     def contributions(self, now: Situation) -> tuple[Contribution, ...]:
         """What P(late) of a situation just predicted rests on; sums to its log-odds."""
@@ -135,21 +135,22 @@ class Forecaster:
         """Learn at once what is usual of such a way; returns the alarms that this raises."""
         if time_ms > shipment.promised_ms:
             self._lateness.update((time_ms - shipment.promised_ms) / 1000)
-        by_step_s, way = shipment.took_s(time_ms), shipment.way
+        way, guesses = shipment.way, guesses_of(shipment.kept)
+        by_step_s = {guess.progress: (time_ms - guess.time_ms) / 1000 for guess in guesses}
         self._transit.learn_usual(
             way.service, way.node, way.region, shipment.nominal_s, by_step_s, time_ms
         )
         if not shipment.overdue_ms:
             return []  # it was overdue, and counted then
-        remaining = shipment.at_handover().remaining
+        remaining = guesses[0].remaining
         surprise = remaining.surprise(by_step_s[FIRST_STAGE])
         alarms = self._watch.observe(way.service, way.node, way.region, remaining, surprise, now_ms)
         return self._heed(alarms, now_ms)
 
     def learn_overdue(self, shipment: OpenShipment, now_ms: int) -> list[Alarm]:
         """Count one that takes longer than was predicted, without waiting for its end."""
-        remaining = shipment.at_handover().remaining
-        took_s = (shipment.overdue_ms - shipment.visits[FIRST_STAGE]) / 1000
+        handover = shipment.at_handover()
+        remaining, took_s = handover.remaining, (shipment.overdue_ms - handover.time_ms) / 1000
         way = shipment.way
         alarms = self._watch.overdue(way.service, way.node, way.region, remaining, took_s, now_ms)
         return self._heed(alarms, now_ms)

@@ -17,6 +17,7 @@ class Guess(Struct, frozen=True, array_like=True, gc=False):
     """A prediction as it was made, to be learned from when the truth is known."""
 
     time_ms: int
+    progress: str
     features: Features
     of_transit: Features
     usual: Usual
@@ -66,8 +67,7 @@ class OpenShipment(Struct, array_like=True):
     told_ms: int = 0
     carrier_eta_ms: int | None = None
     eta_beside_ms: int = 0
-    # First time seen at each step of progress, ms, and scans by status.
-    visits: dict[str, int] = field(default_factory=dict)
+    # Scans by status.
     scans: dict[str, int] = field(default_factory=dict)
 
     def move_to(self, stage: str, time_ms: int) -> None:
@@ -75,7 +75,6 @@ class OpenShipment(Struct, array_like=True):
         self.stage, self.scanned_ms = stage, time_ms
         repeats = self.scans[stage] = min(self.scans.get(stage, 0) + 1, _MOST_REPEATS)
         self.progress = stage if repeats == 1 else f"{stage} {repeats}"
-        self.visits.setdefault(self.progress, time_ms)
 
     def sample(self, name: str, guess: Guess) -> None:
         """Keep one scan's prediction, each scan so far with the same probability.
@@ -100,10 +99,6 @@ class OpenShipment(Struct, array_like=True):
     def kept(self) -> tuple[bytes, ...]:
         """The predictions to learn from, encoded: at handover, and at a scan if there was one."""
         return tuple(raw for raw in (self.first, self.sampled) if raw)
-
-    def took_s(self, delivered_ms: int) -> dict[str, float]:
-        """Seconds from each step of progress to the delivery."""
-        return {step: (delivered_ms - seen_ms) / 1000 for step, seen_ms in self.visits.items()}
 
 
 def guesses_of(kept: tuple[bytes, ...]) -> list[Guess]:

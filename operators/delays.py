@@ -16,7 +16,7 @@ from operators.delay_forecaster import Forecaster, ForecasterState
 from operators.delay_shipment import Guess, OpenShipment, Way, guesses_of
 from operators.derived import DelayOutcome, DelayRisk, PolicyInForce
 from operators.explanation import day
-from operators.prediction.situation import FIRST_STAGE, Situation, hour_of
+from operators.prediction.situation import Situation, hour_of
 from state.actions import Confidence, Contribution
 from state.events import (
     ShipmentDelivered,
@@ -115,7 +115,6 @@ class Delays(Operator):
             nominal_s=nominal_s,
             handover_late_s=None if due is None else (time_ms - to_ms(due)) / 1000,
             scanned_ms=time_ms,
-            visits={FIRST_STAGE: time_ms},
         )
         state.open[shipped.shipment] = shipment
         state.deadlines.set(shipment.due_ms, "promise", shipped.shipment)
@@ -279,8 +278,8 @@ class Delays(Operator):
 
 def _outcome(name: str, shipment: OpenShipment, time_ms: int) -> DelayOutcome:
     """What became of a shipment, beside what was predicted."""
-    remaining = shipment.at_handover().remaining
-    took_s = (time_ms - shipment.visits[FIRST_STAGE]) / 1000
+    handover = shipment.at_handover()
+    remaining, took_s = handover.remaining, (time_ms - handover.time_ms) / 1000
     off_s = carrier_off_s = None
     if shipment.carrier_eta_ms is not None and shipment.eta_beside_ms:
         off_s = (time_ms - shipment.eta_beside_ms) / 1000

@@ -107,7 +107,7 @@ class Delays(_Section, frozen=True, kw_only=True):
     ] = 0.05
     eta_step_s: Annotated[
         Seconds, doc("s by which the expected delivery must move to be passed on on its own")
-    ] = 4 * HOUR_S
+    ] = 12 * HOUR_S
     learning_rate: Annotated[Positive, doc("AdaGrad step of the delay model")] = 0.02
 
 

@@ -180,7 +180,7 @@ class Transit:
         took_s: dict[str, float],
         ended_ms: int,
     ) -> None:
-        """Learn a delivery: s that remained when it was first seen at each step of progress."""
+        """Learn a delivery: s that remained, by the step of progress that it was seen at."""
         logs = {step: _log_ratio(left_s, nominal_s) for step, left_s in took_s.items()}
         whole = logs.get("dispatched")
         if whole is not None:
