@@ -8,9 +8,8 @@ from operators.delay_conditions import Conditions
 from operators.delay_shipment import Guess, OpenShipment, Way, guesses_of
 from operators.delay_watch import TransitWatch, WatchState
 from operators.derived import Alarm
-from operators.moments import MomentsState
 from operators.prediction.lateness import LateModel, LateState
-from operators.prediction.level import Level
+from operators.prediction.level import Level, LevelState
 from operators.prediction.situation import FIRST_STAGE, Situation
 from operators.prediction.transit import Transit, TransitState
 from state.actions import Contribution
@@ -28,7 +27,7 @@ class ForecasterState(Struct):
     late: LateState
     transit: TransitState
     watch: WatchState
-    lateness: MomentsState
+    lateness: LevelState
     alarmed: dict[str, int]
 
 

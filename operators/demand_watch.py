@@ -9,9 +9,8 @@ from math import sqrt
 from msgspec import Struct, field
 
 from operators.derived import Alarm
-from operators.moments import MomentsState
 from operators.prediction.drift import Monitor, MonitorState
-from operators.prediction.level import Level
+from operators.prediction.level import Level, LevelState
 from state.quantities import DAY_MS
 
 _QUARTER_MS = DAY_MS // 4
@@ -32,9 +31,9 @@ class DemandWatchState(Struct):
     quarter: int = 0
     closed: int = 0
     units: dict[str, int] = field(default_factory=dict)
-    levels: dict[str, MomentsState] = field(default_factory=dict)
-    times: dict[str, MomentsState] = field(default_factory=dict)
-    spread: MomentsState = (0, 0.0, 0.0)
+    levels: dict[str, LevelState] = field(default_factory=dict)
+    times: dict[str, LevelState] = field(default_factory=dict)
+    spread: LevelState = (0, 0.0, 0.0)
     monitor: MonitorState | None = None
 
 

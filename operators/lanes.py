@@ -8,9 +8,8 @@ from msgspec import Struct, field
 
 from operators.contract import Operator, Record, pack, unpack
 from operators.derived import LaneOutlook
-from operators.moments import MomentsState
 from operators.prediction.lane_transit import LaneTransit, LaneTransitState
-from operators.prediction.level import Level
+from operators.prediction.level import Level, LevelState
 from state.events import (
     CarrierRegistered,
     NodeRegistered,
@@ -43,7 +42,7 @@ class _Open(Struct, array_like=True):
 class _State(Struct):
     geography: Geography = field(default_factory=Geography)
     open: dict[str, _Open] = field(default_factory=dict)
-    on_time: dict[str, MomentsState] = field(default_factory=dict)
+    on_time: dict[str, LevelState] = field(default_factory=dict)
     transit: LaneTransitState | None = None
 
 

@@ -46,7 +46,7 @@ def prediction(
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
     where = machine()
     report.show_machine(console, where)
-    known = orjson.loads(results.read_bytes()) if results.exists() else {}
+    known = {**(orjson.loads(results.read_bytes()) if results.exists() else {}), "machine": where}
     for part in parts:
         progress.print(f"measuring: {part}")
         found, made, reached = _measure(part, folder, progress)
@@ -54,8 +54,7 @@ def prediction(
         console.print(Markdown(text))
         known[part] = found
         put_between_markers(document, part, text)
-    known["machine"] = where
-    results.write_bytes(orjson.dumps(known, option=orjson.OPT_INDENT_2) + b"\n")
+        results.write_bytes(orjson.dumps(known, option=orjson.OPT_INDENT_2) + b"\n")
     console.print(f"Written to {results} and {document}")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.moments import MomentsState
+from operators.prediction.level import LevelState
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -50,7 +50,7 @@ class Naive:
 
     def __init__(self) -> None:
         self._seen, self._late = 0, 0
-        self._lanes: dict[str, MomentsState] = {}
+        self._lanes: dict[str, LevelState] = {}
 
     def constant(self) -> float:
         """The share late so far, never quite 0 or 1."""

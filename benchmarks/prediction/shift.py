@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from math import inf
+from math import inf, sqrt
 from statistics import median
 from time import perf_counter
 from typing import Annotated
@@ -23,8 +23,8 @@ from river.base import DriftDetector
 
 from benchmarks.prediction.data.flights import find_flights
 from benchmarks.prediction.incidents import Grouped, grouping
-from operators.moments import Moments
 from operators.prediction.drift import Adwin, Cusum, Monitor
+from operators.prediction.level import Level
 
 #: Detectors that are compared: what is shipped first, the others are yardsticks.
 DETECTORS = ("Monitor", "CUSUM", "CUSUM h=15", "ADWIN", "PageHinkley", "River ADWIN")
@@ -106,11 +106,11 @@ def _shuffled(lane: Iterable[tuple[float, int]], kind: str, luck: random.Random)
 
 
 def _standardised(delays: list[float]) -> list[float]:
-    moments, found = Moments(_FADING), []
+    level, found = Level(_FADING), []
     for delay in delays:
-        if moments.seen >= _WARM:
-            found.append((delay - moments.mean) / max(moments.sd, 1.0))
-        moments.update(delay)
+        if level.seen >= _WARM:
+            found.append((delay - level.mean) / max(sqrt(level.square), 1.0))
+        level.update(delay)
     return found
 
 

@@ -9,10 +9,9 @@ from math import exp, log, sqrt
 
 from msgspec import Struct, field
 
-from operators.moments import MomentsState
 from operators.prediction.bands import Bands, BandsState
 from operators.prediction.drift import Monitor, MonitorState
-from operators.prediction.level import Level
+from operators.prediction.level import Level, LevelState
 
 #: Weights of the newest delivery once a plain mean has seen as many: 500, 200 and 50.
 _SERVICE_FADING, _WEEKDAY_FADING, _LANE_FADING = 0.002, 0.005, 0.02
@@ -39,7 +38,7 @@ class Ratios(Struct, frozen=True, gc=False, array_like=True):
 class LaneTransitState(Struct):
     """The model as plain values."""
 
-    levels: dict[str, MomentsState] = field(default_factory=dict)
+    levels: dict[str, LevelState] = field(default_factory=dict)
     bands: BandsState | None = None
     monitor: MonitorState | None = None
 

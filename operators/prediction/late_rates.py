@@ -4,8 +4,7 @@ from math import log
 
 from msgspec import Struct
 
-from operators.moments import MomentsState
-from operators.prediction.level import Level
+from operators.prediction.level import Level, LevelState
 
 #: Weight of the newest label by kind of rate: slow ones remember thousands, quick ones a hundred.
 _KINDS = {
@@ -54,7 +53,7 @@ class _Levels(dict[tuple[str, ...], Level]):
 class RateBook:
     """Late rates by what they are of; as many as there are nodes × 24, services × regions."""
 
-    def __init__(self, state: dict[str, MomentsState] | None = None) -> None:
+    def __init__(self, state: dict[str, LevelState] | None = None) -> None:
         self._kinds = {kind: _Levels(fading) for kind, fading in _KINDS.items()}
         for key, kept in (state or {}).items():
             kind, *of = key.split("\n")
@@ -86,7 +85,7 @@ class RateBook:
             if level is not None:
                 level.hurry()
 
-    def state(self) -> dict[str, MomentsState]:
+    def state(self) -> dict[str, LevelState]:
         """Plain values that restore it."""
         return {
             "\n".join((kind, *of)): level.state()

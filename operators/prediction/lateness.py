@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from operators.moments import MomentsState
 from operators.prediction.late_rates import LateRates, RateBook
+from operators.prediction.level import LevelState
 from operators.prediction.linear import Features, LinearState, Slots, logistic, state_of
 from operators.prediction.situation import (
     FIRST_STAGE,
@@ -29,7 +29,7 @@ class LateState(Struct):
     """The model as plain values."""
 
     regression: LinearState = field(default_factory=LinearState)
-    rates: dict[str, MomentsState] = field(default_factory=dict)
+    rates: dict[str, LevelState] = field(default_factory=dict)
 
 
 class LateModel:

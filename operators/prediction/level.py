@@ -1,7 +1,7 @@
 """Level: mean and spread of a series that drifts, as plain values."""
 
-from operators.moments import MomentsState
-
+#: Values seen, mean, mean squared error of one step ahead.
+LevelState = tuple[int, float, float]
 #: Values after which what was seen weighs as much as what is usual.
 _SHRINKAGE = 12.0
 #: Values that count after `hurry`: the next one weighs a twentieth.
@@ -16,7 +16,7 @@ class Level:
 
     __slots__ = ("_fading", "mean", "seen", "square")
 
-    def __init__(self, fading: float, state: MomentsState = (0, 0.0, 0.0)) -> None:
+    def __init__(self, fading: float, state: LevelState = (0, 0.0, 0.0)) -> None:
         self._fading = fading
         self.seen, self.mean, self.square = state
 
@@ -37,6 +37,6 @@ class Level:
         """Learn faster for a while: what was seen counts no more than a few values."""
         self.seen = min(self.seen, _HURRIED)
 
-    def state(self) -> MomentsState:
+    def state(self) -> LevelState:
         """Plain values that restore it."""
         return self.seen, self.mean, self.square

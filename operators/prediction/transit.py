@@ -15,9 +15,8 @@ from math import exp, isfinite, log, sqrt
 
 from msgspec import Struct, field
 
-from operators.moments import MomentsState
 from operators.prediction.bands import Bands, BandsState
-from operators.prediction.level import Level
+from operators.prediction.level import Level, LevelState
 from operators.prediction.linear import Features, LinearState, median, state_of
 from state.quantities import DAY_MS
 
@@ -96,7 +95,7 @@ class Remaining(Struct, frozen=True, gc=False, array_like=True):
 class TransitState(Struct):
     """The model as plain values."""
 
-    levels: dict[str, MomentsState] = field(default_factory=dict)
+    levels: dict[str, LevelState] = field(default_factory=dict)
     median: LinearState = field(default_factory=LinearState)
     bands: BandsState | None = None
 
