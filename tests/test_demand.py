@@ -10,8 +10,8 @@ from operators.contract import Operator, Record
 from operators.demand import explain
 from operators.derived import DemandLift, DemandOutlook
 from operators.outlook import Outlook
-from operators.prediction.demand_counts import exceeds
-from operators.prediction.demand_model import DemandModel, Expectation
+from operators.prediction.demand_counts import as_count, exceeds
+from operators.prediction.demand_model import LEVELS, DemandModel, Expectation
 from operators.prediction.demand_series import season_of
 from state.events import PolicyChanged, SignalObserved
 from state.policy import Demand as DemandRules
@@ -358,3 +358,10 @@ def test_an_outlook_is_explained_in_words_with_units() -> None:
         "3.2 a day usually; this day 1.4 × for its time, promotion 1.2 ×: 5.4 units expected, "
         "80 % band 1 to 9, from 21 days of evidence"
     )
+
+
+def test_a_seldom_sellers_band_holds_nothing_and_one() -> None:
+    band = as_count((0.67, 0.68, 0.7, 0.72, 0.8), LEVELS, 0.7)
+    assert band[:3] == (0.0, 0.0, 0.7)
+    assert band[3:] == (2.0, 3.0)
+    assert list(as_count((0.0, 1.0, 2.0, 9.0, 12.0), LEVELS, 2.0)) == [0.0, 0.0, 2.0, 9.0, 12.0]

@@ -4,6 +4,8 @@ A normal tail is wrong where little is sold: at a mean of 0.1 and a spread of 0.
 units are exceeded never, where orders of two pieces make it 1 in 3,000 times.
 """
 
+from math import exp
+
 from scipy.special import betainc, gammainc
 
 #: Variance ÷ mean from which a count is more scattered than a Poisson count.
@@ -23,3 +25,25 @@ def exceeds(left: int, mean: float, variance: float) -> float:
     if scatter < _POISSON:
         return float(gammainc(left + 1.0, mean))
     return float(betainc(left + 1.0, mean / (scatter - 1.0), 1.0 - 1.0 / scatter))
+
+
+def as_count(
+    quantiles: tuple[float, ...], levels: tuple[float, ...], mean: float
+) -> tuple[float, ...]:
+    """Quantiles of demand that is seldom, at least as wide as those of a Poisson count.
+
+    What sells once a month has no history to learn a band from: nearly all errors are those of a
+    day without an order, and a band around them would leave out both 0 and 1.
+    """
+    found = []
+    for quantile, level in zip(quantiles, levels, strict=True):
+        count, term = 0, exp(-mean)
+        below = term
+        while below < level:
+            count += 1
+            term *= mean / count
+            below += term
+        if level != 0.5:
+            quantile = min(quantile, count) if level < 0.5 else max(quantile, count)
+        found.append(quantile)
+    return tuple(found)

@@ -19,6 +19,7 @@ from math import isfinite, sqrt
 from msgspec import Struct, field
 
 from operators.prediction.bands import Bands, BandsState
+from operators.prediction.demand_counts import as_count
 from operators.prediction.demand_pool import Pool, PoolState
 from operators.prediction.demand_regression import Regression, RegressionState
 from operators.prediction.demand_series import Series, new_series, season_of
@@ -27,6 +28,9 @@ from operators.prediction.demand_signals import Signals, SignalsState
 #: Levels of the quantiles, and where a normal distribution has them.
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 _NORMAL = (-1.96, -1.28, 0.0, 1.28, 1.96)
+#: Units per bucket below which a series sells too seldom to learn a band of its own, and the mean
+#: up to which its band is then that of a count.
+_SELDOM, _MOST_SELDOM = 0.25, 50.0
 #: A series keeps its own quantiles for long: what it sells scatters in its own way.
 _KEPT = 0.999
 #: What signals multiply demand by is held within these bounds.
@@ -182,9 +186,13 @@ class DemandModel:
         mean = base * self.lift(signals) if signals else base
         root = sqrt(max(mean, 1e-9))
         spread = self._spread(series, level)
+        offsets = self._bands.offsets(key)
+        quantiles = tuple([max(0.0, mean + spread * root * offset) for offset in offsets])
+        if level < _SELDOM:
+            quantiles = as_count(quantiles, LEVELS, min(mean, _MOST_SELDOM))
         return Expectation(
             mean=mean,
-            quantiles=tuple([max(0.0, mean + spread * root * o) for o in self._bands.offsets(key)]),
+            quantiles=quantiles,
             level=level,
             season=base / level if level > 0.0 else 1.0,
             signals=factors,

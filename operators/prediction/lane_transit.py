@@ -80,13 +80,12 @@ class LaneTransit:
         off = value - level.mean * level.trust - self._weekday(service, weekday)
         of_lane = self._level(lane)
         residual = (off - of_lane.trust * of_lane.mean) / sd
-        for key in (lane, service):
-            self._bands.update(key, residual)
-        for key, change in ((lane, residual), (service, off / sd)):
-            if self._monitor.update(key, change, time_ms) is not None:
-                self._bands.alarm(key)
-                if key == lane:
-                    of_lane.hurry()
+        self._bands.update(lane, residual)
+        # A service's own band is for lanes that nobody has used: it holds how lanes differ.
+        self._bands.update(service, off / sd)
+        if self._monitor.update(lane, residual, time_ms) is not None:
+            self._bands.alarm(lane)
+            of_lane.hurry()
         if known:
             self._level(f"{weekday} {service}").update(value - level.mean)
         of_lane.update(off)
