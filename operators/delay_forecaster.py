@@ -1,11 +1,12 @@
 """The forecaster: the models behind the delay operator, asked about shipments as they stand."""
 
 from collections.abc import Sequence
+from math import inf
 
 from msgspec import Struct
 
 from operators.delay_conditions import Conditions
-from operators.delay_shipment import Guess, OpenShipment, Way, guesses_of
+from operators.delay_shipment import Guess, OpenShipment, Way
 from operators.delay_watch import TransitWatch, WatchState
 from operators.derived import Alarm
 from operators.prediction.lateness import LateModel, LateState
@@ -110,11 +111,14 @@ class Forecaster:
             self._late.learn(guess.features, late)
         self._late.note(way.service, way.node, way.region, way.hour, late)
 
-    def learn_transit(self, guesses: Sequence[Guess], ended_ms: int) -> None:
-        """Learn how long a shipment took from what was predicted of it."""
+    def learn_transit(
+        self, guesses: Sequence[Guess], ended_ms: int, told_ms: int | None = None
+    ) -> None:
+        """Learn how long one took; `learn_underway` was told of it at `told_ms`, if it was."""
         for guess in guesses:
             took_s = (ended_ms - guess.time_ms) / 1000
-            self._transit.learn(guess.of_transit, guess.usual, guess.remaining, took_s)
+            so_far_s = -inf if told_ms is None else (told_ms - guess.time_ms) / 1000
+            self._transit.learn(guess.of_transit, guess.usual, guess.remaining, took_s, so_far_s)
 
     def learn_underway(self, guesses: Sequence[Guess], now_ms: int) -> None:
         """Learn that a shipment is still under way."""
@@ -122,19 +126,13 @@ class Forecaster:
             so_far_s = (now_ms - guess.time_ms) / 1000
             self._transit.learn_underway(guess.of_transit, guess.usual, guess.remaining, so_far_s)
 
-    def learn_end(self, guesses: Sequence[Guess], told_ms: int, ended_ms: int) -> None:
-        """Learn how long one took that was told of as under way at `told_ms`."""
-        for guess in guesses:
-            took_s, so_far_s = (ended_ms - guess.time_ms) / 1000, (told_ms - guess.time_ms) / 1000
-            self._transit.learn_end(
-                guess.of_transit, guess.usual, guess.remaining, took_s, so_far_s
-            )
-
-    def learn_delivery(self, shipment: OpenShipment, time_ms: int, now_ms: int) -> list[Alarm]:
+    def learn_delivery(
+        self, shipment: OpenShipment, guesses: Sequence[Guess], time_ms: int, now_ms: int
+    ) -> list[Alarm]:
         """Learn at once what is usual of such a way; returns the alarms that this raises."""
         if time_ms > shipment.promised_ms:
             self._lateness.update((time_ms - shipment.promised_ms) / 1000)
-        way, guesses = shipment.way, guesses_of(shipment.kept)
+        way = shipment.way
         by_step_s = {guess.progress: (time_ms - guess.time_ms) / 1000 for guess in guesses}
         self._transit.learn_usual(
             way.service, way.node, way.region, shipment.nominal_s, by_step_s, time_ms

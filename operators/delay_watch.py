@@ -11,9 +11,8 @@ from msgspec import Struct, field
 
 from operators.derived import Alarm
 from operators.prediction.drift import Monitor, MonitorState
-from operators.prediction.transit import Remaining
+from operators.prediction.transit import Z90, Remaining
 
-_Z90 = 1.2816
 _MOST_KEYS = 5_000
 _MOST_SURPRISE = 8.0
 
@@ -52,7 +51,7 @@ class TransitWatch:
             shift = self._monitor.update(key, surprise, now_ms)
             if shift is None:
                 continue
-            spread = (predicted.p90_s - predicted.p50_s) / _Z90
+            spread = (predicted.p90_s - predicted.p50_s) / Z90
             factor = 1.0 + shift.size * spread / max(predicted.p50_s, 1.0)
             alarms.append(
                 Alarm(

@@ -158,14 +158,15 @@ class Delays(Operator):
         shipment = self._state.open.pop(name, None)
         if shipment is None:
             return []
-        out = [record.derive(_outcome(name, shipment, time_ms))]
+        guesses = guesses_of(shipment.kept)
+        out = [record.derive(_outcome(name, shipment, guesses[0], time_ms))]
         if record.suspect:
             return out
         if shipment.labelled:
-            self._forecaster.learn_end(guesses_of(shipment.kept), shipment.told_ms, time_ms)
+            self._forecaster.learn_transit(guesses, time_ms, shipment.told_ms)
         else:
             self._keep(shipment, name, time_ms > shipment.promised_ms, time_ms)
-        alarms = self._forecaster.learn_delivery(shipment, time_ms, record.now_ms)
+        alarms = self._forecaster.learn_delivery(shipment, guesses, time_ms, record.now_ms)
         return out + [record.derive(alarm) for alarm in alarms]
 
     def _fall_due(self, record: Record) -> list[Record]:
@@ -276,9 +277,8 @@ class Delays(Operator):
         self._open(unpack(_VERSION, data, _State))
 
 
-def _outcome(name: str, shipment: OpenShipment, time_ms: int) -> DelayOutcome:
-    """What became of a shipment, beside what was predicted."""
-    handover = shipment.at_handover()
+def _outcome(name: str, shipment: OpenShipment, handover: Guess, time_ms: int) -> DelayOutcome:
+    """What became of a shipment, beside what was predicted of it at its handover and later."""
     remaining, took_s = handover.remaining, (time_ms - handover.time_ms) / 1000
     off_s = carrier_off_s = None
     if shipment.carrier_eta_ms is not None and shipment.eta_beside_ms:
@@ -287,7 +287,6 @@ def _outcome(name: str, shipment: OpenShipment, time_ms: int) -> DelayOutcome:
     return DelayOutcome(
         shipment=name,
         order=shipment.order,
-        service=shipment.way.service,
         node=shipment.way.node,
         p_at_handover=shipment.p_first,
         p_last=shipment.p_latest,

@@ -191,7 +191,6 @@ class DelayOutcome(Derived, frozen=True, kw_only=True):
 
     shipment: str
     order: str
-    service: str
     node: str
     p_at_handover: float
     p_last: float

@@ -20,7 +20,7 @@ from state.events import (
 )
 from state.geography import Geography, nominal_transit_s
 from state.policy import Policy
-from state.quantities import DAY_MS, to_ms
+from state.quantities import DAY_MS, to_ms, weekday
 
 _VERSION = "lanes/2"
 #: Weight of the newest delivery in on-time rates.
@@ -110,8 +110,7 @@ class Lanes(Operator):
         ratio = max(0.0, (time_ms - shipped.dispatched_ms) / 1000) / max(shipped.nominal_s, 1.0)
         service = f"{shipped.carrier}/{shipped.service}"
         lane = f"{service}\n{shipped.node}\n{shipped.region}"
-        weekday = (shipped.dispatched_ms // DAY_MS + 3) % 7  # the epoch was a Thursday
-        self._transit.learn(service, lane, weekday, ratio, time_ms)
+        self._transit.learn(service, lane, weekday(shipped.dispatched_ms), ratio, time_ms)
         in_time = 1.0 if time_ms <= shipped.promised_ms else 0.0
         for key in (service, lane):
             self._on_time.setdefault(key, Level(_FADING)).update(in_time)

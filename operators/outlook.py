@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from operators.derived import DemandLift, DemandOutlook, LaneOutlook
 from operators.prediction.demand_counts import exceeds
 from operators.prediction.lane_transit import Ratios
-from state.quantities import DAY_MS
+from state.quantities import DAY_MS, weekday
 
 #: Transit ÷ nominal before a service has delivered anything.
 _UNSEEN = Ratios(0.75, 1.0, 1.35)
@@ -73,8 +73,7 @@ class Outlook(Struct):
         """
         ratios = self.lanes.get(lane) or self.lanes.get(f"{service}\n\n") or _UNSEEN
         weekdays = self.weekdays.get(service)
-        # The epoch was a Thursday.
-        return ratios.times(weekdays[(at_ms // DAY_MS + 3) % 7]) if weekdays else ratios
+        return ratios.times(weekdays[weekday(at_ms)]) if weekdays else ratios
 
     def shortage_risk(
         self, region: str, sku: str, category: str, left: int, horizon_s: int, now_ms: int

@@ -8,6 +8,7 @@ from math import erfc, exp, pi, sqrt
 
 from msgspec import Struct
 
+from operators.prediction.transit import Z90
 from state.events import NodeRegistered
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.policy import Weights
@@ -15,8 +16,7 @@ from state.twin import Twin
 
 _SQRT_2 = sqrt(2.0)
 _SQRT_2PI = sqrt(2.0 * pi)
-#: The normal's 90 % quantile, and the least spread of a transit time that is believed, s.
-_Z90 = 1.2816
+#: The least spread of a transit time that is believed, s.
 _LEAST_SD_S = 60.0
 #: The terms of an allocation's score, in the order in which people ask about them.
 TERMS = ("freight", "handling", "expected lateness", "expected displacement", "carbon")
@@ -152,8 +152,8 @@ def lateness(slack_s: float, p10_s: float, p50_s: float, p90_s: float) -> tuple[
     to the median is added: E = σ₉₀·φ(0) + σ₁₀·(L(z) − φ(0)).
     """
     off_s = slack_s - p50_s
-    upper_s = max((p90_s - p50_s) / _Z90, _LEAST_SD_S)
-    side_s = upper_s if off_s >= 0 else max((p50_s - p10_s) / _Z90, _LEAST_SD_S)
+    upper_s = max((p90_s - p50_s) / Z90, _LEAST_SD_S)
+    side_s = upper_s if off_s >= 0 else max((p50_s - p10_s) / Z90, _LEAST_SD_S)
     z = off_s / side_s
     p_late = 0.5 * erfc(z / _SQRT_2)
     if z > 8.0:

@@ -55,6 +55,11 @@ Latitude = Annotated[float, Meta(ge=-90.0, le=90.0), doc("degrees north, WGS 84"
 Longitude = Annotated[float, Meta(ge=-180.0, le=180.0), doc("degrees east, WGS 84")]
 
 
+def weekday(time_ms: int) -> int:
+    """Day of the week, UTC; 0 is Monday."""
+    return (time_ms // DAY_MS + 3) % 7  # the epoch was a Thursday
+
+
 def to_ms(instant: datetime) -> int:
     """Milliseconds since the epoch, rounded to the nearest; `instant` must carry an offset."""
     return round(instant.timestamp() * 1000)

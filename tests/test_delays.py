@@ -308,7 +308,7 @@ def test_of_one_still_under_way_only_its_side_of_the_median_is_learned() -> None
     remaining = whole.remaining({1: 1.0}, usual, 0.1, "dispatched")
     whole.learn({1: 1.0}, usual, remaining, 400_000.0)
     told.learn_underway({1: 1.0}, usual, remaining, 120_000.0)
-    told.learn_end({1: 1.0}, usual, remaining, 400_000.0, 120_000.0)
+    told.learn({1: 1.0}, usual, remaining, 400_000.0, 120_000.0)
     assert told.state().median.weights == whole.state().median.weights
     told.learn_underway({1: 1.0}, usual, remaining, 1_000.0)
     assert told.state().median.learned == 1

@@ -22,7 +22,7 @@ from state.events import (
 )
 from state.geography import nominal_transit_s
 from state.policy import Policy
-from state.quantities import DAY_MS, HOUR_MS, to_ms
+from state.quantities import DAY_MS, HOUR_MS, to_ms, weekday
 
 _TELEMETRY = (ShipmentDispatched, ShipmentScanned, ShipmentDelivered, ShipmentFailed)
 
@@ -135,7 +135,7 @@ class _Watched:
             self._codes[f"node {node}"],
             self._codes[f"region {region}"],
             float(time_ms % DAY_MS // HOUR_MS),
-            float((time_ms // DAY_MS + 3) % 7),
+            float(weekday(time_ms)),
             nominal_s,
             slack_s,
             slack_s / max(nominal_s, 1.0),

@@ -17,7 +17,7 @@ from operators.prediction.linear import Features
 from operators.prediction.situation import Situation
 from operators.prediction.transit import Remaining, Transit, Usual
 from state.policy import Policy
-from state.quantities import DAY_MS, HOUR_MS
+from state.quantities import DAY_MS, HOUR_MS, weekday
 
 _PROMISE, _END, _PREDICT = 0, 1, 2
 
@@ -103,7 +103,7 @@ def run_cases(cases: list[Case]) -> Run:
                 if case.late:
                     predicted = (each.of_transit, each.usual, each.remaining)
                     so_far_s = _since_s(each, case.promised_ms)
-                    transit.learn_end(*predicted, _since_s(each, case.ended_ms), so_far_s)
+                    transit.learn(*predicted, _since_s(each, case.ended_ms), so_far_s)
             quantiles_s += perf_counter() - begun
     forecasts = _collect(cases, made)
     return Run(forecasts, late_s / count * 1e6, quantiles_s / count * 1e6)
@@ -163,7 +163,7 @@ def _row(
         codes[f"node {case.node}"],
         codes[f"region {case.region}"],
         float(moment.time_ms % DAY_MS // HOUR_MS),
-        float((moment.time_ms // DAY_MS + 3) % 7),
+        float(weekday(moment.time_ms)),
         moment.left_s,
         slack_s,
         slack_s / max(moment.left_s, 1.0),

@@ -12,7 +12,7 @@ from flows.simulation.luck import Luck, Weighted, gap_ms, stream
 from flows.simulation.world import World
 from state.events import TrafficObserved, WeatherObserved
 from state.geography import great_circle_km
-from state.quantities import DAY_MS, HOUR_MS, from_ms
+from state.quantities import DAY_MS, HOUR_MS, from_ms, weekday
 
 WeatherKind = Literal["rain", "snow", "storm", "heat", "fog", "flood", "fair"]
 
@@ -41,11 +41,6 @@ _REMEMBERED_MS = 15 * DAY_MS
 _WEATHER_ON_TRAFFIC = 0.6
 #: Severity up to which an observer calls the weather fair.
 _FAIR = 0.08
-
-
-def weekday(now_ms: int) -> int:
-    """Day of the week of `now_ms`, 0 is Monday (UTC)."""
-    return (now_ms // DAY_MS + 3) % 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from flows.simulation.agenda import Agenda
 from flows.simulation.catalogue import CATEGORIES
-from flows.simulation.conditions import weekday
 from flows.simulation.config import WorldConfig
 from flows.simulation.feeds import SHOP, Outbox
 from flows.simulation.luck import Luck, Weighted, stream
 from flows.simulation.work import Line, Order, ServiceLevel
 from flows.simulation.world import HEAVIEST_IN_PIECES_G, LINES_SHARES, PIECES_SHARES, World
 from state.events import OrderCancelled, OrderLine, OrderPlaced
-from state.quantities import DAY_MS, HOUR_MS, from_ms
+from state.quantities import DAY_MS, HOUR_MS, from_ms, weekday
 
 #: Orders by hour of the day (UTC), relative to the day's mean.
 _HOURS = (

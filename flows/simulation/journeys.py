@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flows.simulation.carriers import Service
-from flows.simulation.conditions import Conditions, weekday
+from flows.simulation.conditions import Conditions
 from flows.simulation.config import WorldConfig
 from flows.simulation.disruptions import Disruptions
 from flows.simulation.luck import Luck
 from flows.simulation.world import World
-from state.quantities import DAY_MS, HOUR_MS
+from state.quantities import DAY_MS, HOUR_MS, weekday
 
 #: What the published time leaves for the last mile; the rest is line time.
 _LAST_MILE_MS = 6 * HOUR_MS

@@ -15,6 +15,7 @@ from flows.simulation.config import WorldConfig
 from flows.simulation.places import Region
 from flows.simulation.world import MEAN_UNITS, Node, World, shares_of_demand
 from operators.outlook import Outlook
+from operators.prediction.transit import Z90
 from state.errors import JournalError
 from state.events import CarrierRegistered, NodeRegistered
 from state.geography import Geography, nominal_transit_s
@@ -28,8 +29,6 @@ _PACE = (0.3, 3.0)
 _SPREAD = (0.05, 0.5)
 #: What nothing is known of, of an average carrier.
 _ASTRAY, _MISSES, _FRAGILITY = 0.01, 1.0, 1.0
-#: The normal's 90 % quantile.
-_Z90 = 1.2816
 #: Demand of what has not been ordered yet, in units per day.
 _HARDLY_ANY = 0.001
 #: The rates of a world that grow with its orders.
@@ -145,7 +144,7 @@ def _carriers(
         carrier, spec = name.partition("/")[0], geography.services[name]
         nominal_h = nominal_transit_s(spec, _USUAL_KM) / 3600
         ratios = outlook.transit_ratios(name, "", 0)
-        sd = log(ratios.p90 / ratios.p10) / (2 * _Z90)
+        sd = log(ratios.p90 / ratios.p10) / (2 * Z90)
         line_h = max(nominal_h - 6.0, 1.0)
         pace = (ratios.p50 * nominal_h - _LAST_MILE_H) / line_h
         character = Character(

@@ -53,11 +53,6 @@ class Regression:
         if self._learned % _FADES_EVERY == 0:
             self._fade()
 
-    def weights(self) -> dict[str, float]:
-        """The weight of each feature seen."""
-        self._model._ensure_m()
-        return {str(name): float(self._model._m_arr[at]) for name, at in self._model._idx.items()}
-
     def state(self) -> RegressionState:
         """Plain values that restore it, to the bit."""
         model = self._model

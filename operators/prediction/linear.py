@@ -44,7 +44,7 @@ class LinearState(Struct):
 
 
 class AdaGrad(optim.AdaGrad):
-    """River's AdaGrad with its step read once per example, not once per feature: twice as fast."""
+    """River's AdaGrad with its step read once per example, not once per feature."""
 
     def _step_with_dict(self, w: Any, g: Any) -> Any:
         step, squares, eps = self.learning_rate, self.g2, self.eps

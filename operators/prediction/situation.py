@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from operators.prediction.late_rates import LateRates
 from operators.prediction.linear import Name
-from state.quantities import DAY_MS, HOUR_MS
+from state.quantities import DAY_MS, HOUR_MS, weekday
 
 #: Slack ÷ usual remaining time, at the edges of the bins: 1 = exactly enough time.
 _RATIO_EDGES = (0.0, 0.4, 0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.8, 2.2, 3.0, 4.5)
@@ -97,9 +97,8 @@ def features_of(now: Situation, rates: LateRates) -> Named:
     phase = stage if stage == FIRST_STAGE else "underway"
     slack_s = (now.promised_ms - now.time_ms) / 1000
     slack = bisect_right(_RATIO_EDGES, slack_s / max(now.remaining_s, _LEAST_REMAINING_S))
-    today = now.time_ms // DAY_MS
-    days = _TEXT[bisect_right(_DAY_EDGES, now.promised_ms // DAY_MS - today)]
-    weekday = _TEXT[(today + 3) % 7]  # the epoch was a Thursday
+    days = _TEXT[bisect_right(_DAY_EDGES, now.promised_ms // DAY_MS - now.time_ms // DAY_MS)]
+    day = _TEXT[weekday(now.time_ms)]
     hour = now.hour
     length = _TEXT[bisect_right(_LENGTH_EDGES, now.nominal_s / 3600)]
     part = _TEXT[now.time_ms % DAY_MS // (3 * HOUR_MS)]
@@ -108,8 +107,8 @@ def features_of(now: Situation, rates: LateRates) -> Named:
         (("usual", stage), 1.0),
         (("forecast", phase), now.forecast),
         (("slack", stage, _TEXT[slack]), 1.0),
-        (("due", stage, days, weekday), 1.0),
-        (("weekday", phase, weekday, part), 1.0),
+        (("due", stage, days, day), 1.0),
+        (("weekday", phase, day, part), 1.0),
         (("length", stage, length), 1.0),
         (("service", stage, service), 1.0),
         (("node", phase, node), 1.0),
@@ -117,7 +116,7 @@ def features_of(now: Situation, rates: LateRates) -> Named:
         (("lane", phase, service, region), 1.0),
         (("hour of node", phase, node, hour), 1.0),
         (("hour of service", phase, service, hour), 1.0),
-        (("tours", stage, service, weekday, length), 1.0),
+        (("tours", stage, service, day, length), 1.0),
         (("mood", phase, mood, part), 1.0),
         (("network rate", phase), rates.network),
         (("network quick rate", phase), rates.network_quick),
@@ -172,10 +171,10 @@ def in_words(name: Name) -> str:
             text = f"time left is {_range(_RATIO_EDGES, int(edge))} × what is usually needed"
         case "length", (edge,):
             text = f"published transit {_range(_LENGTH_EDGES, int(edge))} h"
-        case "due", (days, weekday):
-            text = f"on a {_WEEKDAYS[int(weekday)]}, {_range(_DAY_EDGES, int(days))} days left"
-        case "weekday", (weekday, part):
-            text = f"{_WEEKDAYS[int(weekday)]} from {int(part) * 3:02}:00 UTC"
+        case "due", (days, day):
+            text = f"on a {_WEEKDAYS[int(day)]}, {_range(_DAY_EDGES, int(days))} days left"
+        case "weekday", (day, part):
+            text = f"{_WEEKDAYS[int(day)]} from {int(part) * 3:02}:00 UTC"
         case "service", (service,):
             text = f"with {service}"
         case "node", (node,):
@@ -186,9 +185,9 @@ def in_words(name: Name) -> str:
             text = f"{service} to {region}"
         case (("hour of node" | "hour of service"), (place, hour)):
             text = f"{place} at {int(hour):02}:00 UTC"
-        case "tours", (service, weekday, edge):
+        case "tours", (service, day, edge):
             hours = _range(_LENGTH_EDGES, int(edge))
-            text = f"{service} over {hours} h on a {_WEEKDAYS[int(weekday)]}"
+            text = f"{service} over {hours} h on a {_WEEKDAYS[int(day)]}"
         case "mood", (edge, part):
             times = _range(tuple(round(2.718**e, 1) for e in _MOOD_EDGES), int(edge))
             text = f"odds of lateness {times} × the usual, from {int(part) * 3:02}:00 UTC"

@@ -6,21 +6,20 @@ Three layers, each corrected by the next:
   progress, corrected by what lane and node usually add;
 - the median, by a River linear regression with the pinball loss, over the features of P(late);
 - the band, by conformal offsets around the median that follow what was really covered. They are
-  kept by risk: where lateness is likely the band is wider. That is as sharp as boosted trees for
-  each quantile (`make bench-prediction`), at a tenth of their learning.
+  kept by risk: where lateness is likely the band is wider.
 """
 
 from bisect import bisect_right
-from math import exp, isfinite, log, sqrt
+from math import exp, inf, isfinite, log, sqrt
 
 from msgspec import Struct, field
 
 from operators.prediction.bands import Bands, BandsState
 from operators.prediction.level import Level, LevelState
 from operators.prediction.linear import Features, LinearState, median, state_of
-from state.quantities import DAY_MS
+from state.quantities import weekday
 
-#: Weight of the newest delivery once the plain mean has seen 200.
+#: Weight of the newest delivery once the plain mean has seen 2,000.
 _FADING = 0.0005
 #: Share of the nominal transit time that usually remains, and variance of its log, before learning.
 _USUAL_REMAINING = {
@@ -55,7 +54,7 @@ _RISK_EDGES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8)
 #: How classes of risk that are under an alarm begin.
 _ALARMED = "alarmed"
 #: The normal's 90 % quantile.
-_Z90 = 1.2816
+Z90 = 1.2816
 
 
 class Usual(Struct, frozen=True, gc=False, array_like=True):
@@ -89,7 +88,7 @@ class Remaining(Struct, frozen=True, gc=False, array_like=True):
         """How far off `took_s` is in standard deviations, by the half of the band it is in."""
         off_s = took_s - self.p50_s
         half_s = self.p90_s - self.p50_s if off_s > 0 else self.p50_s - self.p10_s
-        return off_s / max(half_s, 1.0) * _Z90
+        return off_s / max(half_s, 1.0) * Z90
 
 
 class TransitState(Struct):
@@ -201,9 +200,20 @@ class Transit:
             tour.update(longer_s - longer.trust * longer.mean)
             longer.update(longer_s)
 
-    def learn(self, features: Features, usual: Usual, predicted: Remaining, took_s: float) -> None:
-        """Learn what really remained when `predicted` was said of it."""
-        self._learn_median(features, usual, took_s)
+    def learn(
+        self,
+        features: Features,
+        usual: Usual,
+        predicted: Remaining,
+        took_s: float,
+        so_far_s: float = -inf,
+    ) -> None:
+        """Learn what really remained when `predicted` was said of it.
+
+        `so_far_s` is what `learn_underway` was told of it before, if it was.
+        """
+        if so_far_s < predicted.p50_s:
+            self._learn_median(features, usual, took_s)
         self._bands.update(predicted.risk, (took_s - predicted.p50_s) / usual.off_s)
 
     def learn_underway(
@@ -215,19 +225,6 @@ class Transit:
         """
         if so_far_s >= predicted.p50_s:
             self._learn_median(features, usual, so_far_s)
-
-    def learn_end(
-        self,
-        features: Features,
-        usual: Usual,
-        predicted: Remaining,
-        took_s: float,
-        so_far_s: float,
-    ) -> None:
-        """Learn what remained of one that `learn_underway` was told of, at `so_far_s`."""
-        if so_far_s < predicted.p50_s:
-            self._learn_median(features, usual, took_s)
-        self._bands.update(predicted.risk, (took_s - predicted.p50_s) / usual.off_s)
 
     def _learn_median(self, features: Features, usual: Usual, took_s: float) -> None:
         residual = (took_s - usual.base_s) / usual.off_s
@@ -265,5 +262,5 @@ def _share(progress: str) -> float:
 
 def _tour(service: str, progress: str, nominal_s: float, time_ms: int) -> str:
     """What tours depend on: they run by day and not every day, so when a way ends counts."""
-    weekday, length = (time_ms // DAY_MS + 3) % 7, bisect_right(_LENGTH_EDGES, nominal_s / 3600)
-    return f"tour {service}\n{progress}\n{weekday} {length}"
+    length = bisect_right(_LENGTH_EDGES, nominal_s / 3600)
+    return f"tour {service}\n{progress}\n{weekday(time_ms)} {length}"
