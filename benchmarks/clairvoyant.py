@@ -21,8 +21,10 @@ What is granted, each of which can only lower the bound:
 - A node works off its day's turns at any hour of the day, at the greatest capacity of that day, and
   on any day between order and pickup. It does not matter where in the line a parcel stands.
 - A service's places of a day are as many as at the best moment between pickup and truck.
-- A parcel has the best luck on the road that its order has with one of three parcel numbers. (A
-  policy that plans the same order a fourth time could draw a better one; none does so on purpose.)
+- Each of several parcels of an order has the best luck on the road that the order has with one of
+  three parcel numbers; so has an only parcel, at the price of the fixed parts of another one, which
+  must have been handed over before it. (A policy that sends the same order a fourth time could draw
+  a better one; none does so on purpose.)
 - A pickup more than two days after the promise stands for all later ones: no limit of capacity,
   stock of the whole run, the rates of the cheapest day, and it arrives with the first tour.
 - An order of which pieces of a line are lost costs at least the cheapest parcel and one piece.

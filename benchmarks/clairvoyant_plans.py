@@ -42,7 +42,10 @@ class Plan:
 class Options:
     """All ways to serve one order. Arrays are by way, the first index of `_cents` by subset.
 
-    `late_cents` is what the arrival costs, or, until somebody needs to know exactly, a lower bound.
+    `late_cents` is what the arrival costs if all of the order is in this one parcel, `_late_any` if
+    there are several; until somebody needs to know exactly, both are lower bounds. An order's only
+    parcel has the luck of the first one, unless another was handed over before it, which costs at
+    least the fixed parts of the cheapest parcel there is.
     """
 
     def __init__(self, truth: Truth, limits: Limits, order: Order, prices: Prices) -> None:
@@ -78,6 +81,7 @@ class Options:
         self.late_cents = np.where(
             after_ms > 0, prices.late_fixed_cents + prices.late_hour_cents * after_ms / HOUR_MS, 0.0
         )
+        self._late_any = self.late_cents.copy()
         self._is_exact = self.is_later.copy()
         self._lost = self._lost_cents()
         self._forgone = self._partly_lost_cents()
@@ -128,6 +132,7 @@ class Options:
         )
         is_near = (most_km == 0) | (km <= most_km)
         has_pieces = any(units > 1 for _, units in self._lines)
+        self._again_cents = float(np.min(base + per_100km * km / 100 + fixed)) - _ROUNDING_CENTS
         self._cents = np.full((self.subsets, len(node)), np.inf)
         for subset in range(1, self.subsets):
             lines = [line for at, line in enumerate(self._lines) if subset >> at & 1]
@@ -183,15 +188,20 @@ class Options:
             value, parcels = float(totals[latest]), [(1, latest)]
             least = np.zeros((2, 1))
         else:
-            order = np.argsort(self.late_cents, kind="stable")
+            alone = ways[full] + self.late_cents
+            only = int(np.argmin(alone))
+            order = np.argsort(self._late_any, kind="stable")
             ways = ways[:, order]
             best = np.minimum.accumulate(ways, axis=1) + extra
+            best[full] = np.inf  # in one parcel is `alone`
             least = self._partition(best)
-            totals = least[full] + self.late_cents[order]
+            totals = least[full] + self._late_any[order]
             end = int(np.argmin(totals))
             value, latest = float(totals[end]) - extra, int(order[end])
             parcels = []
-            if np.isfinite(value):
+            if alone[only] <= value:
+                value, latest, parcels = float(alone[only]), only, [(full, only)]
+            elif np.isfinite(value):
                 parcels = [(s, int(order[w])) for s, w in _trace(least, best, ways, full, end)]
         for kept in range(full):
             sent = float(least[kept, -1]) - extra if kept else 0.0
@@ -218,12 +228,15 @@ class Options:
         return least
 
     def _find_out(self, way: int) -> None:
-        """Replace a lower bound on lateness by what it is."""
-        arrival_ms = self._truth.arrival_ms(
+        """Replace lower bounds on lateness by what it is."""
+        first_ms, best_ms = self._truth.arrivals_ms(
             self.order, int(self.node[way]), int(self.service[way]), int(self.truck_ms[way])
         )
-        late_ms = arrival_ms - self.order.promised_ms
-        self.late_cents[way] = self._prices.lateness_cents(late_ms)
+        promised_ms, late_cents = self.order.promised_ms, self._prices.lateness_cents
+        self._late_any[way] = late_cents(best_ms - promised_ms)
+        self.late_cents[way] = min(
+            late_cents(first_ms - promised_ms), self._late_any[way] + self._again_cents
+        )
         self._is_exact[way] = True
 
     def _plan(self, parcels: list[tuple[int, int]], way: int) -> Plan:
@@ -235,7 +248,8 @@ class Options:
         cents += sum(float(self._cents[subset, way]) for subset, way in parcels)
         cents += self._prices.further_parcel_cents * max(0, len(parcels) - 1)
         if way >= 0:
-            cents += max(float(self.late_cents[way]) for _, way in parcels)
+            late_cents = self.late_cents if len(parcels) == 1 else self._late_any
+            cents += max(float(late_cents[way]) for _, way in parcels)
         uses: dict[int, float] = {}
         for subset, way in parcels:
             rows = [(int(self.turn[way]), 1), (int(self.place[way]), 1)]

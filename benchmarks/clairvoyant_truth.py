@@ -30,8 +30,8 @@ from state.quantities import DAY_MS, HOUR_MS
 
 #: A truck comes up to so long after its pickup's time, see `Fulfilment._wait_for_truck`.
 _TRUCK_WITHIN_MS = 25 * _MINUTE_MS
-#: Parcels of an order are numbered, and each number has its own luck on the road; a clairvoyant is
-#: granted the best of so many.
+#: Parcels of an order are numbered as they are handed over, and each number has its own luck on the
+#: road. Whoever sends several is granted the best of so many for each.
 _NUMBERS = 3
 
 _Tables = dict[str, np.ndarray]
@@ -123,12 +123,13 @@ class Truth:
         share = order.luck.lognormal(f"pack {registration.node}", 0, _PACKING_SIGMA)
         return round(registration.handling_time_s * 1_000 * _PACKING_SHARE * share)
 
-    def arrival_ms(self, order: Order, node: int, service: int, truck_ms: int) -> int:
-        """When a parcel that a truck takes along reaches the customer, with the best luck of few.
+    def arrivals_ms(self, order: Order, node: int, service: int, truck_ms: int) -> tuple[int, int]:
+        """When a parcel that a truck takes along reaches the customer: as the order's first, at
+        the best of any number.
 
-        A parcel that is on time with one number is not asked about the others.
+        A parcel that is on time with one number is not asked about those after it.
         """
-        best_ms = 0
+        first_ms = best_ms = 0
         for number in range(_NUMBERS):
             trip = Trip(
                 luck=order.luck,
@@ -140,10 +141,12 @@ class Truth:
                 handed_over_ms=truck_ms,
             )
             arrival_ms = self._journeys.arrival_ms(trip)
-            best_ms = min(best_ms, arrival_ms) if number else arrival_ms
+            if number == 0:
+                first_ms = best_ms = arrival_ms
+            best_ms = min(best_ms, arrival_ms)
             if best_ms <= order.promised_ms:
                 break
-        return best_ms
+        return first_ms, best_ms
 
     def _truck_ms(self, node: int, service: Service, due_ms: int) -> int:
         """When the truck of a pickup comes, as in `Fulfilment._wait_for_truck`."""
