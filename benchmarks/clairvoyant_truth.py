@@ -124,8 +124,7 @@ class Truth:
         return round(registration.handling_time_s * 1_000 * _PACKING_SHARE * share)
 
     def arrivals_ms(self, order: Order, node: int, service: int, truck_ms: int) -> tuple[int, int]:
-        """When a parcel that a truck takes along reaches the customer: as the order's first, at
-        the best of any number.
+        """When a parcel that a truck takes along arrives, as the order's first and at best.
 
         A parcel that is on time with one number is not asked about those after it.
         """

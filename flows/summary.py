@@ -71,6 +71,8 @@ class Summary(Struct, kw_only=True):
     incidents: int
     anomalies: dict[str, int]
     split_orders: int
+    transferred_units: int
+    transfer_yield: float | None
     planned_cents: dict[str, int]
     inert: dict[str, int]
     redis: dict[str, Any] = field(default_factory=dict)
@@ -131,6 +133,8 @@ def summarise(
         incidents=totals.incidents,
         anomalies=dict(sorted(totals.anomalies.items())),
         split_orders=totals.split,
+        transferred_units=totals.transferred,
+        transfer_yield=_share(totals.transferred_sold, totals.transferred),
         planned_cents=totals.planned_cents,
         inert=dict(sorted(totals.inert.items())),
     )

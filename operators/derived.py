@@ -203,6 +203,16 @@ class DelayOutcome(Derived, frozen=True, kw_only=True):
     carrier_off_s: float | None
 
 
+class TransferYield(Derived, frozen=True, kw_only=True):
+    """What became of `units` that were moved to a node: so many were `sold` there in time."""
+
+    transfer: str
+    node: str
+    sku: str
+    units: int
+    sold: int
+
+
 class OrderMoved(Derived, frozen=True, kw_only=True):
     """An order changed its state; `before` is empty when it is new."""
 

@@ -9,6 +9,7 @@ from operators.rule_sourcing import RuleSourcing
 from operators.sourcing import Plan, Sourcing
 from state.policy import Policy
 from state.twin import OpenOrder, Twin
+from state.twin.moves import Landed
 
 
 class FloorState(Struct):
@@ -20,6 +21,11 @@ class FloorState(Struct):
     deadlines: Deadlines = field(default_factory=Deadlines)
     # "carrier\nservice or empty\nregion or empty" -> (extra transit in s, until in ms)
     disruptions: dict[str, tuple[int, int]] = field(default_factory=dict)
+    # "node\nSKU" -> until when stock that was moved away, or there, must not be moved back, ms.
+    left: dict[str, int] = field(default_factory=dict)
+    come: dict[str, int] = field(default_factory=dict)
+    # "node\nSKU" -> what transfers brought there and is followed to its yield.
+    landed: dict[str, list[Landed]] = field(default_factory=dict)
 
 
 class Floor:

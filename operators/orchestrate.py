@@ -15,8 +15,10 @@ from operators.derived import (
 from operators.floor import Floor, FloorState
 from operators.order_desk import OrderDesk
 from operators.outlook import Outlook
+from operators.repositioning import Repositioning
 from operators.shipment_desk import ShipmentDesk
 from operators.stock_desk import StockDesk
+from operators.transfer_desk import TransferDesk
 from state.events import (
     CarrierCapacityChanged,
     CarrierDisrupted,
@@ -47,7 +49,7 @@ from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
 from state.twin import Twin
 
-_VERSION = "orchestrate/1"
+_VERSION = "orchestrate/2"
 #: How often, in journal time, open work is looked through for what nobody will finish.
 _SWEEP_MS = DAY_MS
 
@@ -60,11 +62,14 @@ class Orchestrate(Operator):
     def __init__(self, policy: Policy) -> None:
         self._open(FloorState(policy=policy))
         self._floor.deadlines.set(0, "sweep", "")
+        self._floor.deadlines.set(0, "reposition", "")
 
     def _open(self, state: FloorState) -> None:
         self._floor = Floor(state)
         self._orders = OrderDesk(self._floor)
-        self._stock = StockDesk(self._floor, self._orders)
+        self._transfers = TransferDesk(self._floor)
+        self._stock = StockDesk(self._floor, self._orders, self._transfers)
+        self._repositioning = Repositioning(self._floor, self._transfers)
         self._shipments = ShipmentDesk(self._floor, self._orders, self._stock)
         self._handlers = self._make_handlers()
 
@@ -119,7 +124,7 @@ class Orchestrate(Operator):
         )
         return {
             **{kind: lambda f, e: stock.handle(f, e.time_ms, e.id) for kind in shelf},
-            OrderPlaced: lambda f, e: orders.place(f),
+            OrderPlaced: self._place,
             OrderCancelled: lambda f, e: orders.cancel(f),
             ShipmentDispatched: lambda f, e: shipments.dispatched(f, e.time_ms),
             ShipmentScanned: lambda f, e: shipments.scanned(f, e.time_ms, e.id),
@@ -145,11 +150,18 @@ class Orchestrate(Operator):
                 floor.outlook.learn_demand(fact)
             case DemandLift():
                 floor.outlook.learn_lift(fact)
+                self._repositioning.heard(fact)
             case PolicyInForce():
                 floor.adopt(fact.policy)
             case _:
                 pass
         return []
+
+    def _place(self, placed: OrderPlaced, event: Event) -> list[Derived]:
+        slack_s = (to_ms(placed.promised) - event.time_ms) // 1000
+        if slack_s > 0:
+            self._floor.outlook.learn_promise(slack_s)
+        return self._orders.place(placed)
 
     def _capacity(
         self, fact: NodeCapacityChanged | CarrierCapacityChanged, event: Event
@@ -208,11 +220,20 @@ class Orchestrate(Operator):
                 case "serve":
                     sku, _, after = key.partition("\n")
                     out += self._orders.serve(sku, after)
+                case "reposition":
+                    self._repositioning.plan()
+                case "restock":
+                    out += self._repositioning.review(key)
+                case "unhold":
+                    out += self._transfers.unhold(key)
+                case "yield":
+                    out += self._transfers.close(key)
                 case "forget":
                     self._shipments.forget(key)
                 case "sweep":
                     out += self._shipments.sweep()
                     out += self._orders.sweep()
+                    self._transfers.sweep()
                     floor.deadlines.set(floor.now_ms + _SWEEP_MS, "sweep", "")
                 case "disruption":
                     if floor.state.disruptions.get(key, (0, 0))[1] <= floor.now_ms:

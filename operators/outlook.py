@@ -3,6 +3,8 @@
 It keeps only the latest of each; the models themselves live in `demand` and `lanes`.
 """
 
+from collections.abc import Iterable
+
 from msgspec import Struct, field
 
 from operators.derived import DemandLift, DemandOutlook, LaneOutlook
@@ -12,6 +14,10 @@ from state.quantities import DAY_MS, weekday
 
 #: Transit ÷ nominal before a service has delivered anything.
 _UNSEEN = Ratios(0.75, 1.0, 1.35)
+
+
+#: Promises remembered.
+_MOST_SLACKS = 64
 
 
 class _Demand(Struct, array_like=True):
@@ -41,6 +47,8 @@ class Outlook(Struct):
     lanes: dict[str, Ratios] = field(default_factory=dict)
     # Factors of transit by weekday of handover, by service, Monday first.
     weekdays: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    # Seconds from order to promise of the latest orders: what customers are usually promised.
+    slacks: list[int] = field(default_factory=list)
 
     def learn_demand(self, outlook: DemandOutlook) -> None:
         """Take in the outlook of a (region, SKU)."""
@@ -84,10 +92,17 @@ class Outlook(Struct):
         the usual. If nothing was ordered after that bucket, it is expected the less the longer ago
         that is, by the Gamma-Poisson rule: evidence ÷ (evidence + time without an order).
         """
+        mean, variance = self.demand_until(region, sku, category, now_ms + horizon_s * 1000, now_ms)
+        return exceeds(left, mean, variance) if mean else 0.0
+
+    def demand_until(
+        self, region: str, sku: str, category: str, until_ms: int, now_ms: int
+    ) -> tuple[float, float]:
+        """Mean and variance of a region's demand from now on, units; (0, 0) if it never had any."""
         demand = self.demand.get(f"{region}\n{sku}")
         if demand is None:
-            return 0.0
-        horizon_ms = horizon_s * 1000
+            return 0.0, 0.0
+        horizon_ms = until_ms - now_ms
         silent_ms = now_ms - demand.from_ms - demand.bucket_ms
         if silent_ms > 0:
             faded = demand.evidence_ms / (demand.evidence_ms + silent_ms)
@@ -96,7 +111,25 @@ class Outlook(Struct):
             soon_ms = min(horizon_ms, demand.bucket_ms)
             mean = demand.now_per_day * soon_ms + demand.units_per_day * (horizon_ms - soon_ms)
         mean *= self._lift(region, sku, category, now_ms) / DAY_MS
-        return exceeds(left, mean, mean * demand.scatter)
+        return mean, mean * demand.scatter
+
+    def speed(self, sku: str, regions: Iterable[str]) -> float:
+        """Units per day that `regions` usually want of a SKU."""
+        known = (self.demand.get(f"{region}\n{sku}") for region in regions)
+        return sum(demand.units_per_day for demand in known if demand is not None)
+
+    def learn_promise(self, slack_s: int) -> None:
+        """Take in how long after an order its promise ends."""
+        self.slacks.append(slack_s)
+        if len(self.slacks) > _MOST_SLACKS:
+            del self.slacks[0]
+
+    def usual_slacks(self) -> tuple[float, ...]:
+        """Seconds from order to promise at the quartiles' middles; two days before any order."""
+        if not self.slacks:
+            return (2 * DAY_MS / 1000,)
+        ranked = sorted(self.slacks)
+        return tuple(float(ranked[len(ranked) * eighth // 8]) for eighth in (1, 3, 5, 7))
 
     def _lift(self, region: str, sku: str, category: str, now_ms: int) -> float:
         if not self.lifts:

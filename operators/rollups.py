@@ -18,6 +18,7 @@ from operators.derived import (
     OrderMoved,
     Parked,
     PolicyInForce,
+    TransferYield,
 )
 from operators.scores import ForecastScore
 from state.actions import Action, Allocate
@@ -25,7 +26,7 @@ from state.codec import DeadLetter
 from state.events import FAMILY_OF, OrderPlaced
 from state.policy import Policy
 
-_VERSION = "rollups/2"
+_VERSION = "rollups/3"
 #: Orders whose expectations at booking are kept; the oldest go first.
 _MOST_BOOKED = 100_000
 #: Order states that count as allocated: a promise stands, or was kept, or lapsed.
@@ -59,6 +60,8 @@ class Totals(Struct):
     delivered: int = 0
     late: int = 0
     split: int = 0
+    transferred: int = 0
+    transferred_sold: int = 0
     legs: int = 0
     planned_cents: dict[str, int] = field(default_factory=dict)
     demand_error: float = 0.0
@@ -145,6 +148,9 @@ class Rollups(Operator):
             case Incident(state="open"):
                 totals.incidents += 1
                 self._add("incidents opened", 1)
+            case TransferYield():
+                totals.transferred += fact.units
+                totals.transferred_sold += fact.sold
             case DeadLetter():
                 totals.dead_letters += 1
             case PolicyInForce():

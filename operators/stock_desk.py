@@ -4,6 +4,7 @@ from operators.derived import Derived, Draft, Inert
 from operators.explanation import day, money
 from operators.floor import Floor
 from operators.order_desk import OrderDesk
+from operators.transfer_desk import TransferDesk
 from state.actions import Reconcile
 from state.events import (
     Fact,
@@ -27,8 +28,8 @@ _REMEMBERED_MS = 30 * DAY_MS
 class StockDesk:
     """Applies inventory facts. Returns what it derives; new supply is noted on the floor."""
 
-    def __init__(self, floor: Floor, orders: OrderDesk) -> None:
-        self._floor, self._orders = floor, orders
+    def __init__(self, floor: Floor, orders: OrderDesk, transfers: TransferDesk) -> None:
+        self._floor, self._orders, self._transfers = floor, orders, transfers
 
     def handle(self, fact: Fact, time_ms: int, event: str) -> list[Derived]:
         """Apply one inventory fact that happened at `time_ms` and has the id `event`."""
@@ -40,6 +41,7 @@ class StockDesk:
             case StockPicked():
                 # Its own reservation goes first, or the pick would seem to uncover it.
                 out = self._picked(fact.order, fact.node, fact.sku, fact.quantity)
+                out += self._transfers.picked(fact.node, fact.sku, fact.quantity)
                 return out + self._move(fact.node, fact.sku, -fact.quantity, time_ms, event)
             case StockShortPicked():
                 return self._short_picked(fact, time_ms, event)
@@ -53,6 +55,7 @@ class StockDesk:
                 due = Inbound(to_ms(fact.eta), fact.quantity)
                 return self._schedule(fact.node, fact.sku, f"inbound {fact.inbound}", due)
             case TransferDeparted():
+                self._transfers.departed(fact.origin, fact.destination, fact.sku, fact.quantity)
                 out = self._move(fact.origin, fact.sku, -fact.quantity, time_ms, event)
                 due = Inbound(to_ms(fact.eta), fact.quantity)
                 name = f"transfer {fact.transfer}"
@@ -127,6 +130,7 @@ class StockDesk:
         # It may have arrived elsewhere than it was bound for; the units are where they arrived.
         out: list[Derived] = []
         if arrived.quantity:
+            self._transfers.arrived(arrived.transfer, arrived.node, sku, arrived.quantity)
             out += self._move(arrived.node, sku, arrived.quantity, time_ms, event)
         return out + self._uncover(destination, sku)
 
@@ -199,6 +203,9 @@ class StockDesk:
             short = position.uncovered()
             if not short:
                 break
+            if name in self._floor.twin.moves:
+                self._transfers.give_back(name, short)
+                continue
             order = self._floor.twin.orders[name]
             out += self._orders.release(order, node, sku, short, "uncovered")
             order.follows(self._floor.seq)

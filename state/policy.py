@@ -246,6 +246,59 @@ class Demand(_Section, frozen=True, kw_only=True):
     signal_memory_s: Annotated[Seconds, doc("s after which a signal no longer counts")] = 2 * DAY_S
 
 
+class Repositioning(_Section, frozen=True, kw_only=True):
+    """When stock is moved between nodes ahead of demand."""
+
+    enabled: Annotated[bool, doc("whether stock is moved at all")] = True
+    review_s: Annotated[
+        int, Meta(ge=600, le=30 * DAY_S), doc("s between two looks at a SKU, signals aside")
+    ] = 6 * HOUR_S
+    most_skus: Annotated[
+        int, Meta(ge=1, le=10**6), doc("SKUs looked at per review, the fastest sellers first")
+    ] = 2_000
+    horizon_s: Annotated[
+        Seconds, doc("s of demand that counts if no supply is announced before")
+    ] = 4 * DAY_S
+    least_risk: Annotated[
+        Share, doc("chance of running short from which a node may be given stock")
+    ] = 0.05
+    origin_risk: Annotated[
+        Share, doc("chance of running short to which a node's own stock may fall: spill-over limit")
+    ] = 0.10
+    least_wanted: Annotated[
+        Share, doc("chance from which a unit is moved at all: the least yield that is expected")
+    ] = 0.30
+    least_gain_cents: Annotated[
+        TotalCents, doc("cents that a transfer must be expected to save beyond what it costs")
+    ] = 20
+    least_return: Annotated[
+        NonNegative, doc("expected savings ÷ cost below which nothing is moved")
+    ] = 1.0
+    lot: Annotated[int, Meta(ge=1, le=10**6), doc("units that are moved together")] = 1
+    most_units: Annotated[int, Meta(ge=1, le=10**6), doc("units moved at once at most")] = 50
+    unit_cents: Annotated[NonNegative, doc("cents of handling per unit moved, both ends")] = 30.0
+    kg_100km_cents: Annotated[NonNegative, doc("cents of truck space per kg and 100 km")] = 2.0
+    lead_s: Annotated[
+        Seconds, doc("s from decision to shelf besides the drive: loading, docking, putting away")
+    ] = 9 * HOUR_S
+    road_km_h: Annotated[Positive, doc("km/h of the trucks between nodes")] = 55.0
+    hold_s: Annotated[Seconds, doc("s that stock is held for a truck, then given back")] = (
+        12 * HOUR_S
+    )
+    settle_s: Annotated[
+        Seconds, doc("s within which what was moved is not moved back or on: no A to B to A")
+    ] = 14 * DAY_S
+    yield_s: Annotated[
+        Seconds, doc("s within which moved units should be sold where they went")
+    ] = 7 * DAY_S
+    signal_above: Annotated[
+        Positive, doc("demand × from which a signal makes its SKUs be looked at, at once")
+    ] = 1.25
+    signal_skus: Annotated[
+        int, Meta(ge=1, le=10_000), doc("SKUs looked at per signal, the fastest sellers first")
+    ] = 20
+
+
 class Reporting(_Section, frozen=True, kw_only=True):
     """Windows of the KPIs."""
 
@@ -267,6 +320,7 @@ class Policy(_Section, frozen=True, kw_only=True):
     anomalies: Anomalies = field(default_factory=Anomalies)
     incidents: Incidents = field(default_factory=Incidents)
     governance: Governance = field(default_factory=Governance)
+    repositioning: Repositioning = field(default_factory=Repositioning)
     reporting: Reporting = field(default_factory=Reporting)
 
     def to_json(self) -> bytes:

@@ -8,6 +8,7 @@ from state.errors import InvariantBroken
 from state.events import SkuRegistered
 from state.geography import Geography
 from state.twin.capacity import Capacity
+from state.twin.moves import Move
 from state.twin.orders import OpenOrder
 from state.twin.shipments import Shipment
 from state.twin.stock import Position
@@ -29,6 +30,9 @@ class Twin(Struct):
     capacity: Capacity = field(default_factory=Capacity)
     # Orders not heard of yet -> shipments handed over for them.
     early_shipments: dict[str, list[str]] = field(default_factory=dict)
+    # Transfers that were asked for and did not depart yet, and how many ever were.
+    moves: dict[str, Move] = field(default_factory=dict)
+    moved: int = 0
     # Transfers under way -> (destination, SKU).
     transfers: dict[str, tuple[str, str]] = field(default_factory=dict)
     # Inbound and transfers that are due -> (node, SKU).
@@ -88,7 +92,7 @@ class Twin(Struct):
                 yield node, sku, position
 
     def check(self) -> None:
-        """Raise InvariantBroken unless reservations of orders and positions agree."""
+        """Raise InvariantBroken unless reservations of orders, transfers and positions agree."""
         held: dict[tuple[str, str, str], int] = {}
         for node, sku, position in self.positions():
             if position.reserved != sum(position.held.values()) or position.reserved < 0:
@@ -103,6 +107,8 @@ class Twin(Struct):
             for name, order in self.orders.items()
             for (node, sku), quantity in order.reserved.items()
         }
+        for name, move in self.moves.items():
+            promised[name, move.origin, move.sku] = move.quantity
         if held != promised:
             different = sorted(set(held.items()) ^ set(promised.items()))[:3]
             raise InvariantBroken(f"expected equal reservations, was different: {different}")

@@ -1,0 +1,117 @@
+"""The transfer desk: holds stock for transfers until they depart, and follows them to their end."""
+
+from operators.derived import Derived, TransferYield
+from operators.floor import Floor
+from state.twin.moves import Landed, Move
+
+
+class TransferDesk:
+    """Keeps `FloorState.moves`, `landed` and `moved`. Methods return what they derive."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+
+    def hold(self, origin: str, destination: str, sku: str, quantity: int) -> None:
+        """Keep units from being promised until a truck has them."""
+        floor = self._floor
+        twin = floor.twin
+        twin.moved += 1
+        name = f"transfer {twin.moved}"
+        until_ms = floor.now_ms + floor.policy.repositioning.hold_s * 1000
+        twin.moves[name] = Move(origin, destination, sku, quantity, until_ms, floor.seq)
+        twin.position(origin, sku).reserve(name, quantity)
+        floor.deadlines.set(until_ms, "unhold", name)
+        settle_ms = floor.now_ms + floor.policy.repositioning.settle_s * 1000
+        floor.state.left[f"{origin}\n{sku}"] = settle_ms
+        floor.state.come[f"{destination}\n{sku}"] = settle_ms
+
+    def has_left(self, node: str, sku: str) -> bool:
+        """Whether stock was moved away from there not long ago: it must not come back."""
+        return self._is_recent(self._floor.state.left, f"{node}\n{sku}")
+
+    def has_come(self, node: str, sku: str) -> bool:
+        """Whether stock was moved there not long ago: it must not leave again."""
+        return self._is_recent(self._floor.state.come, f"{node}\n{sku}")
+
+    def unhold(self, name: str) -> list[Derived]:
+        """Give back what no truck came for, if it is still held."""
+        move = self._floor.twin.moves.get(name)
+        if move is None or move.until_ms > self._floor.now_ms:
+            return []
+        self.give_back(name, move.quantity)
+        return []
+
+    def failed(self, seq: int) -> None:
+        """Give back what the actions of record `seq` were to move: nobody will."""
+        for name, move in list(self._floor.twin.moves.items()):
+            if move.seq == seq:
+                self.give_back(name, move.quantity)
+
+    def give_back(self, name: str, quantity: int) -> None:
+        """Stop holding up to `quantity` units for a transfer."""
+        twin = self._floor.twin
+        move = twin.moves[name]
+        freed = twin.position(move.origin, move.sku).release(name, quantity)
+        move.quantity -= freed
+        if freed:
+            self._floor.freed[move.sku] = None
+        if move.quantity <= 0:
+            del twin.moves[name]
+
+    def departed(self, origin: str, destination: str, sku: str, quantity: int) -> None:
+        """A truck has them: what was held for it, the oldest first, is held no longer."""
+        for name, move in list(self._floor.twin.moves.items()):
+            if quantity <= 0:
+                return
+            if (move.origin, move.destination, move.sku) == (origin, destination, sku):
+                taken = min(quantity, move.quantity)
+                quantity -= taken
+                # Fewer on the truck than asked for: the rest will not follow.
+                self.give_back(name, move.quantity)
+
+    def arrived(self, transfer: str, node: str, sku: str, quantity: int) -> None:
+        """Begin to follow what became of it."""
+        floor = self._floor
+        until_ms = floor.now_ms + floor.policy.repositioning.yield_s * 1000
+        landed = floor.state.landed.setdefault(f"{node}\n{sku}", [])
+        landed.append(Landed(transfer, quantity, 0, until_ms))
+        floor.deadlines.set(until_ms, "yield", f"{node}\n{sku}")
+
+    def picked(self, node: str, sku: str, quantity: int) -> list[Derived]:
+        """Units left the shelf for customers: those that were moved there go first."""
+        key = f"{node}\n{sku}"
+        landed = self._floor.state.landed.get(key)
+        if not landed:
+            return []
+        for each in landed:
+            taken = min(quantity, each.units - each.picked)
+            each.picked += taken
+            quantity -= taken
+        return self.close(key)
+
+    def close(self, key: str) -> list[Derived]:
+        """Say what became of transfers that are sold, or that have had their time."""
+        landed = self._floor.state.landed.get(key, [])
+        node, _, sku = key.partition("\n")
+        over = [e for e in landed if e.picked >= e.units or e.until_ms <= self._floor.now_ms]
+        kept = [each for each in landed if each not in over]
+        if kept:
+            self._floor.state.landed[key] = kept
+        else:
+            self._floor.state.landed.pop(key, None)
+        return [
+            TransferYield(
+                transfer=each.transfer, node=node, sku=sku, units=each.units, sold=each.picked
+            )
+            for each in over
+        ]
+
+    def sweep(self) -> None:
+        """Forget what was moved long ago."""
+        state = self._floor.state
+        for kept in (state.left, state.come):
+            for key in [key for key, until_ms in kept.items() if until_ms <= self._floor.now_ms]:
+                del kept[key]
+
+    def _is_recent(self, kept: dict[str, int], key: str) -> bool:
+        return kept.get(key, 0) > self._floor.now_ms

@@ -1,0 +1,26 @@
+"""Transfers between nodes: asked for and not loaded yet, and what became of what arrived."""
+
+from msgspec import Struct
+
+
+class Move(Struct, array_like=True):
+    """A transfer that was asked for: its units are held at the origin until they depart.
+
+    `until_ms` is when nobody will load them any more. `seq` is the record that caused it.
+    """
+
+    origin: str
+    destination: str
+    sku: str
+    quantity: int
+    until_ms: int
+    seq: int
+
+
+class Landed(Struct, array_like=True):
+    """Units that a transfer brought to a node, and how many of them were picked since."""
+
+    transfer: str
+    units: int
+    picked: int
+    until_ms: int

@@ -1,0 +1,129 @@
+"""Repositioning: stock moves ahead of demand, is held until it departs, and never comes back."""
+
+from operators.derived import TransferYield
+from state.actions import Transfer
+from state.events import StockCounted, StockPicked, TransferArrived, TransferDeparted
+from state.policy import Policy, Repositioning
+from state.quantities import from_ms
+from tests.builders import DAY, HOUR, Log, Run, fold, order
+
+UNEVEN = {("N-NORTH", "BOOK"): 25, ("N-SOUTH", "BOOK"): 300}
+#: The north has one unit left for some six orders a day.
+SHORT = 1
+
+
+def wanted_in_the_north(log: Log, days: int = 4, region: str = "NORTH") -> Log:
+    """Six orders a day, each picked at its own node as far as that has any."""
+    for number in range(6 * days):
+        name = f"{region}-{number}"
+        log.add(order(name, region=region, placed_ms=log.now_ms), 4 * HOUR)
+        log.add(StockPicked(node=f"N-{region}", sku="BOOK", quantity=1, order=name), 60)
+    return log
+
+
+def short_in_the_north() -> Log:
+    log = wanted_in_the_north(Log().network_of(UNEVEN))
+    log.add(StockCounted(node="N-NORTH", sku="BOOK", quantity=SHORT))
+    for _ in range(7):
+        log.tick(HOUR)
+    return log
+
+
+def transfers(run: Run) -> list[Transfer]:
+    run.twin.check()
+    return [a.data.decision for a in run.of("transfer") if isinstance(a.data.decision, Transfer)]
+
+
+def held(run: Run) -> int:
+    run.twin.check()
+    return sum(move.quantity for move in run.twin.moves.values())
+
+
+def departed(log: Log, quantity: int) -> None:
+    eta = from_ms(log.now_ms + 10 * HOUR * 1000)
+    log.add(
+        TransferDeparted(
+            transfer="T-1",
+            origin="N-SOUTH",
+            destination="N-NORTH",
+            sku="BOOK",
+            quantity=quantity,
+            eta=eta,
+        )
+    )
+
+
+def test_stock_moves_to_where_it_will_be_wanted() -> None:
+    run = fold(short_in_the_north())
+    [move] = transfers(run)
+    assert (move.origin, move.destination, move.sku) == ("N-SOUTH", "N-NORTH", "BOOK")
+    assert 5 <= move.quantity <= 40
+    [action] = run.of("transfer")
+    because = action.data.because
+    assert sum(because.terms.values()) == because.score_cents < 0
+    assert because.confidence is not None and because.confidence.probability > 0.9
+
+
+def test_nothing_moves_where_there_is_enough_or_the_policy_says_no() -> None:
+    assert not transfers(fold(wanted_in_the_north(Log().network_of(UNEVEN), days=1)))
+    off = Policy(repositioning=Repositioning(enabled=False))
+    assert not transfers(fold(short_in_the_north(), off))
+
+
+def test_it_must_gain_more_than_it_costs() -> None:
+    dear = Policy(repositioning=Repositioning(unit_cents=500))
+    assert not transfers(fold(short_in_the_north(), dear))
+
+
+def test_units_are_held_until_they_depart_and_are_due_until_they_arrive() -> None:
+    log = short_in_the_north()
+    run = fold(log)
+    [move] = transfers(run)
+    assert held(run) == move.quantity == run.twin.position("N-SOUTH", "BOOK").reserved
+    departed(log, move.quantity - 1)
+    run = fold(log)
+    assert held(run) == 0
+    assert run.twin.position("N-SOUTH", "BOOK").reserved == 0
+    assert run.twin.position("N-NORTH", "BOOK").due() == move.quantity - 1
+
+
+def test_what_no_truck_comes_for_is_given_back() -> None:
+    log = short_in_the_north()
+    log.tick(13 * HOUR)
+    run = fold(log)
+    assert held(run) == 0
+
+
+def test_customers_go_before_a_transfer_when_a_shelf_turns_out_emptier() -> None:
+    log = short_in_the_north()
+    log.add(order("LATE", region="SOUTH", placed_ms=log.now_ms), 1)
+    log.add(StockCounted(node="N-SOUTH", sku="BOOK", quantity=2))
+    run = fold(log)
+    assert held(run) <= 2
+    assert run.twin.orders["LATE"].reserved
+
+
+def test_what_was_moved_is_not_moved_back() -> None:
+    log = short_in_the_north()
+    [move] = transfers(fold(log))
+    departed(log, move.quantity)
+    log.add(TransferArrived(transfer="T-1", node="N-NORTH", sku="BOOK", quantity=move.quantity))
+    log.add(StockCounted(node="N-SOUTH", sku="BOOK", quantity=7))
+    wanted_in_the_north(log, days=1, region="SOUTH")
+    for _ in range(8):
+        log.tick(HOUR)
+    assert all(again.destination != "N-SOUTH" for again in transfers(fold(log)))
+
+
+def test_a_transfer_is_followed_to_its_yield() -> None:
+    log = short_in_the_north()
+    [move] = transfers(fold(log))
+    departed(log, move.quantity)
+    log.add(TransferArrived(transfer="T-1", node="N-NORTH", sku="BOOK", quantity=move.quantity))
+    log.add(order("X", {"BOOK": 3}, placed_ms=log.now_ms))
+    log.add(StockPicked(node="N-NORTH", sku="BOOK", quantity=3, order="X"))
+    log.tick(8 * DAY)
+    run = fold(log)
+    [outcome] = run.facts(TransferYield)
+    assert (outcome.units, outcome.sold) == (move.quantity, 3)
+    assert (run.totals.transferred, run.totals.transferred_sold) == (move.quantity, 3)
