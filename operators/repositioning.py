@@ -23,6 +23,9 @@ _RESTS_ON = ("inventory", "demand")
 _MOST_REGIONS = 12
 
 
+_SOON_MS = DAY_MS // 2
+
+
 class _Need(Struct):
     """What the regions that are nearest to a node want of it until its next supply.
 
@@ -153,9 +156,11 @@ class Repositioning:
         for node, position in stock.items():
             until_ms = floor.now_ms + rules.horizon_s * 1000
             free = position.on_hand - position.reserved - safety
-            for due in position.inbound.values():
-                # What comes soon is as good as there; what comes later ends the shortage.
-                if due.eta_ms <= floor.now_ms + DAY_MS // 2:
+            free += self._desk.bound_for(node, sku)
+            for name, due in position.inbound.items():
+                # What comes soon is as good as there, and so is what was moved on account of it;
+                # other supply ends the shortage when it comes.
+                if due.eta_ms <= floor.now_ms + _SOON_MS or name.startswith("transfer "):
                     free += due.quantity
                 else:
                     until_ms = min(until_ms, due.eta_ms)
@@ -305,8 +310,8 @@ class Repositioning:
             subject=f"{need.node}/{sku}",
             correlation=None,
             summary=f"{best.units} unit{'s' * (best.units != 1)} of {sku} move from {best.origin} "
-            f"to {need.node}, which has {need.left - best.units} free and is {before:.0%} likely "
-            f"to be asked for more within {wait} ({need.mean:.1f} expected). "
+            f"to {need.node}, which has {need.left - best.units} free or on the way and is "
+            f"{before:.0%} likely to be asked for more within {wait} ({need.mean:.1f} expected). "
             f"The way costs {money(best.cost, currency)}; serving its customers from elsewhere "
             f"would cost {money(best.gain, currency)} more.",
             terms=best.terms,

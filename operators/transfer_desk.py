@@ -25,6 +25,11 @@ class TransferDesk:
         floor.state.left[f"{origin}\n{sku}"] = settle_ms
         floor.state.come[f"{destination}\n{sku}"] = settle_ms
 
+    def bound_for(self, node: str, sku: str) -> int:
+        """Units that were asked to be moved to a node and have not departed yet."""
+        moves = self._floor.twin.moves.values()
+        return sum(m.quantity for m in moves if m.destination == node and m.sku == sku)
+
     def has_left(self, node: str, sku: str) -> bool:
         """Whether stock was moved away from there not long ago: it must not come back."""
         return self._is_recent(self._floor.state.left, f"{node}\n{sku}")

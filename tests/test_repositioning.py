@@ -55,13 +55,14 @@ def departed(log: Log, quantity: int) -> None:
 
 def test_stock_moves_to_where_it_will_be_wanted() -> None:
     run = fold(short_in_the_north())
-    [move] = transfers(run)
-    assert (move.origin, move.destination, move.sku) == ("N-SOUTH", "N-NORTH", "BOOK")
-    assert 5 <= move.quantity <= 40
-    [action] = run.of("transfer")
-    because = action.data.because
-    assert sum(because.terms.values()) == because.score_cents < 0
-    assert because.confidence is not None and because.confidence.probability > 0.9
+    moves = transfers(run)
+    assert {(m.origin, m.destination, m.sku) for m in moves} == {("N-SOUTH", "N-NORTH", "BOOK")}
+    # Not again and again for the same shortage: at most some four days of demand.
+    assert 15 <= held(run) <= 30
+    for action in run.of("transfer"):
+        because = action.data.because
+        assert sum(because.terms.values()) == because.score_cents < 0
+        assert because.confidence is not None and because.confidence.probability > 0.5
 
 
 def test_nothing_moves_where_there_is_enough_or_the_policy_says_no() -> None:
@@ -78,13 +79,13 @@ def test_it_must_gain_more_than_it_costs() -> None:
 def test_units_are_held_until_they_depart_and_are_due_until_they_arrive() -> None:
     log = short_in_the_north()
     run = fold(log)
-    [move] = transfers(run)
-    assert held(run) == move.quantity == run.twin.position("N-SOUTH", "BOOK").reserved
-    departed(log, move.quantity - 1)
+    units = held(run)
+    assert 0 < units == run.twin.position("N-SOUTH", "BOOK").reserved
+    departed(log, units - 1)
     run = fold(log)
     assert held(run) == 0
     assert run.twin.position("N-SOUTH", "BOOK").reserved == 0
-    assert run.twin.position("N-NORTH", "BOOK").due() == move.quantity - 1
+    assert run.twin.position("N-NORTH", "BOOK").due() == units - 1
 
 
 def test_what_no_truck_comes_for_is_given_back() -> None:
@@ -105,9 +106,9 @@ def test_customers_go_before_a_transfer_when_a_shelf_turns_out_emptier() -> None
 
 def test_what_was_moved_is_not_moved_back() -> None:
     log = short_in_the_north()
-    [move] = transfers(fold(log))
-    departed(log, move.quantity)
-    log.add(TransferArrived(transfer="T-1", node="N-NORTH", sku="BOOK", quantity=move.quantity))
+    units = held(fold(log))
+    departed(log, units)
+    log.add(TransferArrived(transfer="T-1", node="N-NORTH", sku="BOOK", quantity=units))
     log.add(StockCounted(node="N-SOUTH", sku="BOOK", quantity=7))
     wanted_in_the_north(log, days=1, region="SOUTH")
     for _ in range(8):
@@ -117,13 +118,13 @@ def test_what_was_moved_is_not_moved_back() -> None:
 
 def test_a_transfer_is_followed_to_its_yield() -> None:
     log = short_in_the_north()
-    [move] = transfers(fold(log))
-    departed(log, move.quantity)
-    log.add(TransferArrived(transfer="T-1", node="N-NORTH", sku="BOOK", quantity=move.quantity))
+    units = held(fold(log))
+    departed(log, units)
+    log.add(TransferArrived(transfer="T-1", node="N-NORTH", sku="BOOK", quantity=units))
     log.add(order("X", {"BOOK": 3}, placed_ms=log.now_ms))
     log.add(StockPicked(node="N-NORTH", sku="BOOK", quantity=3, order="X"))
     log.tick(8 * DAY)
     run = fold(log)
     [outcome] = run.facts(TransferYield)
-    assert (outcome.units, outcome.sold) == (move.quantity, 3)
-    assert (run.totals.transferred, run.totals.transferred_sold) == (move.quantity, 3)
+    assert (outcome.units, outcome.sold) == (units, 3)
+    assert (run.totals.transferred, run.totals.transferred_sold) == (units, 3)
