@@ -82,17 +82,21 @@ class RateBook:
 
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
-        self._lanes: dict[tuple[str, str], LaneRates] = {}
+        self._lanes: dict[str, dict[str, LaneRates]] = {}
         # "carrier\nservice or empty\nregion or empty" -> (extra seconds, until ms)
         self.disruptions: Mapping[str, tuple[int, int]] = {}
 
     def lane(self, node: str, region: str) -> LaneRates:
         """Rates from `node` to `region`."""
-        key = (node, region)
-        known = self._lanes.get(key)
+        lanes = self.lanes_to(region)
+        known = lanes.get(node)
         if known is None:
-            known = self._lanes[key] = self._make(node, region)
+            known = lanes[node] = self._make(node, region)
         return known
+
+    def lanes_to(self, region: str) -> dict[str, LaneRates]:
+        """Rates to `region` by node, as far as they were asked for."""
+        return self._lanes.setdefault(region, {})
 
     def forget_all(self) -> None:
         """Make all rates anew."""

@@ -85,7 +85,8 @@ class Sourcing:
         supplies, closed = find_supplies(
             self._twin, self.policy.sourcing, lines, now_ms, excluded, eliminated
         )
-        missing = units_missing(lines, supplies, closed)
+        whole = [node for node, supply in supplies.items() if None not in supply.ready_ms]
+        missing = {} if whole else units_missing(lines, supplies, closed)
         if missing:
             return Choice(None, (), eliminated, missing, 0)
         pricer = Pricer(
@@ -94,7 +95,6 @@ class Sourcing:
         pricer.eliminated = eliminated
         keep = self.policy.sourcing.alternatives + 1
         singles: list[Option] = []
-        whole = [node for node, supply in supplies.items() if None not in supply.ready_ms]
         # The cheapest nodes first: what they set as the price to beat spares most of the others.
         for _, node in sorted((pricer.least(node), node) for node in whole):
             pricer.collect(node, lines, singles, keep)
