@@ -1,7 +1,7 @@
 """Parcels: the cheapest ways to send some lines of an order from one node, during one decision."""
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -64,6 +64,8 @@ class Pricer:
         self._goods: dict[Lines, tuple[int, int]] = {}
         self._displaced: dict[tuple[str, str, int], int] = {}
         self._cheapest: dict[tuple[str, Lines], Option | None] = {}
+        # (node, service) -> cents off its freight.
+        self.discounts: Mapping[tuple[str, str], int] = {}
         self.eliminated: Eliminations = {}
         self.considered = 0
 
@@ -91,7 +93,7 @@ class Pricer:
             return
         self.considered += len(lane.quotes)
         to_beat = best[-1].score if len(best) == keep else _NO_LIMIT
-        if lane.least_cents > to_beat:
+        if self.least(node) > to_beat:
             return
         goods = self._goods.get(lines)
         if goods is None:
@@ -104,8 +106,10 @@ class Pricer:
         ready_ms = displacement = -1
         for quote in lane.quotes:
             freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
+            if self.discounts:
+                freight -= self.discounts.get((node, quote.name), 0)
             if freight > least_fixed:
-                if quote.fixed_cents - 0.5 > least_fixed:
+                if quote.fixed_cents - 0.5 > least_fixed and not self.discounts:
                     break  # and so are all that follow: they come by what a parcel costs at least
                 continue
             carbon = round(quote.carbon_kg_per_kg * carbon_cents)
@@ -161,6 +165,7 @@ class Pricer:
                 hand_over_ms,
                 hand_over_ms + round(p50_s * 1000),
                 quote.carrier,
+                late_s,
             )
             insort(best, option)
             if len(best) > keep:
@@ -175,7 +180,12 @@ class Pricer:
 
     def least(self, node: str) -> float:
         """What any parcel from `node` costs at least, in cents: a bound to prune splits by."""
-        return self.lane(node).least_cents
+        least = self.lane(node).least_cents
+        if self.discounts:
+            least -= max(
+                (cents for at, cents in self.discounts.items() if at[0] == node), default=0
+            )
+        return least
 
     def _weigh(self, lines: Lines) -> tuple[int, int]:
         """Grams and units."""

@@ -66,6 +66,7 @@ class Option(Struct, frozen=True, gc=False, order=True):
     hand_over_ms: int
     expected_ms: int
     carrier: str
+    late_s: float
 
     def terms(self) -> dict[str, int]:
         """Cents by term; they sum to `score`."""
