@@ -243,7 +243,10 @@ class Switch(Struct, frozen=True, kw_only=True, gc=False):
     then: Annotated[str, doc("the option that would be taken")]
     quantity: Annotated[
         str,
-        doc("what would have to change: freight_cents, a key of the policy, waiting_cents, ..."),
+        doc(
+            "freight_cents of `node` and `service`, remedy_cents of `then`, waiting_cents, "
+            "or a key of the policy"
+        ),
     ]
     by: Annotated[float, doc("by how much, signed, in the quantity's unit")]
     node: Annotated[str, doc("the node that it is about, if it is about one")] = ""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from operators.candidates import find_supplies
 from operators.floor import Floor, FloorState
 from operators.parcels import Pricer
+from operators.remedy_choice import WAITING, Remedy, choose, ranked, remedy_switches
 from operators.sourcing import Choice, Sourcing
 from operators.switches import switches
 from state.actions import Switch
@@ -88,9 +89,7 @@ def applied(
     value = getattr(floor.policy.weights, key) + switch.by * share
     weights = msgspec.structs.replace(floor.policy.weights, **{key: value})
     changed = msgspec.structs.replace(floor.policy, weights=weights)
-    return Sourcing(floor.twin, floor.outlook, floor.rates, changed).decide(
-        placed, lines, START_MS
-    )
+    return Sourcing(floor.twin, floor.outlook, floor.rates, changed).decide(placed, lines, START_MS)
 
 
 @settings(max_examples=300, deadline=None)
@@ -128,7 +127,9 @@ def test_no_assignment_of_whole_lines_is_cheaper_by_more_than_the_gap(
         if any(supplies[at].ready_ms[index] is None for index, at in enumerate(nodes)):
             continue
         parcels = [
-            pricer.cheapest(name, tuple(x for x, at in zip(lines, nodes, strict=True) if at == name))
+            pricer.cheapest(
+                name, tuple(x for x, at in zip(lines, nodes, strict=True) if at == name)
+            )
             for name in used
         ]
         if all(parcels):
@@ -144,3 +145,28 @@ def test_no_assignment_of_whole_lines_is_cheaper_by_more_than_the_gap(
     if len(supplies) <= rules.split_nodes:
         assert choice.plan.score == best and choice.gap_cents == 0
     assert sum(choice.plan.terms().values()) == choice.plan.score
+
+
+@given(
+    st.lists(st.integers(0, 400), min_size=1, max_size=4),
+    st.none() | st.integers(0, 600),
+    st.sampled_from([0, 1, 50]),
+)
+def test_every_switch_point_of_a_remedy_holds(
+    prices: list[int], waiting: int | None, least_gain: int
+) -> None:
+    costs = {f"sending it from N-{number}": cents for number, cents in enumerate(prices)}
+    if waiting is not None:
+        costs[WAITING] = waiting
+    remedies = ranked([Remedy(label, {"freight": cents}) for label, cents in costs.items()])
+    best = choose(remedies, least_gain)
+    if best.label == WAITING:
+        return
+    others = [remedy for remedy in remedies if remedy is not best]
+    switches_found = remedy_switches(best, others, least_gain, "EUR")
+    assert bool(switches_found) == bool(others)
+    for switch in switches_found:
+        by = round(switch.by)
+        cheaper = {**costs, switch.then: costs[switch.then] + by}
+        changed = [Remedy(label, {"freight": cents}) for label, cents in cheaper.items()]
+        assert choose(changed, least_gain).label == switch.then
