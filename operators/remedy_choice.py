@@ -1,4 +1,4 @@
-"""The choice between remedies by price, and where it would turn; alone, so that it can be checked."""
+"""The choice between remedies by price, and where it would turn: alone, so that it can be proven."""
 
 from collections.abc import Sequence
 

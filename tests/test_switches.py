@@ -14,10 +14,25 @@ from operators.remedy_choice import WAITING, Remedy, choose, ranked, remedy_swit
 from operators.sourcing import Choice, Sourcing
 from operators.switches import switches
 from state.actions import Switch
+from state.codec import JournalLine
 from state.events import OrderPlaced, SkuRegistered
+from state.journal import JournalReader
 from state.policy import Policy, Weights
 from state.policy import Sourcing as Rules
-from tests.builders import DAY, HOUR, NODES, PLACES, START_MS, carrier, node, order, region, service
+from tests.builders import (
+    DAY,
+    HOUR,
+    NODES,
+    PLACES,
+    START_MS,
+    carrier,
+    fold,
+    node,
+    order,
+    region,
+    service,
+)
+from tests.test_golden import LOG
 
 Lines = tuple[tuple[str, int], ...]
 _NAMES = (*sorted(NODES), "N-4", "N-5")
@@ -170,3 +185,19 @@ def test_every_switch_point_of_a_remedy_holds(
         cheaper = {**costs, switch.then: costs[switch.then] + by}
         changed = [Remedy(label, {"freight": cents}) for label, cents in cheaper.items()]
         assert choose(changed, least_gain).label == switch.then
+
+
+def test_terms_of_every_action_of_a_recorded_run_sum_to_its_score() -> None:
+    reader = JournalReader([LOG])
+    journal: list[JournalLine] = []
+    while lines := reader.read(1_000):
+        journal += lines
+    reader.close()
+    kinds = set()
+    for action in fold(journal).actions:
+        because = action.data.because
+        kinds.add(action.kind)
+        assert sum(because.terms.values()) == because.score_cents
+        for other in because.alternatives:
+            assert sum(other.terms.values()) == other.score_cents
+    assert "allocate" in kinds
