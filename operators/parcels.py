@@ -85,7 +85,7 @@ class Pricer:
         dearer than the last of `best` already. The costly terms, lateness and displacement, are
         computed only for services that the cheap ones leave.
         """
-        lane = self.lane(node)
+        lane = self._lanes.get(node) or self.lane(node)
         if lane.unreachable:
             self._rule_out("out of the service's reach", lane.unreachable)
         at = lane.node
@@ -93,11 +93,11 @@ class Pricer:
             return
         self.considered += len(lane.quotes)
         to_beat = best[-1].score if len(best) == keep else _NO_LIMIT
-        if self.least(node) > to_beat:
+        if lane.least_cents > to_beat and not self.discounts:
             return
         goods = self._goods.get(lines)
         if goods is None:
-            goods = self._goods[lines] = self._weigh(lines)
+            goods = self._goods[lines] = self.weigh(lines)
         weight_g, units = goods
         kg = weight_g / 1000
         carbon_cents = self._weights.carbon_kg_cents * kg
@@ -187,7 +187,7 @@ class Pricer:
             )
         return least
 
-    def _weigh(self, lines: Lines) -> tuple[int, int]:
+    def weigh(self, lines: Lines) -> tuple[int, int]:
         """Grams and units."""
         skus = self._twin.skus
         grams = sum(skus[sku].weight_g * quantity for sku, quantity in lines)

@@ -41,13 +41,15 @@ class Quote(Struct, frozen=True, gc=False):
 class LaneRates(Struct, frozen=True, gc=False):
     """All quotes from a node to a region, the cheapest base first.
 
-    `unreachable` names what does not reach it. `least_cents` is below what any parcel costs.
+    `unreachable` names what does not reach it. `least_cents` is below what any parcel costs; each kg
+    in it costs `least_per_kg_cents` more.
     """
 
     node: NodeRegistered | None
     quotes: tuple[Quote, ...]
     unreachable: tuple[str, ...]
     least_cents: float
+    least_per_kg_cents: float
 
 
 class Option(Struct, frozen=True, gc=False, order=True):
@@ -118,7 +120,7 @@ class RateBook:
         unreachable: list[str] = []
         if distance is None or registered is None:
             unreachable = [f"{node} with {name}" for name in geography.services]
-            return LaneRates(registered, (), tuple(unreachable), float("inf"))
+            return LaneRates(registered, (), tuple(unreachable), float("inf"), 0.0)
         for name, service in geography.services.items():
             if name in geography.withdrawn:
                 continue
@@ -145,7 +147,8 @@ class RateBook:
         least = float("inf")
         if quotes:
             least = quotes[0].fixed_cents - 0.5 + registered.handling_fixed_cents
-        return LaneRates(registered, tuple(quotes), tuple(unreachable), least)
+        per_kg = min((quote.per_kg_cents for quote in quotes), default=0.0)
+        return LaneRates(registered, tuple(quotes), tuple(unreachable), least, per_kg)
 
 
 def lateness(slack_s: float, p10_s: float, p50_s: float, p90_s: float) -> tuple[float, float]:

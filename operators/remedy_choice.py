@@ -1,4 +1,4 @@
-"""The choice between remedies by price, and where it would turn: alone, so that it can be proven."""
+"""The choice between remedies by price, and where it would turn: apart, so that it can be tried."""
 
 from collections.abc import Sequence
 

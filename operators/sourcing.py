@@ -109,12 +109,13 @@ class Sourcing:
         keep = self.policy.sourcing.alternatives + 1
         singles: list[Option] = []
         # The cheapest nodes first: what they set as the price to beat spares most of the others.
-        for _, node in sorted((pricer.least(node), node) for node in whole):
+        least = {node: pricer.least(node) for node in supplies}
+        for _, node in sorted((least[node], node) for node in whole):
             pricer.collect(node, lines, singles, keep)
         plans = [Plan(o.score, (Shipped(o, lines),), 0) for o in singles]
         proven = float("inf")
         if self.policy.sourcing.max_legs > 1 and not (plans and len(lines) == 1):
-            search = Splits(lines, supplies, pricer, self.policy.sourcing)
+            search = Splits(lines, supplies, pricer, self.policy.sourcing, least)
             # Up to the runner-up: what would be chosen if its price changed has to be known too.
             found = search.search(singles[1].score if len(singles) > 1 else float("inf"))
             plans += [_joined(split) for split in found]

@@ -34,10 +34,15 @@ class Splits:
     """One search. `proven` is the cents below which no split was left out, once it is done."""
 
     def __init__(
-        self, lines: Lines, supplies: dict[str, Supply], pricer: Pricer, rules: Sourcing
+        self,
+        lines: Lines,
+        supplies: dict[str, Supply],
+        pricer: Pricer,
+        rules: Sourcing,
+        least: dict[str, float],
     ) -> None:
         self._lines, self._supplies, self._pricer, self._rules = lines, supplies, pricer, rules
-        self._least = {node: pricer.least(node) for node in supplies}
+        self._least = least
         self._found: list[Split] = []
         self._seen: dict[tuple[str, int], Option | None] = {}
         self._looks = 0
@@ -53,6 +58,10 @@ class Splits:
         self._bound = self.proven = to_beat
         if len(two) < 2 or sum(two) + rules.split_fixed_cents >= to_beat:
             return []
+        more = rules.split_fixed_cents + self._by_content()
+        at_least = sum(two) + more
+        if at_least >= to_beat:
+            return []
         covered = {node: sum(supply.units) for node, supply in self._supplies.items()}
         ranked = sorted(self._supplies, key=lambda node: (-covered[node], least[node], node))
         near, far = ranked[: rules.split_nodes], ranked[rules.split_nodes :]
@@ -62,16 +71,14 @@ class Splits:
         self._branch((1 << len(self._lines)) - 1, (), 0)
         if not self._found and to_beat == _INFINITY:
             self._cover(ranked)
-            self.proven = sum(two) + rules.split_fixed_cents
+            self.proven = at_least
         elif self._looks > _MOST_LOOKS or len(self._seen) > _MOST_PARCELS:
-            self.proven = sum(two) + rules.split_fixed_cents
+            self.proven = at_least
         else:
             self.proven = self._bound
             if far:  # what any split with a node that was not looked at costs at least
                 other = min(least[node] for node in far)
-                self.proven = min(
-                    self.proven, two[0] + max(other, two[1]) + rules.split_fixed_cents
-                )
+                self.proven = min(self.proven, two[0] + max(other, two[1]) + more)
         return self._found
 
     def _branch(self, open_lines: int, legs: tuple[tuple[str, int], ...], cents: float) -> None:
@@ -142,6 +149,13 @@ class Splits:
         nodes = ranked[: self._rules.split_nodes]
         for shares in cover_greedily(self._lines, nodes, self._supplies, self._rules.max_legs):
             self._keep(shares)
+
+    def _by_content(self) -> float:
+        """Cents that weight and units cost at least, however they are sent."""
+        lanes = [self._pricer.lane(node) for node in self._supplies]
+        grams, units = self._pricer.weigh(self._lines)
+        per_unit = min((lane.node.handling_unit_cents for lane in lanes if lane.node), default=0)
+        return min(lane.least_per_kg_cents for lane in lanes) * grams / 1000 + per_unit * units
 
     def _whole_lines(self, node: str) -> int:
         ready = self._supplies[node].ready_ms
