@@ -41,8 +41,8 @@ class Quote(Struct, frozen=True, gc=False):
 class LaneRates(Struct, frozen=True, gc=False):
     """All quotes from a node to a region, the cheapest base first.
 
-    `unreachable` names what does not reach it. `least_cents` is below what any parcel costs; each kg
-    in it costs `least_per_kg_cents` more.
+    `unreachable` names what does not reach it. `least_cents` is below what any parcel costs; a kg
+    in it costs at least `least_per_kg_cents` more.
     """
 
     node: NodeRegistered | None
