@@ -40,11 +40,15 @@ def find_supplies(
         for node, position in twin.stock.get(sku, {}).items():
             if node == excluded:
                 continue
-            ready_ms = position.promisable_ms(quantity, now_ms, safety, slip_ms)
-            units = quantity if ready_ms is not None else position.promisable(safety)
-            if not units:
-                eliminated.setdefault("nothing left to promise", []).append(f"{node} of {sku}")
-                continue
+            ready_ms: int | None
+            if position.on_hand - position.reserved - safety >= quantity:
+                ready_ms, units = now_ms, quantity
+            else:
+                ready_ms = position.promisable_ms(quantity, now_ms, safety, slip_ms)
+                units = quantity if ready_ms is not None else position.promisable(safety)
+                if not units:
+                    eliminated.setdefault("nothing left to promise", []).append(f"{node} of {sku}")
+                    continue
             if limits.get(f"node {node}") == 0:
                 eliminated.setdefault("node closed", []).append(node)
                 closed[index] += units

@@ -8,7 +8,6 @@ from state.actions import (
     Leg,
     LegLine,
     Shortage,
-    Switch,
 )
 from state.policy import Policy
 from state.quantities import from_ms
@@ -81,59 +80,6 @@ def confidence(plan: Plan, order: str, promised_ms: int) -> Confidence:
     )
 
 
-def switches(choice: Choice, policy: Policy) -> tuple[Switch, ...]:
-    """The nearest changes that would have led to another plan; none where a rule chose it."""
-    plan = choice.plan
-    if plan is None or not choice.runners_up or policy.sourcing.rule != "least_cost":
-        return ()
-    second = choice.runners_up[0]
-    gap = second.score - plan.score + 1
-    found = [
-        Switch(
-            when=f"{second.describe()} were {money(gap, policy.currency)} cheaper",
-            then=second.describe(),
-            quantity="cents off the runner-up",
-            by=float(-gap),
-        )
-    ]
-    greener = _carbon_switch(plan, choice.runners_up, policy)
-    if greener is not None:
-        found.append(greener)
-    return tuple(found)
-
-
-def _carbon_switch(plan: Plan, others: tuple[Plan, ...], policy: Policy) -> Switch | None:
-    """The carbon price at which a plan with less carbon wins.
-
-    Terms are rounded to cents, by at most one cent over both plans' carbon; one more breaks a tie.
-    """
-    carbon = plan.terms()["carbon"]
-    best: tuple[float, Plan] | None = None
-    for other in others:
-        saved_kg = plan.carbon_kg - other.carbon_kg
-        if saved_kg <= 1e-9:
-            continue
-        extra = (
-            (other.score - other.terms()["carbon"])
-            - (plan.score - carbon)
-            + 2 * len((*plan.legs, *other.legs))
-        )
-        weight = extra / saved_kg
-        if best is None or weight < best[0]:
-            best = (weight, other)
-    if best is None:
-        return None
-    weight, other = best
-    now = policy.weights.carbon_kg_cents
-    return Switch(
-        when=f"carbon weighs more than {money(weight, policy.currency)} per kg "
-        f"instead of {money(now, policy.currency)}",
-        then=other.describe(),
-        quantity="weights.carbon_kg_cents",
-        by=round(weight - now, 2),
-    )
-
-
 def allocation_summary(
     order: str, lines: int, units: int, plan: Plan, choice: Choice, promised_ms: int, policy: Policy
 ) -> str:
@@ -155,6 +101,10 @@ def allocation_summary(
         text += (
             f" Next best{by_rule}: {second.describe()}, {money(second.score, policy.currency)}"
             f"{_main_difference(plan, second, policy)}."
+        )
+    if choice.gap_cents:
+        text += (
+            f" Ways not looked at may cost up to {money(choice.gap_cents, policy.currency)} less."
         )
     return text
 

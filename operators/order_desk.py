@@ -9,10 +9,10 @@ from operators.explanation import (
     legs,
     shortages,
     span,
-    switches,
 )
 from operators.floor import Floor
 from operators.sourcing import Choice, Plan
+from operators.switches import switches
 from state.actions import Allocate, Backorder, Cancel, LegLine, Release
 from state.events import OrderCancelled, OrderPlaced
 from state.quantities import DAY_S, HOUR_S, from_ms

@@ -79,21 +79,40 @@ class Outlook(Struct):
 
         `lane` is the service, node and region, joined by newlines; `at_ms` is the handover.
         """
-        ratios = self.lanes.get(lane) or self.lanes.get(f"{service}\n\n") or _UNSEEN
+        usual, factor = self.usual_transit(service, at_ms)
+        return self.lanes.get(lane, usual).times(factor)
+
+    def usual_transit(self, service: str, at_ms: int) -> tuple[Ratios, float]:
+        """Quantiles for lanes of a service that nobody used, and the factor of the weekday.
+
+        The factor applies to all lanes of the service; `at_ms` is the handover.
+        """
         weekdays = self.weekdays.get(service)
-        return ratios.times(weekdays[weekday(at_ms)]) if weekdays else ratios
+        factor = weekdays[weekday(at_ms)] if weekdays else 1.0
+        return self.lanes.get(f"{service}\n\n", _UNSEEN), factor
 
-    def shortage_risk(
-        self, region: str, sku: str, category: str, left: int, horizon_s: int, now_ms: int
+    def shortage_risks(
+        self,
+        region: str,
+        sku: str,
+        category: str,
+        there: int,
+        taken: int,
+        horizon_s: int,
+        now_ms: int,
     ) -> float:
-        """P(demand of the region within the horizon exceeds `left` units).
+        """Expected later units of the region that lack because `taken` of `there` units are taken.
 
-        Demand is a negative binomial count: what is expected of the bucket that has begun, then
-        the usual. If nothing was ordered after that bucket, it is expected the less the longer ago
-        that is, by the Gamma-Poisson rule: evidence ÷ (evidence + time without an order).
+        That is the sum, over each unit taken, of P(demand within the horizon exceeds what is left
+        after it). Demand is a negative binomial count: what is expected of the bucket that has
+        begun, then the usual. If nothing was ordered after that bucket, it is expected the less
+        the longer ago that is, by the Gamma-Poisson rule: evidence ÷ (evidence + time without an
+        order).
         """
         mean, variance = self.demand_until(region, sku, category, now_ms + horizon_s * 1000, now_ms)
-        return exceeds(left, mean, variance) if mean else 0.0
+        if taken == 1:
+            return exceeds(there - 1, mean, variance)
+        return sum(exceeds(there - nth, mean, variance) for nth in range(1, taken + 1))
 
     def demand_until(
         self, region: str, sku: str, category: str, until_ms: int, now_ms: int

@@ -1,12 +1,13 @@
 """Parcels: the cheapest ways to send some lines of an order from one node, during one decision."""
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
 from operators.outlook import Outlook
-from operators.pricing import Option, Quote, RateBook, lateness, lateness_cents
+from operators.prediction.lane_transit import Ratios
+from operators.pricing import LaneRates, Option, Quote, RateBook, lateness, lateness_cents
 from state.events import NodeRegistered, OrderPlaced
 from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
@@ -21,6 +22,8 @@ Eliminations = dict[str, list[str]]
 _DAYS_AHEAD = 4
 #: Units of a line whose displacement is priced one by one; more add little.
 _DISPLACED_UNITS = 5
+#: More than anything costs, cents.
+_NO_LIMIT = 2**62
 
 
 class Supply(Struct):
@@ -29,14 +32,6 @@ class Supply(Struct):
     units: list[int]
     ready_ms: list[int | None]
     positions: list[Position | None]
-
-
-class _Parcel(Struct, frozen=True, gc=False):
-    node: str
-    ready_ms: int
-    weight_g: int
-    handling: int
-    displacement: int
 
 
 class Pricer:
@@ -60,8 +55,17 @@ class Pricer:
         self._index = {sku: index for index, (sku, _) in enumerate(lines)}
         self._supplies = supplies
         self._now_ms = now_ms
+        self._lanes = rates.lanes_to(order.region)
+        self._known_lanes = outlook.lanes
+        self._late_at_half = round(policy.weights.late_fixed_cents * 0.5)
+        # (service, day) -> (has room, transit ÷ nominal of lanes not known, weekday's factor)
+        self._days: dict[tuple[str, int], tuple[bool, Ratios, float]] = {}
         self._rooms: dict[tuple[str, int], bool] = {}
+        self._goods: dict[Lines, tuple[int, int]] = {}
+        self._displaced: dict[tuple[str, str, int], int] = {}
         self._cheapest: dict[tuple[str, Lines], Option | None] = {}
+        # (node, service) -> cents off its freight.
+        self.discounts: Mapping[tuple[str, str], int] = {}
         self.eliminated: Eliminations = {}
         self.considered = 0
 
@@ -77,111 +81,160 @@ class Pricer:
     def collect(self, node: str, lines: Lines, best: list[Option], keep: int) -> None:
         """Add the node's services to `best`, which stays sorted and at most `keep` long.
 
-        Exact: a service is passed over only if its terms without lateness, which is never
-        negative, are dearer than the last of `best` already.
+        Exact: a service is passed over only if some of its terms, none of which is negative, are
+        dearer than the last of `best` already. The costly terms, lateness and displacement, are
+        computed only for services that the cheap ones leave.
         """
-        lane = self._rates.lane(node, self._region)
+        lane = self._lanes.get(node) or self.lane(node)
         if lane.unreachable:
             self._rule_out("out of the service's reach", lane.unreachable)
-        if lane.node is None or not lane.quotes:
+        at = lane.node
+        if at is None or not lane.quotes:
             return
         self.considered += len(lane.quotes)
-        if len(best) == keep and lane.least_cents > best[-1].score:
+        to_beat = best[-1].score if len(best) == keep else _NO_LIMIT
+        if lane.least_cents > to_beat and not self.discounts:
             return
-        parcel = self._parcel(lane.node, lines)
-        kg = parcel.weight_g / 1000
+        goods = self._goods.get(lines)
+        if goods is None:
+            goods = self._goods[lines] = self.weigh(lines)
+        weight_g, units = goods
+        kg = weight_g / 1000
         carbon_cents = self._weights.carbon_kg_cents * kg
-        fixed = parcel.handling + parcel.displacement
+        handling = at.handling_fixed_cents + at.handling_unit_cents * units
+        least_fixed = to_beat - handling
+        ready_ms = displacement = -1
         for quote in lane.quotes:
             freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
-            carbon = round(quote.carbon_kg_per_kg * carbon_cents)
-            if len(best) == keep and freight + carbon + fixed > best[-1].score:
-                if quote.fixed_cents - 0.5 + fixed > best[-1].score:
+            if self.discounts:
+                freight -= self.discounts.get((node, quote.name), 0)
+            if freight > least_fixed:
+                if quote.fixed_cents - 0.5 > least_fixed and not self.discounts:
                     break  # and so are all that follow: they come by what a parcel costs at least
                 continue
-            if parcel.weight_g > quote.max_weight_g:
-                self._rule_out("over the service's weight limit", [f"{node} with {quote.name}"])
+            carbon = round(quote.carbon_kg_per_kg * carbon_cents)
+            sure = freight + carbon + handling
+            if sure > to_beat:
                 continue
-            hand_over_ms = self._hand_over(node, quote, parcel.ready_ms)
+            if ready_ms < 0:
+                ready_ms = self._ready_ms(node, lines) + at.handling_time_s * 1000
+            is_light = weight_g <= quote.max_weight_g
+            hand_over_ms = self._hand_over(node, quote, ready_ms) if is_light else None
             if hand_over_ms is None:
-                self._rule_out("no capacity within days", [f"{node} with {quote.name}"])
+                if displacement < 0:
+                    displacement = self._displacement(at, lines)
+                if sure + displacement <= to_beat:
+                    why = (
+                        "no capacity within days" if is_light else "over the service's weight limit"
+                    )
+                    self._rule_out(why, [f"{node} with {quote.name}"])
                 continue
-            option = self._option(parcel, quote, freight, carbon, hand_over_ms, kg)
+            nominal_s = quote.nominal_s
+            _, usual, factor = self._days[quote.name, hand_over_ms // DAY_MS]
+            ratios = self._known_lanes.get(quote.lane, usual)
+            trouble_s = self._rates.disrupted_s(quote.carrier, quote.service, self._region)
+            p50_s = nominal_s * (ratios.p50 * factor) + trouble_s
+            slack_s = (self._promised_ms - hand_over_ms) / 1000
+            if slack_s <= p50_s and sure + self._late_at_half > to_beat:
+                continue  # it is late more often than not
+            p_late, late_s = lateness(
+                slack_s,
+                nominal_s * (ratios.p10 * factor) + trouble_s,
+                p50_s,
+                nominal_s * (ratios.p90 * factor) + trouble_s,
+            )
+            late = lateness_cents(p_late, late_s, self._weights)
+            if sure + late > to_beat:
+                continue
+            if displacement < 0:
+                displacement = self._displacement(at, lines)
+            score = sure + late + displacement
+            if score > to_beat:
+                continue
+            option = Option(
+                score,
+                node,
+                quote.name,
+                freight,
+                handling,
+                late,
+                displacement,
+                carbon,
+                quote.carbon_kg_per_kg * kg,
+                p_late,
+                hand_over_ms,
+                hand_over_ms + round(p50_s * 1000),
+                quote.carrier,
+                late_s,
+            )
             insort(best, option)
             if len(best) > keep:
                 best.pop()
+            if len(best) == keep:
+                to_beat = best[-1].score
+                least_fixed = to_beat - handling
+
+    def lane(self, node: str) -> LaneRates:
+        """Rates from `node` to the order's region."""
+        return self._lanes.get(node) or self._rates.lane(node, self._region)
 
     def least(self, node: str) -> float:
         """What any parcel from `node` costs at least, in cents: a bound to prune splits by."""
-        return self._rates.lane(node, self._region).least_cents
+        least = self.lane(node).least_cents
+        if self.discounts:
+            least -= max(
+                (cents for at, cents in self.discounts.items() if at[0] == node), default=0
+            )
+        return least
 
-    def _option(
-        self, parcel: _Parcel, quote: Quote, freight: int, carbon: int, at_ms: int, kg: float
-    ) -> Option:
-        ratios = self._outlook.transit_ratios(quote.name, quote.lane, at_ms)
-        nominal_s = quote.nominal_s
-        trouble_s = self._rates.disrupted_s(quote.carrier, quote.service, self._region)
-        p50_s = nominal_s * ratios.p50 + trouble_s
-        p_late, late_s = lateness(
-            (self._promised_ms - at_ms) / 1000,
-            nominal_s * ratios.p10 + trouble_s,
-            p50_s,
-            nominal_s * ratios.p90 + trouble_s,
-        )
-        late = lateness_cents(p_late, late_s, self._weights)
-        return Option(
-            freight + parcel.handling + late + parcel.displacement + carbon,
-            parcel.node,
-            quote.name,
-            freight,
-            parcel.handling,
-            late,
-            parcel.displacement,
-            carbon,
-            quote.carbon_kg_per_kg * kg,
-            p_late,
-            at_ms,
-            at_ms + round(p50_s * 1000),
-            quote.carrier,
-        )
+    def weigh(self, lines: Lines) -> tuple[int, int]:
+        """Grams and units."""
+        skus = self._twin.skus
+        grams = sum(skus[sku].weight_g * quantity for sku, quantity in lines)
+        return grams, sum(quantity for _, quantity in lines)
 
-    def _parcel(self, node: NodeRegistered, lines: Lines) -> _Parcel:
-        """What does not depend on the service: when it is ready, its weight, what it displaces."""
-        supply = self._supplies[node.node]
-        slip_ms = self._rules.inbound_slip_s * 1000
-        weight_g = units = displacement = 0
-        ready_ms = self._now_ms
-        is_local = node.region == self._region
+    def _ready_ms(self, node: str, lines: Lines) -> int:
+        """When the node can promise the last of `lines`."""
+        positions, index = self._supplies[node].positions, self._index
+        now_ms, safety = self._now_ms, self._rules.safety_stock
+        ready_ms = now_ms
         for sku, quantity in lines:
-            position = supply.positions[self._index[sku]]
+            position = positions[index[sku]]
             assert position is not None
-            supplied_ms = position.promisable_ms(
-                quantity, self._now_ms, self._rules.safety_stock, slip_ms
-            )
-            assert supplied_ms is not None
-            ready_ms = max(ready_ms, supplied_ms)
-            weight_g += self._twin.skus[sku].weight_g * quantity
-            units += quantity
-            if not is_local:
-                displacement += self._displacement(node.region, sku, position, quantity)
-        return _Parcel(
-            node.node,
-            ready_ms + node.handling_time_s * 1000,
-            weight_g,
-            node.handling_fixed_cents + node.handling_unit_cents * units,
-            displacement,
-        )
+            if position.on_hand - position.reserved - safety < quantity:
+                slip_ms = self._rules.inbound_slip_s * 1000
+                supplied_ms = position.promisable_ms(quantity, now_ms, safety, slip_ms)
+                assert supplied_ms is not None
+                ready_ms = max(ready_ms, supplied_ms)
+        return ready_ms
 
-    def _displacement(self, region: str, sku: str, position: Position, quantity: int) -> int:
+    def _displacement(self, node: NodeRegistered, lines: Lines) -> int:
         """Cents that later customers of the node's own region are expected to cost extra."""
-        left = position.on_hand - position.reserved
-        category = self._twin.skus[sku].category
-        horizon_s = self._rules.displacement_horizon_s
-        risk = 0.0
-        for taken in range(1, min(quantity, _DISPLACED_UNITS) + 1):
-            risk += self._outlook.shortage_risk(
-                region, sku, category, left - taken, horizon_s, self._now_ms
-            )
+        if node.region == self._region:
+            return 0
+        total = 0
+        for sku, quantity in lines:
+            key = (node.node, sku, quantity)
+            known = self._displaced.get(key)
+            if known is None:
+                position = self._supplies[node.node].positions[self._index[sku]]
+                assert position is not None
+                known = self._displaced[key] = self._displaced_by(node, sku, position, quantity)
+            total += known
+        return total
+
+    def _displaced_by(
+        self, node: NodeRegistered, sku: str, position: Position, quantity: int
+    ) -> int:
+        risk = self._outlook.shortage_risks(
+            node.region,
+            sku,
+            self._twin.skus[sku].category,
+            position.on_hand - position.reserved,
+            min(quantity, _DISPLACED_UNITS),
+            self._rules.displacement_horizon_s,
+            self._now_ms,
+        )
         return round(self._weights.displacement_unit_cents * risk)
 
     def _hand_over(self, node: str, quote: Quote, ready_ms: int) -> int | None:
@@ -191,17 +244,22 @@ class Pricer:
             at_ms += DAY_MS
         for _ in range(_DAYS_AHEAD):
             day = at_ms // DAY_MS
-            if self._has_room(quote.room, day) and self._has_room(f"node {node}", day):
-                return at_ms
+            on_day = self._days.get((quote.name, day))
+            if on_day is None:
+                on_day = self._days[quote.name, day] = self._on_day(quote, day, at_ms)
+            if on_day[0]:
+                has_room = self._rooms.get((node, day))
+                if has_room is None:
+                    has_room = self._twin.capacity.has_room(f"node {node}", day)
+                    self._rooms[node, day] = has_room
+                if has_room:
+                    return at_ms
             at_ms += DAY_MS
         return None
 
-    def _has_room(self, name: str, day: int) -> bool:
-        key = (name, day)
-        known = self._rooms.get(key)
-        if known is None:
-            known = self._rooms[key] = self._twin.capacity.has_room(name, day)
-        return known
+    def _on_day(self, quote: Quote, day: int, at_ms: int) -> tuple[bool, Ratios, float]:
+        usual, factor = self._outlook.usual_transit(quote.name, at_ms)
+        return self._twin.capacity.has_room(quote.room, day), usual, factor
 
     def _rule_out(self, constraint: str, options: Iterable[str]) -> None:
         self.eliminated.setdefault(constraint, []).extend(options)

@@ -41,13 +41,15 @@ class Quote(Struct, frozen=True, gc=False):
 class LaneRates(Struct, frozen=True, gc=False):
     """All quotes from a node to a region, the cheapest base first.
 
-    `unreachable` names what does not reach it. `least_cents` is below what any parcel costs.
+    `unreachable` names what does not reach it. `least_cents` is below what any parcel costs; a kg
+    in it costs at least `least_per_kg_cents` more.
     """
 
     node: NodeRegistered | None
     quotes: tuple[Quote, ...]
     unreachable: tuple[str, ...]
     least_cents: float
+    least_per_kg_cents: float
 
 
 class Option(Struct, frozen=True, gc=False, order=True):
@@ -66,6 +68,7 @@ class Option(Struct, frozen=True, gc=False, order=True):
     hand_over_ms: int
     expected_ms: int
     carrier: str
+    late_s: float
 
     def terms(self) -> dict[str, int]:
         """Cents by term; they sum to `score`."""
@@ -82,17 +85,21 @@ class RateBook:
 
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
-        self._lanes: dict[tuple[str, str], LaneRates] = {}
+        self._lanes: dict[str, dict[str, LaneRates]] = {}
         # "carrier\nservice or empty\nregion or empty" -> (extra seconds, until ms)
         self.disruptions: Mapping[str, tuple[int, int]] = {}
 
     def lane(self, node: str, region: str) -> LaneRates:
         """Rates from `node` to `region`."""
-        key = (node, region)
-        known = self._lanes.get(key)
+        lanes = self.lanes_to(region)
+        known = lanes.get(node)
         if known is None:
-            known = self._lanes[key] = self._make(node, region)
+            known = lanes[node] = self._make(node, region)
         return known
+
+    def lanes_to(self, region: str) -> dict[str, LaneRates]:
+        """Rates to `region` by node, as far as they were asked for."""
+        return self._lanes.setdefault(region, {})
 
     def forget_all(self) -> None:
         """Make all rates anew."""
@@ -113,7 +120,7 @@ class RateBook:
         unreachable: list[str] = []
         if distance is None or registered is None:
             unreachable = [f"{node} with {name}" for name in geography.services]
-            return LaneRates(registered, (), tuple(unreachable), float("inf"))
+            return LaneRates(registered, (), tuple(unreachable), float("inf"), 0.0)
         for name, service in geography.services.items():
             if name in geography.withdrawn:
                 continue
@@ -140,7 +147,8 @@ class RateBook:
         least = float("inf")
         if quotes:
             least = quotes[0].fixed_cents - 0.5 + registered.handling_fixed_cents
-        return LaneRates(registered, tuple(quotes), tuple(unreachable), least)
+        per_kg = min((quote.per_kg_cents for quote in quotes), default=0.0)
+        return LaneRates(registered, tuple(quotes), tuple(unreachable), least, per_kg)
 
 
 def lateness(slack_s: float, p10_s: float, p50_s: float, p90_s: float) -> tuple[float, float]:

@@ -9,8 +9,9 @@ from operators.explanation import day, legs, money
 from operators.floor import Floor
 from operators.parcels import Lines
 from operators.pricing import lateness, lateness_cents
+from operators.remedy_choice import WAITING, Remedy, choose, ranked, remedy_switches
 from operators.sourcing import Plan
-from state.actions import Alternative, Confidence, Reroute, Reship, Switch
+from state.actions import Alternative, Confidence, Reroute, Reship
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.quantities import from_ms
 from state.twin import OpenOrder, Shipment
@@ -20,14 +21,6 @@ _REROUTABLE = ("dispatched", "pending", "picked_up", "in_transit", "delivery_del
 #: The least that P10 and P90 of what remains are off its median, relative to it.
 _REMAINING_SPREAD = 0.45
 _RESTS_ON = ("telemetry",)
-
-
-class _Remedy:
-    """A way on: what it costs by term, and what it is."""
-
-    def __init__(self, label: str, terms: dict[str, int], act: object = None) -> None:
-        self.label, self.terms, self.act = label, terms, act
-        self.score = sum(terms.values())
 
 
 class Remedies:
@@ -42,11 +35,10 @@ class Remedies:
         remedies = [waiting, *self._reroutes(risk, shipment)]
         if self._least_reship(risk, shipment) < waiting.score:
             remedies += self._reships(order, shipment)
-        remedies.sort(key=lambda remedy: (remedy.score, remedy.label))
-        best = remedies[0]
-        gain = waiting.score - best.score
-        if best is waiting or gain < self._floor.policy.delays.least_gain_cents:
-            reason = "waiting is cheapest" if best is waiting else "too little to gain"
+        remedies = ranked(remedies)
+        best = choose(remedies, self._floor.policy.delays.least_gain_cents)
+        if best is waiting:
+            reason = "waiting is cheapest" if remedies[0] is waiting else "too little to gain"
             reason = reason if len(remedies) > 1 else "there is no alternative"
             return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
         summary = (
@@ -62,12 +54,12 @@ class Remedies:
     ) -> list[Derived]:
         """Reship what was lost from the cheapest node; nothing if no node can."""
         remedies = [
-            _Remedy(remedy.label, _without(remedy.terms, "recall"), remedy.act)
+            Remedy(remedy.label, _without(remedy.terms, "recall"), remedy.act)
             for remedy in self._reships(order, shipment)
         ]
         if not remedies:
             return []
-        remedies.sort(key=lambda remedy: (remedy.score, remedy.label))
+        remedies = ranked(remedies)
         best = remedies[0]
         summary = (
             f"{name} of {order.name} was {reason}. {_sentence(best.label)} costs "
@@ -75,15 +67,15 @@ class Remedies:
         )
         return self._take(order, name, shipment, best, remedies, summary, None)
 
-    def _wait(self, risk: DelayRisk) -> _Remedy:
+    def _wait(self, risk: DelayRisk) -> Remedy:
         cents = self._late_cents(risk.p_late, risk.expected_ms, risk.promised_ms)
-        return _Remedy("waiting", {"expected lateness": cents})
+        return Remedy(WAITING, {"expected lateness": cents})
 
     def _late_cents(self, p_late: float, expected_ms: int, promised_ms: int) -> int:
         late_s = max(0.0, (expected_ms - promised_ms) / 1000)
         return lateness_cents(p_late, late_s * p_late, self._floor.policy.weights)
 
-    def _reroutes(self, risk: DelayRisk, shipment: Shipment) -> list[_Remedy]:
+    def _reroutes(self, risk: DelayRisk, shipment: Shipment) -> list[Remedy]:
         """Faster services of the same carrier, for the rest of the way."""
         if shipment.status not in _REROUTABLE:
             return []
@@ -126,10 +118,10 @@ class Remedies:
                 "carbon": round(grams / 1000 * weights.carbon_kg_cents),
             }
             act = (code, floor.now_ms + round(p50_s * 1000))
-            remedies.append(_Remedy(f"moving it to {name}", terms, act))
+            remedies.append(Remedy(f"moving it to {name}", terms, act))
         return remedies
 
-    def _reships(self, order: OpenOrder, shipment: Shipment) -> list[_Remedy]:
+    def _reships(self, order: OpenOrder, shipment: Shipment) -> list[Remedy]:
         """Sending the same lines again in one parcel; the parcel given up travels back."""
         floor, shipped = self._floor, shipment.dispatched
         wanted: dict[str, int] = {}
@@ -153,7 +145,7 @@ class Remedies:
                     sent = plan.legs[0].option
                     late = self._late_cents(sent.p_late, sent.expected_ms, order.promised_ms)
                     terms["expected lateness"] = late
-                remedies.append(_Remedy(label, terms, plan))
+                remedies.append(Remedy(label, terms, plan))
         return remedies
 
     def _least_reship(self, risk: DelayRisk, shipment: Shipment) -> int:
@@ -174,8 +166,8 @@ class Remedies:
         order: OpenOrder,
         name: str,
         shipment: Shipment,
-        best: _Remedy,
-        remedies: list[_Remedy],
+        best: Remedy,
+        remedies: list[Remedy],
         summary: str,
         confidence: Confidence | None,
     ) -> list[Derived]:
@@ -214,25 +206,13 @@ class Remedies:
                     Alternative(option=r.label, score_cents=r.score, terms=r.terms) for r in shown
                 ),
                 confidence=confidence,
-                flips_if=_flip(best, others, floor.policy.currency),
+                flips_if=remedy_switches(
+                    best, others, floor.policy.delays.least_gain_cents, floor.policy.currency
+                ),
                 deadline_ms=max(floor.now_ms, shipment.promised_ms),
                 rests_on=_RESTS_ON,
             )
         ]
-
-
-def _flip(best: _Remedy, others: list[_Remedy], currency: str) -> tuple[Switch, ...]:
-    if not others:
-        return ()
-    gap = others[0].score - best.score + 1
-    return (
-        Switch(
-            when=f"{others[0].label} were {money(gap, currency)} cheaper",
-            then=others[0].label,
-            quantity="cents off the runner-up",
-            by=float(-gap),
-        ),
-    )
 
 
 def _sentence(label: str) -> str:

@@ -72,6 +72,9 @@ class _NominalRates(RateBook):
     def lane(self, node: str, region: str) -> LaneRates:
         return self._book.lane(node, region)
 
+    def lanes_to(self, region: str) -> dict[str, LaneRates]:
+        return self._book.lanes_to(region)
+
     def disrupted_s(self, carrier: str, service: str, region: str) -> int:
         return 0
 

@@ -1,24 +1,22 @@
 """Sourcing: which node, carrier and service serve an order, in one argmin over money.
 
 Read `Sourcing.decide` top-down: candidates → eliminate → price → choose. One parcel from one node
-is searched exhaustively. Splits are searched over pairs of nodes with every distribution of the
-lines that both have, and greedily beyond that; the bound on the nodes looked at is in the policy.
+is searched exhaustively, several as `operators/splits.py` says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from math import ceil
 
 from msgspec import Struct
 
 from operators.candidates import (
-    cover_greedily,
     find_supplies,
-    spread_over_pairs,
-    units_covered,
     units_missing,
 )
 from operators.outlook import Outlook
-from operators.parcels import Eliminations, Lines, Pricer, Supply
+from operators.parcels import Eliminations, Lines, Pricer
 from operators.pricing import TERMS, Option, RateBook
+from operators.splits import Split, Splits
 from state.events import OrderPlaced
 from state.policy import Policy
 from state.twin import Twin
@@ -62,7 +60,9 @@ class Choice(Struct, frozen=True):
     """The outcome: a plan and what it beat, or None and what is missing.
 
     `eliminated` maps a constraint to what it ruled out, in the order found. `missing` maps a SKU
-    to the units that no node can promise.
+    to the units that no node can promise. `gap_cents` is by how much a cheaper plan that was not
+    looked at may at most undercut it, 0 if there is none. All plans that cost less than
+    `known_below` cents, each parcel by the service that is cheapest for it, are among those named.
     """
 
     plan: Plan | None
@@ -70,6 +70,8 @@ class Choice(Struct, frozen=True):
     eliminated: Eliminations
     missing: dict[str, int]
     considered: int
+    gap_cents: int = 0
+    known_below: float = 0.0
 
 
 class Sourcing:
@@ -79,72 +81,59 @@ class Sourcing:
         self._twin, self._outlook, self._rates = twin, outlook, rates
         self.policy = policy
 
-    def decide(self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: str = "") -> Choice:
-        """Choose the cheapest way to serve `lines` of `order`, not from node `excluded`."""
+    def decide(
+        self,
+        order: OrderPlaced,
+        lines: Lines,
+        now_ms: int,
+        excluded: str = "",
+        discounts: Mapping[tuple[str, str], int] | None = None,
+    ) -> Choice:
+        """Choose the cheapest way to serve `lines` of `order`, not from node `excluded`.
+
+        `discounts`, cents off the freight by (node, service), are for checking a switch point.
+        """
         eliminated: Eliminations = {}
         supplies, closed = find_supplies(
             self._twin, self.policy.sourcing, lines, now_ms, excluded, eliminated
         )
-        missing = units_missing(lines, supplies, closed)
+        whole = [node for node, supply in supplies.items() if None not in supply.ready_ms]
+        missing = {} if whole else units_missing(lines, supplies, closed)
         if missing:
             return Choice(None, (), eliminated, missing, 0)
         pricer = Pricer(
             self._twin, self._outlook, self._rates, self.policy, order, lines, supplies, now_ms
         )
         pricer.eliminated = eliminated
+        pricer.discounts = discounts or {}
         keep = self.policy.sourcing.alternatives + 1
         singles: list[Option] = []
-        whole = [node for node, supply in supplies.items() if None not in supply.ready_ms]
         # The cheapest nodes first: what they set as the price to beat spares most of the others.
-        for _, node in sorted((pricer.least(node), node) for node in whole):
+        least = {node: pricer.least(node) for node in supplies}
+        for _, node in sorted((least[node], node) for node in whole):
             pricer.collect(node, lines, singles, keep)
         plans = [Plan(o.score, (Shipped(o, lines),), 0) for o in singles]
-        plans += self._splits(lines, supplies, pricer, plans[0].score if plans else None)
-        plans.sort(key=_rank)
+        proven = float("inf")
+        if self.policy.sourcing.max_legs > 1 and not (plans and len(lines) == 1):
+            search = Splits(lines, supplies, pricer, self.policy.sourcing, least)
+            # Up to the runner-up: what would be chosen if its price changed has to be known too.
+            found = search.search(singles[1].score if len(singles) > 1 else float("inf"))
+            plans += [_joined(split) for split in found]
+            proven = search.proven
+            plans.sort(key=_rank)
         if not plans:
             return Choice(None, (), eliminated, {}, pricer.considered)
-        return Choice(plans[0], tuple(plans[1:keep]), eliminated, {}, pricer.considered)
+        best = plans[0]
+        gap = max(0, best.score - ceil(proven)) if proven < best.score else 0
+        known_below = min(proven, singles[-1].score if len(singles) == keep else float("inf"))
+        return Choice(
+            best, tuple(plans[1:keep]), eliminated, {}, pricer.considered, gap, known_below
+        )
 
-    def _splits(
-        self, lines: Lines, supplies: dict[str, Supply], pricer: Pricer, to_beat: int | None
-    ) -> list[Plan]:
-        """Plans of two parcels or more; none if even the least they cost cannot win."""
-        rules = self.policy.sourcing
-        if rules.max_legs < 2 or (len(lines) == 1 and to_beat is not None):
-            return []
-        least = {node: pricer.least(node) for node in supplies}
-        if to_beat is not None:
-            two = sum(sorted(least.values())[:2]) + rules.split_fixed_cents
-            if len(least) < 2 or two >= to_beat:
-                return []
-        ranked = sorted(
-            supplies, key=lambda node: (-units_covered(supplies[node], lines), least[node], node)
-        )[: rules.split_nodes]
-        plans: list[Plan] = []
-        bound = float("inf") if to_beat is None else to_beat
-        for shares in spread_over_pairs(lines, ranked, supplies):
-            if sum(least[node] for node, _ in shares) + rules.split_fixed_cents >= bound:
-                continue
-            plan = self._plan(shares, pricer)
-            if plan is not None and plan.score < bound:
-                plans.append(plan)
-                bound = plan.score
-        if not plans and to_beat is None:
-            for shares in cover_greedily(lines, ranked, supplies, rules.max_legs):
-                plan = self._plan(shares, pricer)
-                if plan is not None:
-                    plans.append(plan)
-        return sorted(plans, key=_rank)[: rules.alternatives + 1]
 
-    def _plan(self, shares: Sequence[tuple[str, Lines]], pricer: Pricer) -> Plan | None:
-        legs: list[Shipped] = []
-        for node, share in shares:
-            option = pricer.cheapest(node, share)
-            if option is None:
-                return None
-            legs.append(Shipped(option, share))
-        split = round(self.policy.sourcing.split_fixed_cents * (len(legs) - 1))
-        return Plan(sum(leg.option.score for leg in legs) + split, tuple(legs), split)
+def _joined(split: Split) -> Plan:
+    legs = tuple(Shipped(o, share) for o, share in zip(split.options, split.shares, strict=True))
+    return Plan(split.score, legs, split.score - sum(o.score for o in split.options))
 
 
 def _rank(plan: Plan) -> tuple[int, int, str]:

@@ -241,8 +241,16 @@ class Switch(Struct, frozen=True, kw_only=True, gc=False):
 
     when: Annotated[str, doc("the change, in words")]
     then: Annotated[str, doc("the option that would be taken")]
-    quantity: Annotated[str, doc("what would have to change")]
+    quantity: Annotated[
+        str,
+        doc(
+            "freight_cents of `node` and `service`, remedy_cents of `then`, waiting_cents, "
+            "or a key of the policy"
+        ),
+    ]
     by: Annotated[float, doc("by how much, signed, in the quantity's unit")]
+    node: Annotated[str, doc("the node that it is about, if it is about one")] = ""
+    service: Annotated[str, doc("carrier/service that it is about, if it is about one")] = ""
 
 
 class Because(Struct, frozen=True, kw_only=True, gc=False):

@@ -317,11 +317,11 @@ def test_the_risk_of_a_shortage_grows_with_time_and_falls_with_stock() -> None:
     at_ms = outlook.from_ms + DAY_MS // 2
 
     def risk(left: int, days: float) -> float:
-        return now.shortage_risk("NORTH", "BOOK", "goods", left, round(days * DAY), at_ms)
+        return now.shortage_risks("NORTH", "BOOK", "goods", left + 1, 1, round(days * DAY), at_ms)
 
     assert risk(0, 1) > risk(4, 1) > risk(8, 1) > risk(12, 1)
     assert risk(4, 1) < risk(4, 2) < risk(4, 4)
-    assert now.shortage_risk("SOUTH", "BOOK", "goods", 0, DAY, at_ms) == 0.0
+    assert now.shortage_risks("SOUTH", "BOOK", "goods", 1, 1, DAY, at_ms) == 0.0
     before = risk(8, 1)
     now.learn_lift(DemandLift(region="*", scope="goods", factor=2.0, until_ms=at_ms))
     assert risk(8, 1) > 2 * before
@@ -331,7 +331,7 @@ def test_an_outlook_fades_while_nothing_is_ordered() -> None:
     outlook, now = made_outlook(), Outlook()
     now.learn_demand(outlook)
     risks = [
-        now.shortage_risk("NORTH", "BOOK", "goods", 4, DAY, outlook.from_ms + after * DAY_MS)
+        now.shortage_risks("NORTH", "BOOK", "goods", 5, 1, DAY, outlook.from_ms + after * DAY_MS)
         for after in (0, 10, 40, 400)
     ]
     assert risks == sorted(risks, reverse=True)

@@ -1,0 +1,203 @@
+"""Switch points are true when applied, and splits are the best of all there are."""
+
+from itertools import product
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from operators.candidates import find_supplies
+from operators.floor import Floor, FloorState
+from operators.parcels import Pricer
+from operators.remedy_choice import WAITING, Remedy, choose, ranked, remedy_switches
+from operators.sourcing import Choice, Sourcing
+from operators.switches import switches
+from state.actions import Switch
+from state.codec import JournalLine
+from state.events import OrderPlaced, SkuRegistered
+from state.journal import JournalReader
+from state.policy import Policy, Weights
+from state.policy import Sourcing as Rules
+from tests.builders import (
+    DAY,
+    HOUR,
+    NODES,
+    PLACES,
+    START_MS,
+    carrier,
+    fold,
+    node,
+    order,
+    region,
+    service,
+)
+from tests.test_golden import LOG
+
+Lines = tuple[tuple[str, int], ...]
+_NAMES = (*sorted(NODES), "N-4", "N-5")
+_SKUS = ("A", "B", "C", "D")
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Floor, OrderPlaced, Lines]:
+    """A network, and an order that it may have to split."""
+    cents = st.integers(0, 700)
+    weights = Weights(
+        late_hour_cents=draw(st.sampled_from([0.0, 12.0, 90.0])),
+        carbon_kg_cents=draw(st.sampled_from([0.0, 10.0, 200.0])),
+    )
+    rules = Rules(
+        max_legs=draw(st.integers(1, 4)),
+        split_nodes=draw(st.sampled_from([2, 3, 8])),
+        split_fixed_cents=draw(st.sampled_from([0.0, 20.5, 80.0])),
+        alternatives=draw(st.integers(1, 5)),
+    )
+    floor = Floor(FloorState(policy=Policy(weights=weights, sourcing=rules)))
+    twin = floor.twin
+    for place in PLACES:
+        twin.geography.learn(region(place))
+    for name in _NAMES:
+        of = node(
+            name if name in NODES else "N-SPARE",
+            handling_fixed_cents=draw(cents),
+            handling_unit_cents=draw(st.integers(0, 40)),
+        )
+        twin.geography.learn(msgspec.structs.replace(of, node=name))
+    services = [
+        service(
+            f"{kind}-{number}" if number else kind,
+            base_cents=draw(cents) + 300 * (kind == "express"),
+            per_kg_cents=draw(st.integers(0, 90)),
+            max_weight_g=draw(st.sampled_from([4_000, 31_500])),
+            transit_base_s=draw(st.integers(6, 90)) * HOUR,
+        )
+        for kind in ("standard", "express")
+        for number in range(2)
+    ]
+    twin.geography.learn(carrier("POST", *services))
+    wanted = draw(st.lists(st.sampled_from(_SKUS), min_size=1, max_size=4, unique=True))
+    for sku in wanted:
+        grams = draw(st.integers(100, 3_001))
+        twin.skus[sku] = SkuRegistered(sku=sku, category="c", weight_g=grams, value_cents=1)
+        for name in _NAMES:
+            twin.position(name, sku).on_hand = draw(st.sampled_from([0, 1, 3, 3]))
+    lines = tuple((sku, draw(st.integers(1, 3))) for sku in wanted)
+    placed = order("O-1", dict(lines), promised_s=draw(st.integers(0, 5 * DAY)))
+    return floor, placed, lines
+
+
+def decide(floor: Floor, placed: OrderPlaced, lines: Lines, **changes: Any) -> Choice:
+    sourcing = Sourcing(floor.twin, floor.outlook, floor.rates, floor.policy)
+    return sourcing.decide(placed, lines, START_MS, **changes)
+
+
+def applied(
+    switch: Switch, floor: Floor, placed: OrderPlaced, lines: Lines, share: float = 1.0
+) -> Choice:
+    """The choice after a share of the change."""
+    if switch.quantity == "freight_cents":
+        cut = {(switch.node, switch.service): round(-switch.by * share)}
+        return decide(floor, placed, lines, discounts=cut)
+    section, _, key = switch.quantity.partition(".")
+    assert section == "weights"
+    value = getattr(floor.policy.weights, key) + switch.by * share
+    weights = msgspec.structs.replace(floor.policy.weights, **{key: value})
+    changed = msgspec.structs.replace(floor.policy, weights=weights)
+    return Sourcing(floor.twin, floor.outlook, floor.rates, changed).decide(placed, lines, START_MS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(cases())
+def test_every_switch_point_holds_when_it_is_applied(
+    case: tuple[Floor, OrderPlaced, Lines],
+) -> None:
+    floor, placed, lines = case
+    choice = decide(floor, placed, lines)
+    assert choice.plan is not None or not switches(choice, floor.policy)
+    for switch in switches(choice, floor.policy):
+        plan = applied(switch, floor, placed, lines).plan
+        assert plan is not None and plan.describe() == switch.then
+        half = applied(switch, floor, placed, lines, 0.0).plan
+        assert half == choice.plan
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases())
+def test_no_assignment_of_whole_lines_is_cheaper_by_more_than_the_gap(
+    case: tuple[Floor, OrderPlaced, Lines],
+) -> None:
+    floor, placed, lines = case
+    rules = floor.policy.sourcing
+    choice = decide(floor, placed, lines)
+    supplies, _ = find_supplies(floor.twin, rules, lines, START_MS, "", {})
+    pricer = Pricer(
+        floor.twin, floor.outlook, floor.rates, floor.policy, placed, lines, supplies, START_MS
+    )
+    best = None
+    for nodes in product(supplies, repeat=len(lines)):
+        used = sorted(set(nodes))
+        if len(used) > rules.max_legs:
+            continue
+        if any(supplies[at].ready_ms[index] is None for index, at in enumerate(nodes)):
+            continue
+        parcels = [
+            pricer.cheapest(
+                name, tuple(x for x, at in zip(lines, nodes, strict=True) if at == name)
+            )
+            for name in used
+        ]
+        if all(parcels):
+            score = sum(parcel.score for parcel in parcels if parcel)
+            score += round(rules.split_fixed_cents * (len(used) - 1))
+            best = score if best is None else min(best, score)
+    if best is None:
+        return
+    if choice.plan is None:  # only nodes that were not looked at could have served it together
+        assert len(supplies) > rules.split_nodes
+        return
+    assert choice.plan.score - choice.gap_cents <= best
+    if len(supplies) <= rules.split_nodes:
+        assert choice.plan.score == best and choice.gap_cents == 0
+    assert sum(choice.plan.terms().values()) == choice.plan.score
+
+
+@given(
+    st.lists(st.integers(0, 400), min_size=1, max_size=4),
+    st.none() | st.integers(0, 600),
+    st.sampled_from([0, 1, 50]),
+)
+def test_every_switch_point_of_a_remedy_holds(
+    prices: list[int], waiting: int | None, least_gain: int
+) -> None:
+    costs = {f"sending it from N-{number}": cents for number, cents in enumerate(prices)}
+    if waiting is not None:
+        costs[WAITING] = waiting
+    remedies = ranked([Remedy(label, {"freight": cents}) for label, cents in costs.items()])
+    best = choose(remedies, least_gain)
+    if best.label == WAITING:
+        return
+    others = [remedy for remedy in remedies if remedy is not best]
+    switches_found = remedy_switches(best, others, least_gain, "EUR")
+    assert bool(switches_found) == bool(others)
+    for switch in switches_found:
+        by = round(switch.by)
+        cheaper = {**costs, switch.then: costs[switch.then] + by}
+        changed = [Remedy(label, {"freight": cents}) for label, cents in cheaper.items()]
+        assert choose(changed, least_gain).label == switch.then
+
+
+def test_terms_of_every_action_of_a_recorded_run_sum_to_its_score() -> None:
+    reader = JournalReader([LOG])
+    journal: list[JournalLine] = []
+    while lines := reader.read(1_000):
+        journal += lines
+    reader.close()
+    kinds = set()
+    for action in fold(journal).actions:
+        because = action.data.because
+        kinds.add(action.kind)
+        assert sum(because.terms.values()) == because.score_cents
+        for other in because.alternatives:
+            assert sum(other.terms.values()) == other.score_cents
+    assert "allocate" in kinds
