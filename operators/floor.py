@@ -4,6 +4,7 @@ from msgspec import Struct, field
 
 from operators.deadlines import Deadlines
 from operators.outlook import Outlook
+from operators.pickups import Pickups
 from operators.pricing import RateBook
 from operators.rule_sourcing import RuleSourcing
 from operators.sourcing import Plan, Sourcing
@@ -20,6 +21,7 @@ class FloorState(Struct):
     deadlines: Deadlines = field(default_factory=Deadlines)
     # "carrier\nservice or empty\nregion or empty" -> (extra transit in s, until in ms)
     disruptions: dict[str, tuple[int, int]] = field(default_factory=dict)
+    pickups: Pickups = field(default_factory=Pickups)
 
 
 class Floor:

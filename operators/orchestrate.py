@@ -15,6 +15,7 @@ from operators.derived import (
 from operators.floor import Floor, FloorState
 from operators.order_desk import OrderDesk
 from operators.outlook import Outlook
+from operators.reevaluation import ReevaluationDesk
 from operators.shipment_desk import ShipmentDesk
 from operators.stock_desk import StockDesk
 from state.events import (
@@ -47,7 +48,7 @@ from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
 from state.twin import Twin
 
-_VERSION = "orchestrate/1"
+_VERSION = "orchestrate/2"
 #: How often, in journal time, open work is looked through for what nobody will finish.
 _SWEEP_MS = DAY_MS
 
@@ -65,6 +66,7 @@ class Orchestrate(Operator):
         self._floor = Floor(state)
         self._orders = OrderDesk(self._floor)
         self._stock = StockDesk(self._floor, self._orders)
+        self._again = ReevaluationDesk(self._floor, self._orders)
         self._shipments = ShipmentDesk(self._floor, self._orders, self._stock)
         self._handlers = self._make_handlers()
 
@@ -95,7 +97,7 @@ class Orchestrate(Operator):
         derived = self._derived(record.fact) if event is None else self._journal(event)
         if floor.freed:
             freed, floor.freed = floor.freed, {}
-            derived = [*derived, *self._orders.serve_waiting(freed)]
+            derived = [*derived, *self._orders.serve_waiting(freed), *self._again.supplied(freed)]
         out += (record.derive(each) for each in derived)
         return out
 
@@ -119,7 +121,7 @@ class Orchestrate(Operator):
         )
         return {
             **{kind: lambda f, e: stock.handle(f, e.time_ms, e.id) for kind in shelf},
-            OrderPlaced: lambda f, e: orders.place(f),
+            OrderPlaced: lambda f, e: self._again.unsplit(f.order, orders.place(f)),
             OrderCancelled: lambda f, e: orders.cancel(f),
             ShipmentDispatched: lambda f, e: shipments.dispatched(f, e.time_ms),
             ShipmentScanned: lambda f, e: shipments.scanned(f, e.time_ms, e.id),
@@ -140,7 +142,7 @@ class Orchestrate(Operator):
             case DelayRisk():
                 return self._shipments.at_risk(fact)
             case LaneOutlook():
-                floor.outlook.learn_lane(fact)
+                self._again.learn_lane(fact)
             case DemandOutlook():
                 floor.outlook.learn_demand(fact)
             case DemandLift():
@@ -160,6 +162,8 @@ class Orchestrate(Operator):
             else f"service {fact.carrier}/{fact.service}"
         )
         self._floor.twin.capacity.limit(name, fact.parcels_per_day)
+        if isinstance(fact, NodeCapacityChanged) and not fact.parcels_per_day:
+            self._again.troubled(node=fact.node)
         return []
 
     def _register(
@@ -191,6 +195,7 @@ class Orchestrate(Operator):
         if trouble.delay_s and until_ms > floor.now_ms:
             floor.state.disruptions[key] = (trouble.delay_s, until_ms)
             floor.deadlines.set(until_ms, "disruption", key)
+            self._again.troubled(trouble.carrier, trouble.service or "")
         else:
             floor.state.disruptions.pop(key, None)
         return []
@@ -208,6 +213,10 @@ class Orchestrate(Operator):
                 case "serve":
                     sku, _, after = key.partition("\n")
                     out += self._orders.serve(sku, after)
+                case "look":
+                    out += self._again.look(key)
+                case "freeze":
+                    self._again.freeze(key)
                 case "forget":
                     self._shipments.forget(key)
                 case "sweep":

@@ -12,6 +12,7 @@ from operators.explanation import (
     switches,
 )
 from operators.floor import Floor
+from operators.movable import watch
 from operators.sourcing import Choice, Plan
 from state.actions import Allocate, Backorder, Cancel, LegLine, Release
 from state.events import OrderCancelled, OrderPlaced
@@ -168,6 +169,7 @@ class OrderDesk:
             "expired": f"nobody picked them within "
             f"{span(self._floor.policy.sourcing.reservation_s)} of the planned handover",
             "shipped_elsewhere": "the order was served from elsewhere",
+            "reassigned": "the allocation that follows serves it better",
             "uncovered": "the shelf and what is due no longer cover them",
         }[reason]
         decision = Release(
@@ -244,6 +246,7 @@ class OrderDesk:
     ) -> list[Derived]:
         floor = self._floor
         floor.commit(order, plan)
+        watch(floor, order, plan)
         order.retries = 0
         name = order.name
         floor.twin.stop_waiting(order)

@@ -111,6 +111,29 @@ class Pricer:
             if len(best) > keep:
                 best.pop()
 
+    def planned(self, node: str, service: str, lines: Lines, at_ms: int) -> Option | None:
+        """What a parcel that waits for the pickup at `at_ms` costs by now.
+
+        If its stock comes too late for that pickup, it takes the next one with room. None if the
+        service or the stock is no longer there.
+        """
+        lane = self._rates.lane(node, self._region)
+        quote = next((each for each in lane.quotes if each.name == service), None)
+        if lane.node is None or quote is None:
+            return None
+        parcel = self._parcel(lane.node, lines)
+        kg = parcel.weight_g / 1000
+        # A parcel that is being waited for already does not take its handling time again.
+        supplied_ms = parcel.ready_ms - lane.node.handling_time_s * 1000
+        if supplied_ms > self._now_ms and parcel.ready_ms > at_ms:
+            later_ms = self._hand_over(node, quote, parcel.ready_ms)
+            if later_ms is None:
+                return None
+            at_ms = later_ms
+        freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
+        carbon = round(quote.carbon_kg_per_kg * (self._weights.carbon_kg_cents * kg))
+        return self._option(parcel, quote, freight, carbon, at_ms, kg)
+
     def least(self, node: str) -> float:
         """What any parcel from `node` costs at least, in cents: a bound to prune splits by."""
         return self._rates.lane(node, self._region).least_cents
