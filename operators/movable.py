@@ -21,7 +21,8 @@ def freezes_ms(floor: Floor, leg: PlannedLeg) -> int:
 def watch(floor: Floor, order: OpenOrder, plan: Plan) -> None:
     """Keep the legs of a plan that was committed to, and set the looks before their pick."""
     added = planned(plan)
-    order.legs = [*standing(order), *added]
+    order.legs += added
+    order.legs = standing(order)
     rules, pickups = floor.policy.reevaluation, floor.state.pickups
     if not rules.enabled:
         return
@@ -39,15 +40,18 @@ def watch(floor: Floor, order: OpenOrder, plan: Plan) -> None:
 
 
 def standing(order: OpenOrder) -> list[PlannedLeg]:
-    """The legs of which everything is still reserved: not picked, not given back."""
+    """The legs of which everything is still reserved: not picked, not given back.
+
+    What is reserved counts for the newest leg first: it was planned on what was left by then.
+    """
     left = dict(order.reserved)
     legs = []
-    for leg in order.legs:
+    for leg in reversed(order.legs):
         if all(left.get((leg.node, sku), 0) >= quantity for sku, quantity in leg.lines):
             for sku, quantity in leg.lines:
                 left[leg.node, sku] -= quantity
             legs.append(leg)
-    return legs
+    return legs[::-1]
 
 
 def movable(floor: Floor, order: OpenOrder) -> list[PlannedLeg]:

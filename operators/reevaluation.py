@@ -195,6 +195,7 @@ class ReevaluationDesk:
             waiting = self._floor.state.pickups.orders.get(leg.pickup)
             if waiting is not None:
                 waiting.pop(order.name, None)
+        order.legs = [leg for leg in order.legs if leg not in old_legs]
         order.left += [nodes_and_lines(old_legs), ways(old_legs)]
         order.moves += 1
         self._floor.state.pickups.drop_split(order.name, list(order.lines))
