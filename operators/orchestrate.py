@@ -15,6 +15,7 @@ from operators.derived import (
 from operators.floor import Floor, FloorState
 from operators.order_desk import OrderDesk
 from operators.outlook import Outlook
+from operators.pickups import Pickups
 from operators.reevaluation import ReevaluationDesk
 from operators.shipment_desk import ShipmentDesk
 from operators.stock_desk import StockDesk
@@ -79,6 +80,11 @@ class Orchestrate(Operator):
     def outlook(self) -> Outlook:
         """What it believes of the near future; only to be read."""
         return self._floor.outlook
+
+    @property
+    def pickups(self) -> Pickups:
+        """Which orders may still move before which pickup; only to be read."""
+        return self._floor.state.pickups
 
     @property
     def disruptions(self) -> dict[str, tuple[int, int]]:

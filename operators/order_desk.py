@@ -199,6 +199,7 @@ class OrderDesk:
         for (node, sku), quantity in list(order.reserved.items()):
             twin.release(order, node, sku, quantity)
         twin.stop_waiting(order)
+        self._floor.state.pickups.drop_split(order.name, list(order.lines))
         del twin.orders[order.name]
 
     def move(self, order: OpenOrder, after: OrderStatus) -> list[Derived]:

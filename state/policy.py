@@ -134,7 +134,7 @@ class Reevaluation(_Section, frozen=True, kw_only=True):
     churn_cents: Annotated[
         NonNegative,
         doc("cents an order's move must save on top: it confuses, and estimates are not that good"),
-    ] = 25.0
+    ] = 100.0
     most_moves: Annotated[
         int, Meta(ge=0, le=100), doc("times one order may be moved; it never goes back")
     ] = 3

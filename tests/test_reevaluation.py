@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from state.actions import Action, Allocate, Release
 from state.events import CarrierDisrupted, NodeCapacityChanged, StockPicked, StockReceived
-from state.policy import Policy, Reevaluation
+from state.policy import Governance, Policy
 from state.quantities import from_ms
 from tests.builders import DAY, HOUR, Log, Run, fold, order
 
@@ -152,7 +152,7 @@ def test_trouble_with_a_service_moves_what_waits_for_it_and_never_back() -> None
 
 
 def test_a_person_who_has_to_agree_is_not_asked_to_move_orders() -> None:
-    policy = Policy(reevaluation=Reevaluation(enabled=False))
+    policy = Policy(governance=Governance(autonomy={"release": "propose"}))
     log = evening(CROWDED)
     log.add(order("O-1", {"LAMP": 1}))
     log.add(order("O-2", PAIR))
@@ -192,5 +192,9 @@ def test_no_order_goes_back_and_all_terms_sum(
         plans.setdefault(action.subject, []).append(repr(sorted(parts, key=repr)))
     for ways in plans.values():
         assert len(set(ways)) == len(ways)
+    log.tick(3 * DAY)
+    log.tick(1)
+    pickups = fold(log).operator("orchestrate").pickups
+    assert not pickups.orders and not pickups.split  # memory follows open work
     for one in run.twin.orders.values():
         assert one.moves <= Policy().reevaluation.most_moves
