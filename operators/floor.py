@@ -4,6 +4,7 @@ from msgspec import Struct, field
 
 from operators.deadlines import Deadlines
 from operators.outlook import Outlook
+from operators.pickups import Pickups
 from operators.pricing import RateBook
 from operators.rule_sourcing import RuleSourcing
 from operators.sourcing import Plan, Sourcing
@@ -26,6 +27,7 @@ class FloorState(Struct):
     come: dict[str, int] = field(default_factory=dict)
     # "node\nSKU" -> what transfers brought there and is followed to its yield.
     landed: dict[str, list[Landed]] = field(default_factory=dict)
+    pickups: Pickups = field(default_factory=Pickups)
 
 
 class Floor:

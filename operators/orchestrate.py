@@ -15,6 +15,8 @@ from operators.derived import (
 from operators.floor import Floor, FloorState
 from operators.order_desk import OrderDesk
 from operators.outlook import Outlook
+from operators.pickups import Pickups
+from operators.reevaluation import ReevaluationDesk
 from operators.repositioning import Repositioning
 from operators.shipment_desk import ShipmentDesk
 from operators.stock_desk import StockDesk
@@ -49,7 +51,7 @@ from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
 from state.twin import Twin
 
-_VERSION = "orchestrate/2"
+_VERSION = "orchestrate/3"
 #: How often, in journal time, open work is looked through for what nobody will finish.
 _SWEEP_MS = DAY_MS
 
@@ -70,6 +72,7 @@ class Orchestrate(Operator):
         self._transfers = TransferDesk(self._floor)
         self._stock = StockDesk(self._floor, self._orders, self._transfers)
         self._repositioning = Repositioning(self._floor, self._transfers)
+        self._again = ReevaluationDesk(self._floor, self._orders)
         self._shipments = ShipmentDesk(self._floor, self._orders, self._stock)
         self._handlers = self._make_handlers()
 
@@ -82,6 +85,11 @@ class Orchestrate(Operator):
     def outlook(self) -> Outlook:
         """What it believes of the near future; only to be read."""
         return self._floor.outlook
+
+    @property
+    def pickups(self) -> Pickups:
+        """Which orders may still move before which pickup; only to be read."""
+        return self._floor.state.pickups
 
     @property
     def disruptions(self) -> dict[str, tuple[int, int]]:
@@ -100,7 +108,7 @@ class Orchestrate(Operator):
         derived = self._derived(record.fact) if event is None else self._journal(event)
         if floor.freed:
             freed, floor.freed = floor.freed, {}
-            derived = [*derived, *self._orders.serve_waiting(freed)]
+            derived = [*derived, *self._orders.serve_waiting(freed), *self._again.supplied(freed)]
         out += (record.derive(each) for each in derived)
         return out
 
@@ -145,7 +153,7 @@ class Orchestrate(Operator):
             case DelayRisk():
                 return self._shipments.at_risk(fact)
             case LaneOutlook():
-                floor.outlook.learn_lane(fact)
+                self._again.learn_lane(fact)
             case DemandOutlook():
                 floor.outlook.learn_demand(fact)
             case DemandLift():
@@ -161,7 +169,7 @@ class Orchestrate(Operator):
         slack_s = (to_ms(placed.promised) - event.time_ms) // 1000
         if slack_s > 0:
             self._floor.outlook.learn_promise(slack_s)
-        return self._orders.place(placed)
+        return self._again.unsplit(placed.order, self._orders.place(placed))
 
     def _capacity(
         self, fact: NodeCapacityChanged | CarrierCapacityChanged, event: Event
@@ -172,6 +180,8 @@ class Orchestrate(Operator):
             else f"service {fact.carrier}/{fact.service}"
         )
         self._floor.twin.capacity.limit(name, fact.parcels_per_day)
+        if isinstance(fact, NodeCapacityChanged) and not fact.parcels_per_day:
+            self._again.troubled(node=fact.node)
         return []
 
     def _register(
@@ -203,6 +213,7 @@ class Orchestrate(Operator):
         if trouble.delay_s and until_ms > floor.now_ms:
             floor.state.disruptions[key] = (trouble.delay_s, until_ms)
             floor.deadlines.set(until_ms, "disruption", key)
+            self._again.troubled(trouble.carrier, trouble.service or "")
         else:
             floor.state.disruptions.pop(key, None)
         return []
@@ -228,6 +239,10 @@ class Orchestrate(Operator):
                     out += self._transfers.unhold(key)
                 case "yield":
                     out += self._transfers.close(key)
+                case "look":
+                    out += self._again.look(key)
+                case "freeze":
+                    self._again.freeze(key)
                 case "forget":
                     self._shipments.forget(key)
                 case "sweep":

@@ -11,6 +11,7 @@ from operators.explanation import (
     span,
 )
 from operators.floor import Floor
+from operators.movable import watch
 from operators.sourcing import Choice, Plan
 from operators.switches import switches
 from state.actions import Allocate, Backorder, Cancel, LegLine, Release
@@ -168,6 +169,7 @@ class OrderDesk:
             "expired": f"nobody picked them within "
             f"{span(self._floor.policy.sourcing.reservation_s)} of the planned handover",
             "shipped_elsewhere": "the order was served from elsewhere",
+            "reassigned": "the allocation that follows serves it better",
             "uncovered": "the shelf and what is due no longer cover them",
         }[reason]
         decision = Release(
@@ -197,6 +199,7 @@ class OrderDesk:
         for (node, sku), quantity in list(order.reserved.items()):
             twin.release(order, node, sku, quantity)
         twin.stop_waiting(order)
+        self._floor.state.pickups.drop_split(order.name, list(order.lines))
         del twin.orders[order.name]
 
     def move(self, order: OpenOrder, after: OrderStatus) -> list[Derived]:
@@ -244,6 +247,7 @@ class OrderDesk:
     ) -> list[Derived]:
         floor = self._floor
         floor.commit(order, plan)
+        watch(floor, order, plan)
         order.retries = 0
         name = order.name
         floor.twin.stop_waiting(order)

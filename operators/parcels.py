@@ -178,6 +178,58 @@ class Pricer:
         """Rates from `node` to the order's region."""
         return self._lanes.get(node) or self._rates.lane(node, self._region)
 
+    def planned(self, node: str, service: str, lines: Lines, at_ms: int) -> Option | None:
+        """What a parcel that waits for the pickup at `at_ms` costs by now.
+
+        If its stock comes too late for that pickup, it takes the next one with room. None if the
+        service or the stock is no longer there.
+        """
+        lane = self._rates.lane(node, self._region)
+        quote = next((each for each in lane.quotes if each.name == service), None)
+        if lane.node is None or quote is None:
+            return None
+        weight_g, units = self.weigh(lines)
+        supplied_ms = self._ready_ms(node, lines)
+        ready_ms = supplied_ms + lane.node.handling_time_s * 1000
+        # A parcel that is being waited for already does not take its handling time again.
+        if supplied_ms > self._now_ms and ready_ms > at_ms:
+            later_ms = self._hand_over(node, quote, ready_ms)
+            if later_ms is None:
+                return None
+            at_ms = later_ms
+        kg = weight_g / 1000
+        nominal_s = quote.nominal_s
+        ratios = self._outlook.transit_ratios(quote.name, quote.lane, at_ms)
+        trouble_s = self._rates.disrupted_s(quote.carrier, quote.service, self._region)
+        p50_s = nominal_s * ratios.p50 + trouble_s
+        p_late, late_s = lateness(
+            (self._promised_ms - at_ms) / 1000,
+            nominal_s * ratios.p10 + trouble_s,
+            p50_s,
+            nominal_s * ratios.p90 + trouble_s,
+        )
+        freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
+        handling = lane.node.handling_fixed_cents + lane.node.handling_unit_cents * units
+        late = lateness_cents(p_late, late_s, self._weights)
+        displacement = self._displacement(lane.node, lines)
+        carbon = round(quote.carbon_kg_per_kg * (self._weights.carbon_kg_cents * kg))
+        return Option(
+            freight + handling + late + displacement + carbon,
+            node,
+            quote.name,
+            freight,
+            handling,
+            late,
+            displacement,
+            carbon,
+            quote.carbon_kg_per_kg * kg,
+            p_late,
+            at_ms,
+            at_ms + round(p50_s * 1000),
+            quote.carrier,
+            late_s,
+        )
+
     def least(self, node: str) -> float:
         """What any parcel from `node` costs at least, in cents: a bound to prune splits by."""
         least = self.lane(node).least_cents

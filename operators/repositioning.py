@@ -6,6 +6,8 @@ customer there costs less when served locally, exceeds the same at the origin pl
 newsvendor's rule, at the margin, unit by unit).
 """
 
+from math import inf
+
 from msgspec import Struct
 
 from operators.derived import DemandLift, Derived, Draft, Inert
@@ -211,10 +213,8 @@ class Repositioning:
                 for other in needs.values()
                 if other.node != need.node and other.left > 0
             ]
-            if not others:
-                continue
-            less = min(others) - self._serve_cents(need.node, region, kg)
-            if less <= 0.0:
+            less = min(others, default=inf) - self._serve_cents(need.node, region, kg)
+            if not 0.0 < less < inf:  # nobody, or one of both only, can send it there
                 continue
             mean, variance = mean + wanted, variance + spread
             spared += wanted * less
@@ -226,13 +226,13 @@ class Repositioning:
         floor = self._floor
         lane = floor.rates.lane(node, region)
         if lane.node is None or not lane.quotes:
-            return float("inf")
+            return inf
         weights = floor.policy.weights
         ready_ms = floor.now_ms + lane.node.handling_time_s * 1000
         total = 0.0
         slacks = floor.outlook.usual_slacks()
         for slack_s in slacks:
-            best = float("inf")
+            best = inf
             for quote in lane.quotes:
                 cents = quote.fixed_cents + quote.per_kg_cents * kg
                 if cents >= best or quote.max_weight_g < kg * 1000:

@@ -113,7 +113,7 @@ class Release(Decision, frozen=True, kw_only=True):
     order: Id
     node: Id
     lines: tuple[LegLine, ...]
-    reason: Literal["expired", "cancelled", "shipped_elsewhere", "uncovered"]
+    reason: Literal["expired", "cancelled", "shipped_elsewhere", "uncovered", "reassigned"]
 
 
 class Cancel(Decision, frozen=True, kw_only=True):

@@ -111,6 +111,50 @@ class Delays(_Section, frozen=True, kw_only=True):
     learning_rate: Annotated[Positive, doc("AdaGrad step of the delay model")] = 0.02
 
 
+class Reevaluation(_Section, frozen=True, kw_only=True):
+    """When an allocation that is not picked yet is looked at again, and what it may cost."""
+
+    enabled: Annotated[
+        bool, doc("whether allocations move at all; never when a person has to agree to them")
+    ] = True
+    freeze_s: Annotated[
+        Seconds,
+        doc(
+            "s before a parcel's latest start (pickup less handling time) from which it stays: "
+            "nodes begin to pick 8 h ahead, and 20 min more are for messages under way"
+        ),
+    ] = 30_000
+    looks_s: Annotated[
+        tuple[Seconds, ...],
+        doc(
+            "s before that latest start at which allocations are looked at again; the last look "
+            "knows most, and leaves time before the pick for many orders one after the other"
+        ),
+    ] = (32_400, 54_000)
+    churn_cents: Annotated[
+        NonNegative,
+        doc("cents an order's move must save on top: it confuses, and estimates are not that good"),
+    ] = 100.0
+    most_moves: Annotated[
+        int, Meta(ge=0, le=100), doc("times one order may be moved; it never goes back")
+    ] = 3
+    most_later: Annotated[
+        Share, doc("P(late) that a move may add, however much it saves: a promise is kept")
+    ] = 0.05
+    most_partners: Annotated[
+        int,
+        Meta(ge=0, le=100),
+        doc("orders asked to make room for one that is split; bounds the work"),
+    ] = 8
+    most_looked: Annotated[
+        int, Meta(ge=1, le=10_000), doc("orders looked at again per record; bounds its work")
+    ] = 20
+    slower_by: Annotated[
+        NonNegative,
+        doc("share by which a lane must have become slower at once for its orders to be looked at"),
+    ] = 0.15
+
+
 class Notices(_Section, frozen=True, kw_only=True):
     """What customers hear, and how often."""
 
@@ -315,6 +359,7 @@ class Policy(_Section, frozen=True, kw_only=True):
     sourcing: Sourcing = field(default_factory=Sourcing)
     demand: Demand = field(default_factory=Demand)
     delays: Delays = field(default_factory=Delays)
+    reevaluation: Reevaluation = field(default_factory=Reevaluation)
     notices: Notices = field(default_factory=Notices)
     hygiene: Hygiene = field(default_factory=Hygiene)
     anomalies: Anomalies = field(default_factory=Anomalies)

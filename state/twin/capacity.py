@@ -32,3 +32,9 @@ class Capacity(Struct):
             today = now_ms // DAY_MS
             for old in [d for d in days if d < today - 1]:
                 del days[old]
+
+    def give_back(self, name: str, at_ms: int) -> None:
+        """Count one parcel less on the day of `at_ms`: it goes another way."""
+        days, day = self.planned.get(name, {}), at_ms // DAY_MS
+        if days.get(day, 0) > 0:
+            days[day] -= 1

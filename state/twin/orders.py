@@ -34,6 +34,20 @@ class LineProgress(Struct, array_like=True):
         return self.ordered - self.reserved - self.taken
 
 
+class PlannedLeg(Struct, array_like=True):
+    """A parcel as planned: from a node, by a service (``C/S``), at a pickup in ms, of lines."""
+
+    node: str
+    service: str
+    hand_over_ms: int
+    lines: tuple[tuple[str, int], ...]
+
+    @property
+    def pickup(self) -> str:
+        """Names the pickup that it waits for; legs of many orders share it."""
+        return f"{self.node}\n{self.service}\n{self.hand_over_ms}"
+
+
 class OpenOrder(Struct, array_like=True):
     """What is known of an order until its last parcel arrived.
 
@@ -42,7 +56,9 @@ class OpenOrder(Struct, array_like=True):
 
     `reserved` maps (node, SKU) to units held for it. `causes` are journal positions, besides `seq`,
     that its latest decision follows from. `retries` counts fruitless attempts to source it,
-    `retry_ms` is when the next is due, if one is.
+    `retry_ms` is when the next is due, if one is. `legs` are the parcels of its allocations that
+    may still be to be picked, `left` names the plans that it was moved away from, and `moves`
+    counts how often that was.
     """
 
     name: str
@@ -59,6 +75,9 @@ class OpenOrder(Struct, array_like=True):
     lapses_ms: int = 0
     retries: int = 0
     retry_ms: int = 0
+    legs: list[PlannedLeg] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    moves: int = 0
 
     @classmethod
     def of(cls, placed: OrderPlaced, seq: int) -> "OpenOrder":

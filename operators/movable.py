@@ -1,0 +1,73 @@
+"""What may still move: legs that nobody has begun to pick, by the time left before their pickup."""
+
+from operators.floor import Floor
+from operators.replan import nodes_and_lines, planned, ways
+from operators.sourcing import Plan
+from state.twin import OpenOrder
+from state.twin.orders import PlannedLeg
+
+
+def start_ms(floor: Floor, leg: PlannedLeg) -> int:
+    """When the node has to begin a leg at the latest, ms: its pickup less the handling time."""
+    node = floor.twin.geography.nodes.get(leg.node)
+    return leg.hand_over_ms - (node.handling_time_s * 1000 if node is not None else 0)
+
+
+def freezes_ms(floor: Floor, leg: PlannedLeg) -> int:
+    """When a leg stops moving, since its node may begin to pick it, ms."""
+    return start_ms(floor, leg) - floor.policy.reevaluation.freeze_s * 1000
+
+
+def watch(floor: Floor, order: OpenOrder, plan: Plan) -> None:
+    """Keep the legs of a plan that was committed to, and set the looks before their pick."""
+    added = planned(plan)
+    order.legs += added
+    order.legs = standing(order)
+    rules, pickups = floor.policy.reevaluation, floor.state.pickups
+    if not rules.enabled:
+        return
+    for leg in added:
+        freeze_ms = freezes_ms(floor, leg)
+        if freeze_ms <= floor.now_ms or not pickups.add(order.name, leg):
+            continue
+        floor.deadlines.set(freeze_ms, "freeze", leg.pickup)
+        for look_s in rules.looks_s:
+            look_ms = start_ms(floor, leg) - look_s * 1000
+            if floor.now_ms < look_ms < freeze_ms:
+                floor.deadlines.set(look_ms, "look", f"{leg.pickup}\n")
+    if len(movable(floor, order)) > 1:
+        pickups.add_split(order.name, list(order.lines))
+
+
+def standing(order: OpenOrder) -> list[PlannedLeg]:
+    """The legs of which everything is still reserved: not picked, not given back.
+
+    What is reserved counts for the newest leg first: it was planned on what was left by then.
+    """
+    left = dict(order.reserved)
+    legs = []
+    for leg in reversed(order.legs):
+        if all(left.get((leg.node, sku), 0) >= quantity for sku, quantity in leg.lines):
+            for sku, quantity in leg.lines:
+                left[leg.node, sku] -= quantity
+            legs.append(leg)
+    return legs[::-1]
+
+
+def movable(floor: Floor, order: OpenOrder) -> list[PlannedLeg]:
+    """The standing legs that nobody has begun to pick."""
+    return [leg for leg in standing(order) if floor.now_ms < freezes_ms(floor, leg)]
+
+
+def may_take(floor: Floor, order: OpenOrder, old: Plan, plan: Plan) -> bool:
+    """Whether an order may move to `plan`: it never left it, and its promise is kept as well."""
+    legs = planned(plan)
+    if nodes_and_lines(legs) in order.left or ways(legs) in order.left:
+        return False
+    most = worst(old) + floor.policy.reevaluation.most_later
+    return worst(plan) <= most
+
+
+def worst(plan: Plan) -> float:
+    """P(late) of the leg most likely to be late."""
+    return max(leg.option.p_late for leg in plan.legs)

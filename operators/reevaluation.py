@@ -1,0 +1,267 @@
+"""The re-evaluation desk: looks at allocations again while nobody has begun to pick them.
+
+An allocation is moved only if that saves more than moving costs, keeps the promise about as well,
+and does not go back to where the order was before. An order that is split may also ask another
+order to make room (`operators.exchange`).
+"""
+
+from operators.derived import Derived, Draft, LaneOutlook
+from operators.exchange import Exchange, Side, find_exchange
+from operators.explanation import (
+    allocation_summary,
+    alternatives,
+    confidence,
+    eliminated,
+    legs,
+    money,
+)
+from operators.floor import Floor
+from operators.movable import may_take, movable, watch
+from operators.order_desk import OrderDesk
+from operators.replan import (
+    decide,
+    lifted,
+    lines_of,
+    nodes_and_lines,
+    occupy,
+    planned,
+    price,
+    ways,
+)
+from operators.sourcing import Choice, Plan
+from state.actions import Allocate, Switch
+from state.policy import Policy
+from state.quantities import from_ms
+from state.twin import OpenOrder
+from state.twin.orders import PlannedLeg
+
+_RESTS_ON = ("inventory",)
+
+
+class ReevaluationDesk:
+    """Moves what may still move. All methods return what they derive, in order."""
+
+    def __init__(self, floor: Floor, orders: OrderDesk) -> None:
+        self._floor, self._orders = floor, orders
+
+    def look(self, key: str) -> list[Derived]:
+        """Look again at the orders of a pickup, from behind the order that ends `key`.
+
+        The work of one record is bounded: the next one goes on where this one stopped.
+        """
+        pickup, _, after = key.rpartition("\n")
+        if not self._is_on:
+            return []
+        queue = list(self._floor.state.pickups.orders.get(pickup, ()))
+        begin = queue.index(after) + 1 if after in queue else 0
+        most = self._floor.policy.reevaluation.most_looked
+        out: list[Derived] = []
+        for name in queue[begin : begin + most]:
+            out += self._look_at(name)
+        if len(queue) > begin + most:
+            last = queue[begin + most - 1]
+            self._floor.deadlines.set(self._floor.now_ms, "look", f"{pickup}\n{last}")
+        return out
+
+    def supplied(self, skus: dict[str, None]) -> list[Derived]:
+        """Look again at split orders with any of `skus`, of which there is more now."""
+        split = self._floor.state.pickups.split
+        if not split or not self._is_on:
+            return []
+        names = dict.fromkeys(name for sku in skus for name in split.get(sku, ()))
+        most = self._floor.policy.reevaluation.most_looked
+        return [each for name in list(names)[:most] for each in self._look_at(name)]
+
+    def unsplit(self, name: str, placed: list[Derived]) -> list[Derived]:
+        """What placing an order gave; if it was split, see first whether others make room."""
+        order = self._floor.twin.orders.get(name)
+        drafts = [each for each in placed if isinstance(each, Draft)]
+        if order is None or len(order.legs) < 2 or not drafts or not self._is_on:
+            return placed
+        found = find_exchange(self._floor, order, list(order.legs), is_new=True)
+        if found is None:
+            return placed
+        # The split was never published: it is replaced, not released.
+        moved = [each for each in placed if each is not drafts[-1]]
+        return moved + self._exchange(order, found, is_new=True)
+
+    def learn_lane(self, outlook: LaneOutlook) -> None:
+        """Take in a lane's outlook; if it is much slower at once, look at its pickups soon."""
+        lanes, service = self._floor.outlook.lanes, f"{outlook.carrier}/{outlook.service}"
+        key = f"{service}\n{outlook.node}\n{outlook.region}"
+        before = lanes.get(key)
+        self._floor.outlook.learn_lane(outlook)
+        bound = 1.0 + self._floor.policy.reevaluation.slower_by
+        if before is not None and outlook.p50 > before.p50 * bound:
+            self.troubled(outlook.carrier, outlook.service, outlook.node)
+
+    def troubled(self, carrier: str = "", service: str = "", node: str = "") -> None:
+        """Look again, from the next record on, at what waits for a node's or service's pickups."""
+        floor = self._floor
+        for pickup in floor.state.pickups.touched(carrier, service, node):
+            floor.deadlines.set(floor.now_ms, "look", f"{pickup}\n")
+
+    def freeze(self, pickup: str) -> None:
+        """Let go of the orders of a pickup: from here on nodes pick them."""
+        pickups = self._floor.state.pickups
+        for name in pickups.orders.pop(pickup, ()):
+            order = self._floor.twin.orders.get(name)
+            if order is not None and len(movable(self._floor, order)) < 2:
+                pickups.drop_split(name, list(order.lines))
+
+    @property
+    def _is_on(self) -> bool:
+        """Whether both halves of a move are carried out without a person, and costs decide."""
+        policy = self._floor.policy
+        governance = policy.governance
+        return (
+            policy.reevaluation.enabled
+            and policy.sourcing.rule == "least_cost"
+            and governance.autonomy_of("allocate") == governance.autonomy_of("release") == "act"
+        )
+
+    def _look_at(self, name: str) -> list[Derived]:
+        order = self._floor.twin.orders.get(name)
+        if order is None or order.status != "allocated":
+            return []
+        out = self._move(order)
+        open_legs = movable(self._floor, order)
+        if len(open_legs) > 1:
+            found = find_exchange(self._floor, order, open_legs)
+            if found is not None:
+                out += self._exchange(order, found, is_new=False)
+        return out
+
+    def _move(self, order: OpenOrder) -> list[Derived]:
+        """Decide an order's movable legs again, and move them if that pays."""
+        floor, rules = self._floor, self._floor.policy.reevaluation
+        old_legs = movable(floor, order)
+        if not old_legs or order.moves >= rules.most_moves:
+            return []
+        placed = order.placed
+        with lifted(floor, old_legs):
+            old = price(floor, placed, old_legs)
+            if old is None:
+                return []
+            choice = decide(floor, placed, lines_of(order, old_legs))
+        plan = best_move(floor, order, old, choice)
+        if plan is None:
+            return []
+        saved = money(old.score - plan.score, floor.policy.currency)
+        why = f"looked at again before its pick: saves {saved} over {old.describe()}"
+        out = self._give_up(order, old_legs)
+        return out + self._take(
+            order, Side(order, old_legs, old, choice, plan), why, old.score - plan.score
+        )
+
+    def _exchange(self, order: OpenOrder, found: Exchange, is_new: bool) -> list[Derived]:
+        """Carry out an exchange: release both first, then allocate both."""
+        currency = self._floor.policy.currency
+        mine, theirs = found.mine, found.theirs
+        other = theirs.order.name
+        saved, movers = money(found.gain, currency), 1 if is_new else 2
+        order.follows(theirs.order.seq)
+        theirs.order.follows(order.seq)
+        out: list[Derived] = []
+        out += self._give_up(theirs.order, theirs.legs)
+        dropped = self._give_up(order, mine.legs)
+        if is_new:
+            order.moves = 0
+        else:
+            out += dropped
+        made_room = f"{other} makes room at {found.node}: saves {saved} over both"
+        out += self._take(order, mine, made_room, found.gain / movers, is_new)
+        makes_room = f"makes room at {found.node} for {order.name}: saves {saved} over both"
+        out += self._take(theirs.order, theirs, makes_room, found.gain / movers)
+        return out
+
+    def _give_up(self, order: OpenOrder, old_legs: list[PlannedLeg]) -> list[Derived]:
+        """Release legs and their rooms; what is free serves others once this is done."""
+        out: list[Derived] = []
+        for leg in old_legs:
+            for sku, quantity in leg.lines:
+                out += self._orders.release(order, leg.node, sku, quantity, "reassigned")
+                self._floor.freed[sku] = None
+            occupy(self._floor, leg, -1)
+            waiting = self._floor.state.pickups.orders.get(leg.pickup)
+            if waiting is not None:
+                waiting.pop(order.name, None)
+        order.legs = [leg for leg in order.legs if leg not in old_legs]
+        order.left += [nodes_and_lines(old_legs), ways(old_legs)]
+        order.moves += 1
+        self._floor.state.pickups.drop_split(order.name, list(order.lines))
+        return out
+
+    def _take(
+        self, order: OpenOrder, side: Side, why: str, gain: float, is_new: bool = False
+    ) -> list[Derived]:
+        """Commit to a plan, and say what it is better than, by `gain` cents for each that moves."""
+        floor = self._floor
+        old, choice, plan = side.old, side.choice, side.plan
+        floor.commit(order, plan)
+        watch(floor, order, plan)
+        order.left = [each for each in order.left if each != nodes_and_lines(planned(plan))]
+        others = sorted(
+            {
+                ways(planned(each)): each
+                for each in (choice.plan, *choice.runners_up, old)
+                if each is not None and each is not plan
+            }.values(),
+            key=lambda each: (each.score, each.describe()),
+        )[: max(floor.policy.sourcing.alternatives, 1)]
+        shown = Choice(plan, tuple(others), choice.eliminated, {}, choice.considered)
+        lines = lines_of(order, planned(plan))
+        units = sum(quantity for _, quantity in lines)
+        name, policy = order.name, floor.policy
+        summary = allocation_summary(
+            name, len(lines), units, plan, shown, order.promised_ms, policy
+        )
+        return [
+            Draft(
+                decision=Allocate(
+                    order=name,
+                    legs=legs(plan),
+                    reserved_until=from_ms(order.lapses_ms),
+                    replaces=None if is_new else why,
+                ),
+                subject=name,
+                correlation=name,
+                summary=f"{summary} {why[0].upper()}{why[1:]}.",
+                terms=plan.terms(),
+                value_cents=max(plan.score, 0),
+                causes=tuple(sorted({order.seq, *order.causes, floor.seq})),
+                alternatives=alternatives(shown),
+                eliminated=eliminated(shown),
+                confidence=confidence(plan, name, order.promised_ms),
+                flips_if=(_stays(policy, gain, old),),
+                deadline_ms=min(leg.option.hand_over_ms for leg in plan.legs),
+                expires_ms=order.lapses_ms,
+                rests_on=_RESTS_ON,
+            )
+        ]
+
+
+def _stays(policy: Policy, gain: float, old: Plan) -> Switch:
+    """How much a move would have to save for this one not to be made."""
+    churn = policy.reevaluation.churn_cents
+    return Switch(
+        when=f"a move had to save {money(round(gain), policy.currency)} "
+        f"instead of {money(round(churn), policy.currency)}",
+        then=f"this move is not made, from {old.describe()}",
+        quantity="reevaluation.churn_cents",
+        by=gain - churn,
+    )
+
+
+def best_move(floor: Floor, order: OpenOrder, old: Plan, choice: Choice) -> Plan | None:
+    """The best plan that is worth moving to, and that may be: None if none is."""
+    rules = floor.policy.reevaluation
+    if choice.plan is None:
+        return None
+    bound = old.score - rules.churn_cents
+    for plan in (choice.plan, *choice.runners_up):
+        if plan.score >= bound:
+            return None
+        if may_take(floor, order, old, plan):
+            return plan
+    return None

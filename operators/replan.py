@@ -1,0 +1,137 @@
+"""Replanning on a twin that stays as it is: what open legs cost by now, and what else could be.
+
+Everything virtual is a `Lift`: it takes legs' reservations and rooms away (or adds those of a plan)
+and gives them back exactly. Only sums are touched, so who holds what, and since when, stays.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from operators.floor import Floor
+from operators.parcels import Lines, Pricer, Supply
+from operators.sourcing import Choice, Plan, Shipped
+from state.events import OrderPlaced
+from state.quantities import DAY_MS
+from state.twin import OpenOrder
+from state.twin.orders import PlannedLeg
+
+
+def planned(plan: Plan) -> list[PlannedLeg]:
+    """A plan's legs as an order keeps them."""
+    return [
+        PlannedLeg(leg.option.node, leg.option.service, leg.option.hand_over_ms, leg.lines)
+        for leg in plan.legs
+    ]
+
+
+def nodes_and_lines(legs: Iterable[PlannedLeg]) -> str:
+    """Names a plan by what it takes from where; an order never goes back to one that it left."""
+    return ", ".join(
+        sorted(
+            f"{leg.node}: {' + '.join(f'{units} {sku}' for sku, units in sorted(leg.lines))}"
+            for leg in legs
+        )
+    )
+
+
+def ways(legs: Iterable[PlannedLeg]) -> str:
+    """Names a plan by nodes, lines and services."""
+    legs = list(legs)
+    services = ", ".join(sorted(f"{leg.node} {leg.service}" for leg in legs))
+    return f"{nodes_and_lines(legs)} by {services}"
+
+
+def lines_of(order: OpenOrder, legs: Iterable[PlannedLeg]) -> Lines:
+    """All lines of `legs` together, in the order's order."""
+    units: dict[str, int] = {}
+    for leg in legs:
+        for sku, quantity in leg.lines:
+            units[sku] = units.get(sku, 0) + quantity
+    return tuple((sku, units[sku]) for sku in order.lines if sku in units)
+
+
+@contextmanager
+def lifted(floor: Floor, legs: list[PlannedLeg]) -> Iterator[None]:
+    """The twin as if `legs` held nothing."""
+    _hold(floor, legs, -1)
+    try:
+        yield
+    finally:
+        _hold(floor, legs, 1)
+
+
+@contextmanager
+def held(floor: Floor, legs: list[PlannedLeg]) -> Iterator[None]:
+    """The twin as if `legs` were committed to."""
+    _hold(floor, legs, 1)
+    try:
+        yield
+    finally:
+        _hold(floor, legs, -1)
+
+
+def _hold(floor: Floor, legs: list[PlannedLeg], sign: int) -> None:
+    for leg in legs:
+        for sku, quantity in leg.lines:
+            floor.twin.position(leg.node, sku).reserved += sign * quantity
+        occupy(floor, leg, sign)
+
+
+def occupy(floor: Floor, leg: PlannedLeg, sign: int) -> None:
+    """Take (1) or give back (-1) a leg's rooms at its node and service."""
+    for room in (f"node {leg.node}", f"service {leg.service}"):
+        if sign > 0:
+            floor.twin.capacity.plan(room, leg.hand_over_ms, floor.now_ms)
+        else:
+            floor.twin.capacity.give_back(room, leg.hand_over_ms)
+
+
+def decide(floor: Floor, placed: OrderPlaced, lines: Lines) -> Choice:
+    """What would be chosen for `lines` on the twin as it stands."""
+    return floor.sourcing.decide(placed, lines, floor.now_ms)
+
+
+def price(floor: Floor, placed: OrderPlaced, legs: list[PlannedLeg]) -> Plan | None:
+    """What `legs` cost if they stay, by today's prices, with their own stock lifted.
+
+    None if the stock or a service is no longer there.
+    """
+    shipped: list[Shipped] = []
+    for leg in legs:
+        option_of = _pricer(floor, placed, leg)
+        if option_of is None:
+            return None
+        # A closed node is expected to miss the pickup, and to make the next day's.
+        is_closed = floor.twin.capacity.limits.get(f"node {leg.node}") == 0
+        at_ms = leg.hand_over_ms + is_closed * DAY_MS
+        option = option_of.planned(leg.node, leg.service, leg.lines, at_ms)
+        if option is None:
+            return None
+        shipped.append(Shipped(option, leg.lines))
+    split = round(floor.policy.sourcing.split_fixed_cents * (len(legs) - 1))
+    return Plan(sum(each.option.score for each in shipped) + split, tuple(shipped), split)
+
+
+def _pricer(floor: Floor, placed: OrderPlaced, leg: PlannedLeg) -> Pricer | None:
+    twin, rules = floor.twin, floor.policy.sourcing
+    supply = Supply([], [], [])
+    for sku, quantity in leg.lines:
+        position = twin.position(leg.node, sku)
+        ready_ms = position.promisable_ms(
+            quantity, floor.now_ms, rules.safety_stock, rules.inbound_slip_s * 1000
+        )
+        if ready_ms is None:
+            return None
+        supply.units.append(quantity)
+        supply.ready_ms.append(ready_ms)
+        supply.positions.append(position)
+    return Pricer(
+        twin,
+        floor.outlook,
+        floor.rates,
+        floor.policy,
+        placed,
+        leg.lines,
+        {leg.node: supply},
+        floor.now_ms,
+    )

@@ -1,0 +1,200 @@
+"""Allocations move before their pick where that pays, and stay where it does not."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.actions import Action, Allocate, Release
+from state.events import CarrierDisrupted, NodeCapacityChanged, StockPicked, StockReceived
+from state.policy import Governance, Policy
+from state.quantities import from_ms
+from tests.builders import DAY, HOUR, Log, Run, fold, order
+
+#: Orders placed now miss today's pickup at 17:00: their pick begins tomorrow at 07:00.
+EVENING_S = 8 * HOUR
+PAIR = {"BOOK": 1, "LAMP": 1}
+APART = {("N-NORTH", "BOOK"): 1, ("N-SOUTH", "LAMP"): 1}
+#: Each node can send BOOK and LAMP together once; N-NORTH lacks a LAMP for two.
+CROWDED = {("N-NORTH", "BOOK"): 1, ("N-NORTH", "LAMP"): 1, ("N-SOUTH", "LAMP"): 1}
+
+
+def evening(stock: dict[tuple[str, str], int]) -> Log:
+    log = Log().network_of(stock)
+    log.tick(EVENING_S)
+    return log
+
+
+def received(node: str, sku: str, quantity: int = 1) -> StockReceived:
+    return StockReceived(node=node, sku=sku, quantity=quantity)
+
+
+def checked(log: Log, policy: Policy | None = None) -> Run:
+    return fold(log, policy, each=lambda run: run.twin.check())
+
+
+def nodes_of(action: Action) -> list[str]:
+    assert isinstance(action.data.decision, Allocate)
+    return [leg.node for leg in action.data.decision.legs]
+
+
+def moved(run: Run) -> list[Action]:
+    """Allocations that replace one of an order that is looked at again."""
+    return [
+        action
+        for action in run.of("allocate")
+        if isinstance(action.data.decision, Allocate) and action.data.decision.replaces
+    ]
+
+
+def test_a_split_merges_when_the_stock_arrives() -> None:
+    log = evening(APART)
+    log.add(order("O-1", PAIR))
+    log.add(received("N-NORTH", "LAMP"), HOUR)
+    run = checked(log)
+    assert [(action.kind, action.subject) for action in run.actions] == [
+        ("allocate", "O-1"),
+        ("release", "O-1"),
+        ("release", "O-1"),
+        ("allocate", "O-1"),
+    ]
+    first, merged = run.of("allocate")
+    assert (nodes_of(first), nodes_of(merged)) == (["N-NORTH", "N-SOUTH"], ["N-NORTH"])
+    because = merged.data.because
+    assert sum(because.terms.values()) == because.score_cents
+    assert "saves" in because.summary
+    assert because.causes[-1] == len(log.events)
+    releases = [action.data.decision for action in run.of("release")]
+    assert all(isinstance(r, Release) and r.reason == "reassigned" for r in releases)
+
+
+def test_what_moved_gives_its_rooms_back() -> None:
+    log = evening(APART)
+    log.add(order("O-1", PAIR))
+    log.add(received("N-NORTH", "LAMP"), HOUR)
+    planned = checked(log).twin.capacity.planned
+    assert sum(planned["node N-SOUTH"].values()) == 0
+    assert sum(planned["node N-NORTH"].values()) == 1
+
+
+def test_what_may_be_picked_already_stays() -> None:
+    log = evening(APART)
+    log.add(order("O-1", PAIR))
+    log.add(received("N-NORTH", "LAMP"), 15 * HOUR)  # 07:00 the next day
+    assert moved(checked(log)) == []
+
+
+def test_what_is_picked_stays() -> None:
+    log = evening(APART)
+    log.add(order("O-1", PAIR))
+    log.add(StockPicked(node="N-SOUTH", sku="LAMP", quantity=1, order="O-1"))
+    log.add(received("N-NORTH", "LAMP"), HOUR)
+    assert moved(checked(log)) == []
+
+
+def test_a_newcomer_is_not_split_if_another_makes_room() -> None:
+    log = evening(CROWDED)
+    log.add(order("O-1", {"LAMP": 1}))
+    log.add(order("O-2", PAIR))
+    run = checked(log)
+    first, whole, aside = run.of("allocate")
+    assert (nodes_of(first), nodes_of(whole), nodes_of(aside)) == (
+        ["N-NORTH"],
+        ["N-NORTH"],
+        ["N-SOUTH"],
+    )
+    assert [action.subject for action in (first, whole, aside)] == ["O-1", "O-2", "O-1"]
+    assert [action.subject for action in run.of("release")] == ["O-1"]
+    assert "makes room at N-NORTH" in whole.data.because.summary
+    assert moved(run) == [aside]
+
+
+def test_a_split_is_freed_by_an_exchange_once_the_other_can_be_served_elsewhere() -> None:
+    log = evening({("N-NORTH", "BOOK"): 1, ("N-NORTH", "LAMP"): 2, ("N-SOUTH", "LAMP"): 1})
+    log.add(order("O-1", {"LAMP": 2}))
+    log.add(order("O-2", PAIR))
+    assert moved(checked(log)) == []
+    log.add(received("N-SOUTH", "LAMP"), HOUR)
+    run = checked(log)
+    assert [(action.subject, nodes_of(action)) for action in moved(run)] == [
+        ("O-2", ["N-NORTH"]),
+        ("O-1", ["N-SOUTH"]),
+    ]
+    kinds = [action.kind for action in run.actions]
+    assert kinds == ["allocate"] * 2 + ["release"] * 3 + ["allocate"] * 2
+
+
+def test_trouble_at_a_node_moves_what_waits_there() -> None:
+    log = evening({("N-NORTH", "BOOK"): 1, ("N-SOUTH", "BOOK"): 1})
+    log.add(order("O-1", promised_s=2 * DAY))
+    log.add(NodeCapacityChanged(node="N-NORTH", parcels_per_day=0))
+    log.tick(60)
+    run = checked(log)
+    (aside,) = moved(run)
+    assert nodes_of(aside) == ["N-SOUTH"]
+    assert aside.data.because.score_cents < max(
+        other.score_cents for other in aside.data.because.alternatives
+    )
+
+
+def test_trouble_with_a_service_moves_what_waits_for_it_and_never_back() -> None:
+    log = evening({("N-NORTH", "BOOK"): 1})
+    log.add(order("O-1", promised_s=3 * DAY))
+    until = from_ms(log.now_ms + 3 * DAY * 1000)
+    for delay_s in (3 * DAY, 0, 3 * DAY, 0, 3 * DAY):
+        log.add(
+            CarrierDisrupted(
+                carrier="POST", service="standard", reason="strike", delay_s=delay_s, until=until
+            ),
+            60,
+        )
+        log.tick(60)
+    run = checked(log)
+    assert len(moved(run)) == 1  # to express; back to standard would be cheaper, and confuse
+
+
+def test_a_person_who_has_to_agree_is_not_asked_to_move_orders() -> None:
+    policy = Policy(governance=Governance(autonomy={"release": "propose"}))
+    log = evening(CROWDED)
+    log.add(order("O-1", {"LAMP": 1}))
+    log.add(order("O-2", PAIR))
+    run = checked(log, policy)
+    assert [len(nodes_of(action)) for action in run.of("allocate")] == [1, 2]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["N-NORTH", "N-SOUTH", "N-SPARE"]),
+            st.sampled_from(["BOOK", "LAMP"]),
+            st.integers(1, 2),
+            st.integers(0, 2),
+            st.integers(60, 3 * HOUR),
+        ),
+        min_size=4,
+        max_size=14,
+    )
+)
+def test_no_order_goes_back_and_all_terms_sum(
+    steps: list[tuple[str, str, int, int, int]],
+) -> None:
+    log = evening(CROWDED)
+    for number, (node, sku, units, orders, after_s) in enumerate(steps):
+        log.add(received(node, sku, units), after_s)
+        for each in range(orders):
+            wanted = PAIR if (number + each) % 2 else {sku: units}
+            log.add(order(f"O-{number}-{each}", wanted, placed_ms=log.now_ms))
+    run = checked(log)
+    plans: dict[str, list[str]] = {}
+    for action in run.of("allocate"):
+        decision = action.data.decision
+        assert isinstance(decision, Allocate)
+        assert sum(action.data.because.terms.values()) == action.data.because.score_cents
+        parts = [(leg.node, leg.service, leg.lines) for leg in decision.legs]
+        plans.setdefault(action.subject, []).append(repr(sorted(parts, key=repr)))
+    for ways in plans.values():
+        assert len(set(ways)) == len(ways)
+    log.tick(3 * DAY)
+    log.tick(1)
+    pickups = fold(log).operator("orchestrate").pickups
+    assert not pickups.orders and not pickups.split  # memory follows open work
+    for one in run.twin.orders.values():
+        assert one.moves <= Policy().reevaluation.most_moves
