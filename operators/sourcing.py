@@ -5,7 +5,7 @@ is searched exhaustively. Splits are searched over pairs of nodes with every dis
 lines that both have, and greedily beyond that; the bound on the nodes looked at is in the policy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -79,8 +79,10 @@ class Sourcing:
         self._twin, self._outlook, self._rates = twin, outlook, rates
         self.policy = policy
 
-    def decide(self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: str = "") -> Choice:
-        """Choose the cheapest way to serve `lines` of `order`, not from node `excluded`."""
+    def decide(
+        self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: Collection[str] = ()
+    ) -> Choice:
+        """Choose the cheapest way to serve `lines` of `order`, not from any node in `excluded`."""
         eliminated: Eliminations = {}
         supplies, closed = find_supplies(
             self._twin, self.policy.sourcing, lines, now_ms, excluded, eliminated

@@ -10,6 +10,8 @@ from state.quantities import to_ms
 
 #: Journal positions besides the order's own that a decision cites.
 _MOST_CAUSES = 4
+#: Parcels planned that are remembered: an order has few, but may be planned over and over.
+_MOST_LEGS = 8
 _PLACED = msgspec.msgpack.Decoder(OrderPlaced)
 
 OrderStatus = Literal["new", "allocated", "backordered", "unfillable", "released", "shipped"]
@@ -34,6 +36,22 @@ class LineProgress(Struct, array_like=True):
         return self.ordered - self.reserved - self.taken
 
 
+class PlannedLeg(Struct, array_like=True):
+    """A parcel that was planned, and by the decision of which journal record.
+
+    `cents` is what it costs but for lateness; `shipment` is the one it is sent instead of, if any.
+    """
+
+    seq: int
+    node: str
+    service: str
+    lines: dict[str, int]
+    hand_over_ms: int
+    expected_ms: int
+    cents: int
+    shipment: str = ""
+
+
 class OpenOrder(Struct, array_like=True):
     """What is known of an order until its last parcel arrived.
 
@@ -42,7 +60,9 @@ class OpenOrder(Struct, array_like=True):
 
     `reserved` maps (node, SKU) to units held for it. `causes` are journal positions, besides `seq`,
     that its latest decision follows from. `retries` counts fruitless attempts to source it,
-    `retry_ms` is when the next is due, if one is.
+    `retry_ms` is when the next is due, if one is. `legs` are the parcels planned of it, the latest
+    last, and `decided` the records of its latest decisions. `excluded` are nodes that refused its
+    work, `refusals` how often it was refused. Nothing more is sent of what is withdrawn.
     """
 
     name: str
@@ -59,6 +79,11 @@ class OpenOrder(Struct, array_like=True):
     lapses_ms: int = 0
     retries: int = 0
     retry_ms: int = 0
+    legs: list[PlannedLeg] = field(default_factory=list)
+    decided: list[int] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    refusals: int = 0
+    is_withdrawn: bool = False
 
     @classmethod
     def of(cls, placed: OrderPlaced, seq: int) -> "OpenOrder":
@@ -86,6 +111,14 @@ class OpenOrder(Struct, array_like=True):
     def is_shipped(self) -> bool:
         """All of it was handed over."""
         return all(line.shipped >= line.ordered for line in self.lines.values())
+
+    def plan(self, leg: PlannedLeg) -> None:
+        """Keep a planned parcel; only the latest few are."""
+        self.legs = [*self.legs, leg][-_MOST_LEGS:]
+
+    def drop(self, sku: str, quantity: int) -> None:
+        """Let units of an order go: nobody is to send them any more."""
+        self.lines[sku].ordered -= quantity
 
     def unsourced(self) -> tuple[tuple[str, int], ...]:
         """(SKU, units) that nobody has promised yet."""
