@@ -120,6 +120,12 @@ class Notices(_Section, frozen=True, kw_only=True):
     longest_wait_s: Annotated[Seconds, doc("s after which a notice goes out all the same")] = (
         2 * HOUR_S
     )
+    last_call_s: Annotated[
+        Seconds, doc("s before a promise at which what has not arrived is judged again; 0 = never")
+    ] = HOUR_S
+    last_call_above: Annotated[
+        Share, doc("P(late), given that it has not arrived, above which the last call tells")
+    ] = 0.50
     material_s: Annotated[
         Seconds, doc("s by which a told date must slip before the customer hears again")
     ] = DAY_S
