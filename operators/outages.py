@@ -99,6 +99,8 @@ class Outages:
     def _open(self, trouble: _Trouble) -> list[Derived]:
         party = "retailer" if trouble.node else "carrier"
         self._floor.cases.open(_kind(trouble), party, trouble.name)  # type: ignore[arg-type]
+        if self._floor.policy.sourcing.rule != "least_cost":
+            return []  # a rule weighs nothing again, as it prices no lateness
         return self._weigh_all(trouble, "")
 
     def _weigh_all(self, trouble: _Trouble, after: str) -> list[Derived]:

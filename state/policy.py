@@ -98,7 +98,7 @@ class Delays(_Section, frozen=True, kw_only=True):
     ] = 6 * HOUR_S
     notify_above: Annotated[
         Share, doc("P(late) above which the customer is told of a delay; 1 = never")
-    ] = 0.60
+    ] = 0.85
     give_up_s: Annotated[
         Seconds, doc("s after the promise at which an undelivered shipment is presumed lost")
     ] = 60 * DAY_S
@@ -125,7 +125,7 @@ class Notices(_Section, frozen=True, kw_only=True):
     ] = HOUR_S
     last_call_above: Annotated[
         Share, doc("P(late), given that it has not arrived, above which the last call tells")
-    ] = 0.50
+    ] = 0.30
     material_s: Annotated[
         Seconds, doc("s by which a told date must slip before the customer hears again")
     ] = DAY_S
