@@ -39,6 +39,17 @@ class DelayScore(Struct, kw_only=True):
     carrier_estimate_off_h: float | None
 
 
+class ExceptionTotals(Struct, kw_only=True):
+    """Exceptions by kind, as they opened and closed, and the share closed without a person.
+
+    `touchless` is None while nothing has closed.
+    """
+
+    opened: dict[str, int]
+    closed: dict[str, int]
+    touchless: float | None
+
+
 class Summary(Struct, kw_only=True):
     """What a replay did. Counts over all networks; `lines` = `events` + `dead_letters`.
 
@@ -69,6 +80,7 @@ class Summary(Struct, kw_only=True):
     delay: DelayScore
     demand_wape: float | None
     incidents: int
+    exceptions: ExceptionTotals
     anomalies: dict[str, int]
     split_orders: int
     transferred_units: int
@@ -131,6 +143,11 @@ def summarise(
         if totals.demand_units
         else None,
         incidents=totals.incidents,
+        exceptions=ExceptionTotals(
+            opened=dict(sorted(totals.exceptions_opened.items())),
+            closed=dict(sorted(totals.exceptions_closed.items())),
+            touchless=_share(totals.touchless, sum(totals.exceptions_closed.values())),
+        ),
         anomalies=dict(sorted(totals.anomalies.items())),
         split_orders=totals.split,
         transferred_units=totals.transferred,

@@ -3,7 +3,7 @@
 What every way of sourcing starts from, whether it then weighs costs or follows a rule.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import combinations, product
 
 from operators.parcels import Eliminations, Lines, Supply
@@ -24,12 +24,12 @@ def find_supplies(
     rules: Sourcing,
     lines: Lines,
     now_ms: int,
-    excluded: str,
+    excluded: Collection[str],
     eliminated: Eliminations,
 ) -> tuple[dict[str, Supply], list[int]]:
     """Nodes that can promise any of the lines, and when; and units by line at closed nodes.
 
-    Not node `excluded`. What is ruled out is added to `eliminated`.
+    Not at the nodes `excluded`. What is ruled out is added to `eliminated`.
     """
     safety, slip_ms = rules.safety_stock, rules.inbound_slip_s * 1000
     limits = twin.capacity.limits
@@ -38,7 +38,7 @@ def find_supplies(
     closed = [0] * count
     for index, (sku, quantity) in enumerate(lines):
         for node, position in twin.stock.get(sku, {}).items():
-            if node == excluded:
+            if node in excluded:
                 continue
             ready_ms: int | None
             if position.on_hand - position.reserved - safety >= quantity:

@@ -231,6 +231,45 @@ class OrderMoved(Derived, frozen=True, kw_only=True):
     ]
 
 
+ExceptionKind = Literal[
+    "late",
+    "lost",
+    "damage",
+    "failed_delivery",
+    "address",
+    "short_pick",
+    "oversold",
+    "unfillable",
+    "count_mismatch",
+    "cancelled_after_pick",
+    "node_down",
+    "carrier_down",
+    "refused",
+]
+#: Whose doing it is, as far as the facts say: a carrier, us, the customer, another sales channel.
+ExceptionParty = Literal[
+    "carrier", "retailer", "consignee", "customs", "nature", "channel", "supplier"
+]
+
+
+class ExceptionCase(Derived, frozen=True, kw_only=True):
+    """Something went otherwise than planned, as known by now: said when it opens, acts and closes.
+
+    `about` is the order, shipment, node, service or ``node/SKU`` concerned, `order` the order it
+    belongs to (empty for a node, a service or a count). `name` stays the same from opening to
+    closing. `closed_by` is empty until then, and ``person`` if anybody had to decide something.
+    """
+
+    name: str
+    kind: ExceptionKind
+    party: ExceptionParty
+    about: str
+    order: str
+    state: Literal["opened", "acting", "closed"]
+    closed_by: Literal["", "itself", "person"]
+    opened_ms: int
+
+
 class Inert(Derived, frozen=True, kw_only=True):
     """Nothing was done, and why: counted, so that silence can be explained."""
 

@@ -74,9 +74,9 @@ def _partners(
             continue
         sku, short = lacking
         for name, units in reversed(list(twin.stock[sku][node].held.items())):
-            if name == order.name or units < short or not left:
-                continue
-            other = twin.orders[name]
+            other = twin.orders.get(name)
+            if other is None or other is order or units < short or not left:
+                continue  # or it is held for a transfer
             elsewhere = any(
                 at != node and position.promisable(safety) >= units
                 for at, position in twin.stock[sku].items()
@@ -128,12 +128,12 @@ def _try(
         old = price(floor, others_placed, legs)
         if old is None:
             return None
-        my_choice = decide(floor, placed, lines)
+        my_choice = decide(floor, order, placed, lines)
         my_plan = my_choice.plan
         if my_plan is None or not may_take(floor, order, my_old, my_plan):
             return None
         with held(floor, planned(my_plan)):
-            choice = decide(floor, others_placed, lines_of(other, legs))
+            choice = decide(floor, other, others_placed, lines_of(other, legs))
     plan = choice.plan
     if plan is None or not may_take(floor, other, old, plan):
         return None

@@ -3,6 +3,7 @@
 from msgspec import Struct, field
 
 from operators.deadlines import Deadlines
+from operators.exceptions import CaseBook, CaseBookState
 from operators.outlook import Outlook
 from operators.pickups import Pickups
 from operators.pricing import RateBook
@@ -28,6 +29,9 @@ class FloorState(Struct):
     # "node\nSKU" -> what transfers brought there and is followed to its yield.
     landed: dict[str, list[Landed]] = field(default_factory=dict)
     pickups: Pickups = field(default_factory=Pickups)
+    cases: CaseBookState = field(default_factory=CaseBookState)
+    # Journal seq -> (order, kind of action, the seq that first decided it), of open orders.
+    decided: dict[int, list[tuple[str, str, int]]] = field(default_factory=dict)
 
 
 class Floor:
@@ -41,6 +45,7 @@ class Floor:
         self.rates = RateBook(state.twin)
         self.rates.disruptions = state.disruptions
         self.sourcing = self._sourcing_by(state.policy)
+        self.cases = CaseBook(state.cases)
         # SKUs that have new supply since the record in hand came.
         self.freed: dict[str, None] = {}
         self.seq = 0
@@ -62,10 +67,20 @@ class Floor:
             return Sourcing(self.twin, self.outlook, self.rates, policy)
         return RuleSourcing(self.twin, self.rates, policy)
 
-    def commit(self, order: OpenOrder, plan: Plan) -> None:
-        """Hold stock and capacity for every leg of `plan`, until some time after its handover."""
+    def turn_to(self, seq: int, now_ms: int) -> None:
+        """Turn to another record of the journal."""
+        self.seq = self.cases.seq = seq
+        self.now_ms = self.cases.now_ms = now_ms
+
+    def commit(self, order: OpenOrder, plan: Plan, shipment: str = "") -> None:
+        """Hold stock and capacity for every leg of `plan`, until some time after its handover.
+
+        `shipment` is the one that it is sent instead of.
+        """
+        order.sent_again += bool(shipment)
         for leg in plan.legs:
             option = leg.option
+            order.plan(leg.planned(self.seq, shipment))
             for sku, quantity in leg.lines:
                 self.twin.reserve(order, option.node, sku, quantity)
             for room in (f"node {option.node}", f"service {option.service}"):
@@ -74,6 +89,14 @@ class Floor:
         lapses_ms = hand_over_ms + self.policy.sourcing.reservation_s * 1000
         order.lapses_ms = max(order.lapses_ms, lapses_ms)
         self.deadlines.set(order.lapses_ms, "lapse", order.name)
+
+    def forget_decision(self, order: str, seq: int) -> None:
+        """Forget what record `seq` decided of an order."""
+        left = [each for each in self.state.decided.get(seq, ()) if each[0] != order]
+        if left:
+            self.state.decided[seq] = left
+        else:
+            self.state.decided.pop(seq, None)
 
     @property
     def settled_ms(self) -> int:

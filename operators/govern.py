@@ -106,7 +106,8 @@ class Govern(Operator):
         """Keep a proposal for its approval; drop those that have expired."""
         proposals = self._state.proposals
         assert action.expirytime is not None
-        about = action.correlationid or ""
+        # Money that a customer is owed stays owed when the order ends.
+        about = "" if action.kind == "refund" else action.correlationid or ""
         proposals[action.id] = (encode_action(action), to_ms(action.expirytime), about)
         while proposals and proposals[next(iter(proposals))][1] < now_ms:
             del proposals[next(iter(proposals))]

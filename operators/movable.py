@@ -19,10 +19,8 @@ def freezes_ms(floor: Floor, leg: PlannedLeg) -> int:
 
 
 def watch(floor: Floor, order: OpenOrder, plan: Plan) -> None:
-    """Keep the legs of a plan that was committed to, and set the looks before their pick."""
-    added = planned(plan)
-    order.legs += added
-    order.legs = standing(order)
+    """Set the looks before the pick at a plan that was committed to."""
+    added = order.legs[-len(plan.legs) :]
     rules, pickups = floor.policy.reevaluation, floor.state.pickups
     if not rules.enabled:
         return
@@ -55,8 +53,10 @@ def standing(order: OpenOrder) -> list[PlannedLeg]:
 
 
 def movable(floor: Floor, order: OpenOrder) -> list[PlannedLeg]:
-    """The standing legs that nobody has begun to pick."""
-    return [leg for leg in standing(order) if floor.now_ms < freezes_ms(floor, leg)]
+    """The standing legs that nobody has begun to pick, save those sent instead of a parcel."""
+    return [
+        leg for leg in standing(order) if not leg.shipment and floor.now_ms < freezes_ms(floor, leg)
+    ]
 
 
 def may_take(floor: Floor, order: OpenOrder, old: Plan, plan: Plan) -> bool:

@@ -9,15 +9,16 @@ from msgspec import Struct, field
 
 from operators.contract import Operator, Record, pack, unpack
 from operators.deadlines import Deadlines
-from operators.derived import DelayRisk, Draft, Inert, OrderMoved, PolicyInForce
-from operators.explanation import day
-from state.actions import Backorder, Confidence, Notify, Reroute, Reship
+from operators.derived import DelayOutcome, DelayRisk, Draft, Inert, OrderMoved, PolicyInForce
+from operators.explanation import day, money
+from operators.last_call import Odds
+from state.actions import Allocate, Backorder, Confidence, Notify, Refund, Reroute, Reship
 from state.events import OrderPlaced
 from state.policy import NEVER, Policy, is_reached
 from state.policy import Notices as NoticeRules
 from state.quantities import from_ms, to_ms
 
-_VERSION = "notices/1"
+_VERSION = "notices/2"
 _ENDED = ("cancelled", "delivered", "lost", "abandoned")
 _WAITING = ("backordered", "unfillable")
 
@@ -34,7 +35,10 @@ class _Pending(Struct, array_like=True):
 
 
 class _Customer(Struct, array_like=True):
-    """Whom an order is for, what was promised, and what was told last."""
+    """Whom an order is for, what was promised, and what was told last.
+
+    `planned_ms` is when its last parcel was to arrive as it was planned.
+    """
 
     customer: str
     promised_ms: int
@@ -42,11 +46,16 @@ class _Customer(Struct, array_like=True):
     told: str = ""
     told_ms: int | None = None
     pending: _Pending | None = None
+    is_shipped: bool = False
+    planned_ms: int | None = None
+    # Parcels under way, and what was last said of each.
+    odds: dict[str, Odds] = field(default_factory=dict)
 
 
 class _State(Struct):
     rules: NoticeRules
     notify_above: float
+    currency: str
     orders: dict[str, _Customer] = field(default_factory=dict)
     deadlines: Deadlines = field(default_factory=Deadlines)
 
@@ -57,7 +66,7 @@ class Notices(Operator):
     name = "notices"
 
     def __init__(self, policy: Policy) -> None:
-        self._state = _State(policy.notices, policy.delays.notify_above)
+        self._state = _State(policy.notices, policy.delays.notify_above, policy.currency)
 
     def step(self, record: Record) -> list[Record]:
         """Fold in risks and actions; everything is passed on."""
@@ -69,14 +78,16 @@ class Notices(Operator):
             case DelayRisk() as risk:
                 self._risk(record, risk)
             case OrderPlaced() as placed:
-                promised_ms = to_ms(placed.promised)
-                state.orders.setdefault(
-                    placed.order, _Customer(placed.customer, promised_ms, record.seq)
-                )
+                self._placed(record, placed)
             case Draft():
-                self._action(record, record.fact)
+                out.append(record)
+                return out + self._action(record, record.fact)
+            case DelayOutcome() as arrived if arrived.order in state.orders:
+                state.orders[arrived.order].odds.pop(arrived.shipment, None)
             case OrderMoved() as moved if moved.after in _ENDED:
                 state.orders.pop(moved.order, None)
+            case OrderMoved(after="shipped") as moved if moved.order in state.orders:
+                state.orders[moved.order].is_shipped = True
             case OrderMoved() as moved if moved.before in _WAITING and moved.after not in _WAITING:
                 customer = state.orders.get(moved.order)
                 if customer is not None and customer.pending is not None:
@@ -84,23 +95,41 @@ class Notices(Operator):
             case PolicyInForce() as changed:
                 state.rules = changed.policy.notices
                 state.notify_above = changed.policy.delays.notify_above
+                state.currency = changed.policy.currency
             case _:
                 pass
         out.append(record)
         return out
 
+    def _placed(self, record: Record, placed: OrderPlaced) -> None:
+        state, promised_ms = self._state, to_ms(placed.promised)
+        if placed.order in state.orders:
+            return
+        state.orders[placed.order] = _Customer(placed.customer, promised_ms, record.seq)
+        if state.rules.last_call_s:
+            call_ms = promised_ms - state.rules.last_call_s * 1000
+            # Not before it is planned, which the same record does further up the chain.
+            state.deadlines.set(max(call_ms, record.now_ms + 1), "last call", placed.order)
+
     def _risk(self, record: Record, risk: DelayRisk) -> None:
         customer = self._state.orders.get(risk.order)
         if customer is None:
             return
+        customer.odds[risk.shipment] = Odds.of(risk, record.now_ms)
         if not is_reached(risk.p_late, self._state.notify_above):
             if customer.pending is not None and customer.pending.topic == "delayed":
                 customer.pending = None
             return
         self._await(record, risk.order, "delayed", risk.expected_ms, risk.confidence)
 
-    def _action(self, record: Record, draft: Draft) -> None:
+    def _action(self, record: Record, draft: Draft) -> list[Record]:
         match draft.decision:
+            case Allocate() as decision if decision.order in self._state.orders:
+                customer = self._state.orders[decision.order]
+                customer.planned_ms = max(to_ms(leg.expected_delivery) for leg in decision.legs)
+                customer.is_shipped = False
+            case Refund() as decision if decision.order in self._state.orders:
+                return [record.derive(self._refunded(decision, draft, record.seq))]
             case Backorder() as decision:
                 self._await(record, decision.order, "backordered", None, None)
             case Reroute() as decision if self._state.notify_above < NEVER:
@@ -108,9 +137,36 @@ class Notices(Operator):
                 self._await(record, decision.order, "delayed", expected_ms, draft.confidence)
             case Reship() as decision:
                 expected_ms = to_ms(decision.leg.expected_delivery)
+                if decision.order in self._state.orders:
+                    self._state.orders[decision.order].odds.pop(decision.shipment, None)
                 self._await(record, decision.order, "reshipped", expected_ms, draft.confidence)
             case _:
                 pass
+        return []
+
+    def _refunded(self, decision: Refund, draft: Draft, seq: int) -> Draft:
+        """Tell at once what is paid: the order may end with it, and so does what was pending."""
+        customer = self._state.orders[decision.order]
+        customer.pending = None
+        customer.told = "refunded"
+        amount = money(decision.cents, self._state.currency)
+        gone = "We are sorry that we cannot deliver all of it" if decision.lines else "It came late"
+        return Draft(
+            decision=Notify(
+                order=decision.order,
+                customer=decision.customer,
+                topic="refunded",
+                promised=from_ms(customer.promised_ms),
+                expected=None,
+                message=f"Your order {decision.order}: {gone}. You get {amount} back.",
+            ),
+            subject=decision.order,
+            correlation=decision.order,
+            summary=f"{decision.customer} is told that {amount} of {decision.order} is paid back.",
+            terms={},
+            value_cents=0,
+            causes=tuple(sorted({*draft.causes, seq})),
+        )
 
     def _await(
         self,
@@ -134,25 +190,55 @@ class Notices(Operator):
         pending.latest_ms = record.now_ms
         pending.confidence = confidence
         pending.causes = sorted({*pending.causes, record.seq})[-4:]
-        self._state.deadlines.set(self._due_ms(pending), "tell", order)
+        self._state.deadlines.set(self._due_ms(pending, customer.promised_ms), "tell", order)
 
-    def _due_ms(self, pending: _Pending) -> int:
+    def _due_ms(self, pending: _Pending, promised_ms: int) -> int:
         rules = self._state.rules
         quiet_ms = pending.latest_ms + rules.quiet_s * 1000
-        return min(quiet_ms, pending.first_ms + rules.longest_wait_s * 1000)
+        due_ms = min(quiet_ms, pending.first_ms + rules.longest_wait_s * 1000)
+        # Told after the promise has passed, a delay is no news any more.
+        return min(due_ms, promised_ms - 1) if pending.first_ms < promised_ms else due_ms
 
     def _fire(self, record: Record) -> list[Record]:
         out: list[Record] = []
-        for _, order, _ in self._state.deadlines.due(record.now_ms):
+        for what, order, _ in self._state.deadlines.due(record.now_ms):
             customer = self._state.orders.get(order)
-            if customer is None or customer.pending is None:
+            if customer is None:
                 continue
-            if self._due_ms(customer.pending) > record.now_ms:
+            if what == "last call":
+                self._last_call(record, customer)
+            if customer.pending is None:
+                continue
+            if what == "tell" and self._due_ms(customer.pending, customer.promised_ms) > (
+                record.now_ms
+            ):
                 continue  # a later change extended the session; its own deadline follows
             pending, customer.pending = customer.pending, None
             told = self._tell(order, customer, pending)
             out.append(record.derive(told))
         return out
+
+    def _last_call(self, record: Record, customer: _Customer) -> None:
+        """Judge an order once more while there is time to tell: no waiting for quiet now."""
+        state = self._state
+        if customer.told or state.notify_above >= NEVER:
+            return
+        promised_ms, now_ms = customer.promised_ms, record.now_ms
+        late = [
+            odds
+            for odds in customer.odds.values()
+            if is_reached(odds.p_late_by(now_ms, promised_ms), state.rules.last_call_above)
+        ]
+        if not late and customer.is_shipped:
+            customer.pending = None
+            return
+        dates = [odds.date_after(promised_ms) for odds in late]
+        if not customer.is_shipped:
+            dates.append(customer.planned_ms)
+        known = [ms for ms in dates if ms is not None and ms > promised_ms]
+        expected_ms = max(known) if known else None
+        causes = [*(customer.pending.causes if customer.pending else ()), record.seq]
+        customer.pending = _Pending("delayed", expected_ms, now_ms, now_ms, causes)
 
     def _tell(self, order: str, customer: _Customer, pending: _Pending) -> Draft | Inert:
         expected_ms = pending.expected_ms

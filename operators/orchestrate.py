@@ -3,25 +3,34 @@
 from collections.abc import Callable
 from typing import Any
 
+from operators.cancellations import Cancellations
 from operators.contract import Operator, Record, pack, unpack
 from operators.derived import (
     DelayRisk,
     DemandLift,
     DemandOutlook,
     Derived,
+    Draft,
     LaneOutlook,
     PolicyInForce,
 )
 from operators.floor import Floor, FloorState
+from operators.making_good import MakingGood
 from operators.order_desk import OrderDesk
+from operators.outages import Outages
 from operators.outlook import Outlook
 from operators.pickups import Pickups
 from operators.reevaluation import ReevaluationDesk
+from operators.refunds import asks_a_person
+from operators.refusals import Refusals
 from operators.repositioning import Repositioning
 from operators.shipment_desk import ShipmentDesk
 from operators.stock_desk import StockDesk
 from operators.transfer_desk import TransferDesk
 from state.events import (
+    ActionApproved,
+    ActionFailed,
+    ActionRejected,
     CarrierCapacityChanged,
     CarrierDisrupted,
     CarrierRegistered,
@@ -73,7 +82,11 @@ class Orchestrate(Operator):
         self._stock = StockDesk(self._floor, self._orders, self._transfers)
         self._repositioning = Repositioning(self._floor, self._transfers)
         self._again = ReevaluationDesk(self._floor, self._orders)
-        self._shipments = ShipmentDesk(self._floor, self._orders, self._stock)
+        self._making_good = MakingGood(self._floor, self._orders)
+        self._shipments = ShipmentDesk(self._floor, self._orders, self._stock, self._making_good)
+        self._cancellations = Cancellations(self._floor, self._orders, self._shipments)
+        self._refusals = Refusals(self._floor, self._orders)
+        self._outages = Outages(self._floor, self._orders)
         self._handlers = self._make_handlers()
 
     @property
@@ -99,18 +112,31 @@ class Orchestrate(Operator):
     def step(self, record: Record) -> list[Record]:
         """Fire what is due, then let the record's fact take effect."""
         floor = self._floor
-        floor.seq, floor.now_ms = record.seq, record.now_ms
+        floor.turn_to(record.seq, record.now_ms)
         out: list[Record] = []
         if floor.deadlines.heap and floor.deadlines.heap[0][0] <= record.now_ms:
-            out += (record.derive(each) for each in self._fire())
+            out += (record.derive(each) for each in self._note(self._fire()))
         out.append(record)
         event = record.event
         derived = self._derived(record.fact) if event is None else self._journal(event)
         if floor.freed:
             freed, floor.freed = floor.freed, {}
             derived = [*derived, *self._orders.serve_waiting(freed), *self._again.supplied(freed)]
-        out += (record.derive(each) for each in derived)
+        if derived or floor.cases.news:
+            out += (record.derive(each) for each in self._note(derived))
         return out
+
+    def _note(self, derived: list[Derived]) -> list[Derived]:
+        """Remember decisions by their record, and add what the case book says of them."""
+        cases, policy = self._floor.cases, self._floor.policy
+        self._refusals.decided(derived)
+        for each in derived:
+            if isinstance(each, Draft) and each.correlation:
+                kind = each.decision.verb
+                is_asked = kind == "escalate" or asks_a_person(policy, kind, each.value_cents)
+                cases.act_of(each.correlation, needs_person=is_asked)
+        news, cases.news = cases.news, []
+        return [*derived, *news]
 
     def _journal(self, event: Event) -> list[Derived]:
         handler = self._handlers.get(type(event.fact))
@@ -118,7 +144,7 @@ class Orchestrate(Operator):
 
     def _make_handlers(self) -> dict[type[Fact], Callable[[Any, Event], list[Derived]]]:
         """Which desk takes which fact. A table, not a match: it is asked at every event."""
-        orders, shipments, stock = self._orders, self._shipments, self._stock
+        shipments, stock = self._shipments, self._stock
         shelf = (
             StockCounted,
             StockReceived,
@@ -132,8 +158,12 @@ class Orchestrate(Operator):
         )
         return {
             **{kind: lambda f, e: stock.handle(f, e.time_ms, e.id) for kind in shelf},
+            StockReturned: self._returned,
             OrderPlaced: self._place,
-            OrderCancelled: lambda f, e: orders.cancel(f),
+            OrderCancelled: lambda f, e: self._cancellations.withdraw(f),
+            ActionApproved: self._hear,
+            ActionFailed: self._hear,
+            ActionRejected: self._hear,
             ShipmentDispatched: lambda f, e: shipments.dispatched(f, e.time_ms),
             ShipmentScanned: lambda f, e: shipments.scanned(f, e.time_ms, e.id),
             ShipmentDelivered: lambda f, e: shipments.delivered(f, e.time_ms, e.id),
@@ -180,9 +210,19 @@ class Orchestrate(Operator):
             else f"service {fact.carrier}/{fact.service}"
         )
         self._floor.twin.capacity.limit(name, fact.parcels_per_day)
-        if isinstance(fact, NodeCapacityChanged) and not fact.parcels_per_day:
-            self._again.troubled(node=fact.node)
-        return []
+        return self._outages.capacity(fact)
+
+    def _returned(self, fact: StockReturned, event: Event) -> list[Derived]:
+        self._cancellations.returned(fact)
+        return self._stock.handle(fact, event.time_ms, event.id)
+
+    def _hear(
+        self, said: ActionApproved | ActionFailed | ActionRejected, event: Event
+    ) -> list[Derived]:
+        if isinstance(said, ActionApproved):
+            self._refusals.approved(said)
+            return []
+        return self._refusals.refused(said)
 
     def _register(
         self,
@@ -213,10 +253,9 @@ class Orchestrate(Operator):
         if trouble.delay_s and until_ms > floor.now_ms:
             floor.state.disruptions[key] = (trouble.delay_s, until_ms)
             floor.deadlines.set(until_ms, "disruption", key)
-            self._again.troubled(trouble.carrier, trouble.service or "")
         else:
             floor.state.disruptions.pop(key, None)
-        return []
+        return self._outages.disrupted(trouble)
 
     def _fire(self) -> list[Derived]:
         """What falls due by now, in order of its time."""
@@ -253,6 +292,13 @@ class Orchestrate(Operator):
                 case "disruption":
                     if floor.state.disruptions.get(key, (0, 0))[1] <= floor.now_ms:
                         floor.state.disruptions.pop(key, None)
+                        self._outages.over(key)
+                case "outage":
+                    out += self._outages.go_on(key)
+                case "unfillable":
+                    out += self._making_good.unfillable(key)
+                case "settled":
+                    floor.cases.close("cancelled_after_pick", key)
                 case _:
                     raise AssertionError(what)
         return out

@@ -1,5 +1,7 @@
 """The order desk: allocates orders, keeps waiting what nothing can serve, gives stock back."""
 
+from collections.abc import Collection
+
 from operators.derived import Derived, Draft, Inert, OrderMoved
 from operators.explanation import (
     allocation_summary,
@@ -72,7 +74,9 @@ class OrderDesk:
         )
         return [OrderMoved(order=cancelled.order, before=before, after="cancelled"), draft]
 
-    def source(self, order: OpenOrder, excluded: str = "", why: str = "") -> list[Derived]:
+    def source(
+        self, order: OpenOrder, excluded: Collection[str] = (), why: str = ""
+    ) -> list[Derived]:
         """Find a way to serve what nobody has promised of `order` yet, and reserve it.
 
         `why` says what an earlier allocation failed at. Emits an allocation, or a backorder when
@@ -84,7 +88,9 @@ class OrderDesk:
         unknown = self._unknown(order)
         if unknown:
             return self._keep_waiting(order, "unknown_reference", unknown, None)
-        choice = self._floor.sourcing.decide(order.placed, lines, self._floor.now_ms, excluded)
+        choice = self._floor.sourcing.decide(
+            order.placed, lines, self._floor.now_ms, (*order.excluded, *excluded)
+        )
         if choice.plan is None:
             reason = "no_stock" if choice.missing else "no_route"
             return self._keep_waiting(order, reason, why, choice)
@@ -200,6 +206,9 @@ class OrderDesk:
             twin.release(order, node, sku, quantity)
         twin.stop_waiting(order)
         self._floor.state.pickups.drop_split(order.name, list(order.lines))
+        for seq in order.decided:
+            self._floor.forget_decision(order.name, seq)
+        self._floor.cases.close_of(order.name)
         del twin.orders[order.name]
 
     def move(self, order: OpenOrder, after: OrderStatus) -> list[Derived]:
@@ -251,6 +260,7 @@ class OrderDesk:
         order.retries = 0
         name = order.name
         floor.twin.stop_waiting(order)
+        floor.cases.close("unfillable", name)
         promised_ms = order.promised_ms
         units = sum(quantity for _, quantity in lines)
         summary = allocation_summary(
@@ -295,6 +305,9 @@ class OrderDesk:
         order.retries += 1
         if order.status == after:
             return [Inert(kind="allocate", about=name, reason=f"still {reason}")]
+        floor.cases.open("unfillable", "retailer", name, name)
+        ends_ms = order.promised_ms + floor.policy.exceptions.unfillable_after_s * 1000
+        floor.deadlines.set(max(ends_ms, floor.now_ms), "unfillable", name)
         missing = choice.missing if choice is not None else {}
         short = ", ".join(f"{units} of {sku}" for sku, units in missing.items())
         text = {

@@ -143,7 +143,7 @@ class ReevaluationDesk:
             old = price(floor, placed, old_legs)
             if old is None:
                 return []
-            choice = decide(floor, placed, lines_of(order, old_legs))
+            choice = decide(floor, order, placed, lines_of(order, old_legs))
         plan = best_move(floor, order, old, choice)
         if plan is None:
             return []

@@ -5,13 +5,15 @@ The cheapest is taken; if that is waiting, nothing is done and the reason is kep
 """
 
 from operators.derived import DelayRisk, Derived, Draft, Inert
+from operators.exceptions import PARCEL_KINDS
 from operators.explanation import day, legs, money
 from operators.floor import Floor
 from operators.parcels import Lines
 from operators.pricing import lateness, lateness_cents
+from operators.refunds import MoneyBack, asks_a_person, money_back, refund
 from operators.remedy_choice import WAITING, Remedy, choose, ranked, remedy_switches
 from operators.sourcing import Plan
-from state.actions import Alternative, Confidence, Reroute, Reship
+from state.actions import Alternative, Confidence, Reroute, Reship, Switch
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.quantities import from_ms
 from state.twin import OpenOrder, Shipment
@@ -34,7 +36,7 @@ class Remedies:
         waiting = self._wait(risk)
         remedies = [waiting, *self._reroutes(risk, shipment)]
         if self._least_reship(risk, shipment) < waiting.score:
-            remedies += self._reships(order, shipment)
+            remedies += self._reships(order, shipment, _lines_of(shipment))
         remedies = ranked(remedies)
         best = choose(remedies, self._floor.policy.delays.least_gain_cents)
         if best is waiting:
@@ -49,23 +51,52 @@ class Remedies:
         )
         return self._take(order, risk.shipment, shipment, best, remedies, summary, risk.confidence)
 
-    def send_again(
+    def make_good(
         self, order: OpenOrder, name: str, shipment: Shipment, reason: str
     ) -> list[Derived]:
-        """Reship what was lost from the cheapest node; nothing if no node can."""
-        remedies = [
-            Remedy(remedy.label, _without(remedy.terms, "recall"), remedy.act)
-            for remedy in self._reships(order, shipment)
-        ]
-        if not remedies:
-            return []
+        """For a parcel that failed: send it again, send what there is of it, or pay it back."""
+        floor = self._floor
+        rules, currency = floor.policy.exceptions, floor.policy.currency
+        wanted = _lines_of(shipment)
+        whole = money_back(order.placed, wanted, rules)
+        paid_back = Remedy("paying it back", whole.terms, None, whole)
+        remedies = [paid_back]
+        if not order.is_withdrawn and order.sent_again < rules.most_attempts:
+            fails = {"refused": rules.again_refused, "address": rules.again_address}
+            risk = round(fails.get(reason, rules.again_lost) * whole.score)
+            again = self._reships(order, shipment, wanted) or self._parts(order, shipment, wanted)
+            for remedy in again:
+                terms = {**_without(remedy.terms, "recall"), "failing again": risk}
+                remedies.append(Remedy(remedy.label, terms, remedy.act, remedy.back))
         remedies = ranked(remedies)
-        best = remedies[0]
+        is_by_cost = floor.policy.sourcing.rule == "least_cost"
+        # A rule sends again whatever it can: it weighs nothing.
+        best = next(r for r in remedies if is_by_cost or r.act or len(remedies) == 1)
         summary = (
-            f"{name} of {order.name} was {reason}. {_sentence(best.label)} costs "
-            f"{money(best.score, self._floor.policy.currency)}."
+            f"{name} of {order.name} failed: {reason}. {_sentence(best.label)} costs "
+            f"{money(best.score, currency)}"
         )
-        return self._take(order, name, shipment, best, remedies, summary, None)
+        if best is not paid_back:
+            summary += f", paying it back {money(whole.score, currency)}"
+        return self._take(order, name, shipment, best, remedies, f"{summary}.", None)
+
+    def _parts(self, order: OpenOrder, shipment: Shipment, wanted: Lines) -> list[Remedy]:
+        """Sending what there is of a parcel, and paying the rest back."""
+        rules = self._floor.policy.sourcing
+        there: dict[str, int] = {}
+        for sku, quantity in wanted:
+            positions = self._floor.twin.stock.get(sku, {}).values()
+            units = sum(position.promisable(rules.safety_stock) for position in positions)
+            if units:
+                there[sku] = min(units, quantity)
+        rest = tuple((sku, q - there.get(sku, 0)) for sku, q in wanted if q > there.get(sku, 0))
+        if not there or not rest:
+            return []
+        back = money_back(order.placed, rest, self._floor.policy.exceptions)
+        return [
+            Remedy(f"{sent.label}, as far as there is", sent.terms | back.terms, sent.act, back)
+            for sent in self._reships(order, shipment, tuple(there.items()))
+        ]
 
     def _wait(self, risk: DelayRisk) -> Remedy:
         cents = self._late_cents(risk.p_late, risk.expected_ms, risk.promised_ms)
@@ -121,16 +152,12 @@ class Remedies:
             remedies.append(Remedy(f"moving it to {name}", terms, act))
         return remedies
 
-    def _reships(self, order: OpenOrder, shipment: Shipment) -> list[Remedy]:
-        """Sending the same lines again in one parcel; the parcel given up travels back."""
-        floor, shipped = self._floor, shipment.dispatched
-        wanted: dict[str, int] = {}
-        for line in shipped.lines:
-            wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
-        lines: Lines = tuple(wanted.items())
-        if not lines or any(sku not in floor.twin.skus for sku in wanted):
+    def _reships(self, order: OpenOrder, shipment: Shipment, lines: Lines) -> list[Remedy]:
+        """Sending these lines again in one parcel; the parcel given up travels back."""
+        floor = self._floor
+        if not lines or any(sku not in floor.twin.skus for sku, _ in lines):
             return []
-        choice = floor.sourcing.decide(order.placed, lines, floor.now_ms)
+        choice = floor.sourcing.decide(order.placed, lines, floor.now_ms, order.excluded)
         if choice.plan is None:
             return []
         recall = self._recall(shipment)
@@ -172,11 +199,27 @@ class Remedies:
         confidence: Confidence | None,
     ) -> list[Derived]:
         floor, shipped = self._floor, shipment.dispatched
+        others = [remedy for remedy in remedies if remedy is not best]
+        shown = tuple(
+            Alternative(option=r.label, score_cents=r.score, terms=r.terms)
+            for r in others[: floor.policy.sourcing.alternatives]
+        )
+        flips: tuple[Switch, ...] = ()
+        if floor.policy.sourcing.rule == "least_cost":
+            least_gain = floor.policy.delays.least_gain_cents
+            flips = remedy_switches(best, others, least_gain, floor.policy.currency)
+        out: list[Derived] = []
+        if best.back is not None:
+            out.append(self._pay_back(order, name, shipment, best.back, summary, shown))
+            if best.act is None:
+                return out
+        paid = best.back.terms if best.back is not None else {}
+        terms = {term: cents for term, cents in best.terms.items() if term not in paid}
         decision: Reship | Reroute
         if isinstance(best.act, Plan):
             for sku, quantity in best.act.legs[0].lines:
                 order.lines[sku].ordered += quantity
-            floor.commit(order, best.act)
+            floor.commit(order, best.act, name)
             decision = Reship(order=order.name, shipment=name, leg=legs(best.act)[0])
             shipment.remedy = "reship"
         else:
@@ -191,28 +234,38 @@ class Remedies:
                 expected_delivery=from_ms(expected_ms),
             )
             shipment.remedy = "reroute"
-        others = [remedy for remedy in remedies if remedy is not best]
-        shown = others[: floor.policy.sourcing.alternatives]
         return [
+            *out,
             Draft(
                 decision=decision,
                 subject=name,
                 correlation=order.name,
                 summary=summary,
-                terms=best.terms,
-                value_cents=best.score,
+                terms=terms,
+                value_cents=sum(terms.values()),
                 causes=tuple(sorted({order.seq, shipment.seq, floor.seq})),
-                alternatives=tuple(
-                    Alternative(option=r.label, score_cents=r.score, terms=r.terms) for r in shown
-                ),
+                alternatives=shown,
                 confidence=confidence,
-                flips_if=remedy_switches(
-                    best, others, floor.policy.delays.least_gain_cents, floor.policy.currency
-                ),
+                flips_if=flips,
                 deadline_ms=max(floor.now_ms, shipment.promised_ms),
                 rests_on=_RESTS_ON,
-            )
+            ),
         ]
+
+    def _pay_back(
+        self,
+        order: OpenOrder,
+        name: str,
+        shipment: Shipment,
+        back: MoneyBack,
+        summary: str,
+        shown: tuple[Alternative, ...],
+    ) -> Draft:
+        is_asked = asks_a_person(self._floor.policy, "refund", back.cents)
+        for kind in PARCEL_KINDS:
+            self._floor.cases.act(kind, name, needs_person=is_asked)
+        causes = (shipment.seq,)
+        return refund(self._floor, order, back, "not delivered", summary, shown, causes)
 
 
 def _sentence(label: str) -> str:
@@ -222,3 +275,11 @@ def _sentence(label: str) -> str:
 
 def _without(terms: dict[str, int], name: str) -> dict[str, int]:
     return {term: cents for term, cents in terms.items() if term != name}
+
+
+def _lines_of(shipment: Shipment) -> Lines:
+    """What is in a parcel, each SKU once."""
+    wanted: dict[str, int] = {}
+    for line in shipment.dispatched.lines:
+        wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
+    return tuple(wanted.items())

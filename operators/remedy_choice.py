@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from operators.refunds import MoneyBack
 from state.actions import Switch
 
 #: The label of doing nothing.
@@ -9,10 +10,16 @@ WAITING = "waiting"
 
 
 class Remedy:
-    """A way on: what it costs by term, and what it is."""
+    """A way on: what it costs by term, what it does, and what it pays back."""
 
-    def __init__(self, label: str, terms: dict[str, int], act: object = None) -> None:
-        self.label, self.terms, self.act = label, terms, act
+    def __init__(
+        self,
+        label: str,
+        terms: dict[str, int],
+        act: object = None,
+        back: MoneyBack | None = None,
+    ) -> None:
+        self.label, self.terms, self.act, self.back = label, terms, act, back
         self.score = sum(terms.values())
 
 

@@ -18,10 +18,7 @@ from state.twin.orders import PlannedLeg
 
 def planned(plan: Plan) -> list[PlannedLeg]:
     """A plan's legs as an order keeps them."""
-    return [
-        PlannedLeg(leg.option.node, leg.option.service, leg.option.hand_over_ms, leg.lines)
-        for leg in plan.legs
-    ]
+    return [leg.planned(0) for leg in plan.legs]
 
 
 def nodes_and_lines(legs: Iterable[PlannedLeg]) -> str:
@@ -86,9 +83,9 @@ def occupy(floor: Floor, leg: PlannedLeg, sign: int) -> None:
             floor.twin.capacity.give_back(room, leg.hand_over_ms)
 
 
-def decide(floor: Floor, placed: OrderPlaced, lines: Lines) -> Choice:
-    """What would be chosen for `lines` on the twin as it stands."""
-    return floor.sourcing.decide(placed, lines, floor.now_ms)
+def decide(floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines) -> Choice:
+    """What would be chosen for `lines` of `order`, as `placed`, on the twin as it stands."""
+    return floor.sourcing.decide(placed, lines, floor.now_ms, order.excluded)
 
 
 def price(floor: Floor, placed: OrderPlaced, legs: list[PlannedLeg]) -> Plan | None:

@@ -12,6 +12,7 @@ from operators.derived import (
     DelayOutcome,
     DemandOutlook,
     Duplicate,
+    ExceptionCase,
     Incident,
     Inert,
     KpiWindow,
@@ -53,6 +54,9 @@ class Totals(Struct):
     dead_letters: int = 0
     anomalies: dict[str, int] = field(default_factory=dict)
     incidents: int = 0
+    exceptions_opened: dict[str, int] = field(default_factory=dict)
+    exceptions_closed: dict[str, int] = field(default_factory=dict)
+    touchless: int = 0
     actions: dict[str, int] = field(default_factory=dict)
     proposed: int = 0
     inert: dict[str, int] = field(default_factory=dict)
@@ -151,12 +155,25 @@ class Rollups(Operator):
             case TransferYield():
                 totals.transferred += fact.units
                 totals.transferred_sold += fact.sold
+            case ExceptionCase():
+                self._exception(fact)
             case DeadLetter():
                 totals.dead_letters += 1
             case PolicyInForce():
                 self._state.window_ms = fact.policy.reporting.window_s * 1000
             case _:
                 pass
+
+    def _exception(self, case: ExceptionCase) -> None:
+        """Count a case as it opens and closes; touchless: it closed without a person."""
+        totals = self._state.totals
+        if case.state == "acting":
+            return
+        opened = case.state == "opened"
+        by_kind = totals.exceptions_opened if opened else totals.exceptions_closed
+        by_kind[case.kind] = by_kind.get(case.kind, 0) + 1
+        totals.touchless += case.closed_by == "itself"
+        self._add(f"exceptions {case.state}", 1)
 
     def _delivered(self, outcome: DelayOutcome) -> None:
         """Score what was predicted of a parcel, by then and by whom."""

@@ -6,7 +6,7 @@ was learned or reported, of what taking stock costs later, or of carbon. An orde
 no single node can send all of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import inf
 
 from msgspec.structs import replace
@@ -42,8 +42,10 @@ class RuleSourcing:
         self._outlook = Outlook()  # stays empty: transit is what the services name
         self.policy = policy
 
-    def decide(self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: str = "") -> Choice:
-        """Choose by the rule how to serve `lines` of `order`, not from node `excluded`."""
+    def decide(
+        self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: Collection[str] = ()
+    ) -> Choice:
+        """Choose by the rule how to serve `lines` of `order`, not from any node in `excluded`."""
         rules = self.policy.sourcing
         eliminated: Eliminations = {}
         supplies, closed = find_supplies(self._twin, rules, lines, now_ms, excluded, eliminated)

@@ -1,11 +1,19 @@
 """The shipment desk: follows parcels, and acts when one is likely to be late or is lost."""
 
-from operators.derived import DelayRisk, Derived, Draft, Inert, OrderMoved
+from operators.derived import (
+    DelayRisk,
+    Derived,
+    ExceptionKind,
+    ExceptionParty,
+    Inert,
+    OrderMoved,
+)
+from operators.exceptions import UNTIL_HANDOVER
 from operators.floor import Floor
+from operators.making_good import MakingGood
 from operators.order_desk import OrderDesk
 from operators.remedies import Remedies
 from operators.stock_desk import StockDesk
-from state.actions import Escalate
 from state.events import (
     ShipmentDelivered,
     ShipmentDispatched,
@@ -16,15 +24,18 @@ from state.policy import is_reached
 from state.twin import OpenOrder, Shipment
 from state.twin.orders import LineProgress
 
-#: What a node sends again when a parcel fails this way; the others need a person.
-_SENT_AGAIN = ("lost", "damaged")
+#: What kind of exception a parcel is that fails this way; the others are failed deliveries.
+_KINDS: dict[str, ExceptionKind] = {"lost": "lost", "damaged": "damage", "address": "address"}
 
 
 class ShipmentDesk:
     """Applies telemetry to the twin. Methods return what they derive, in order."""
 
-    def __init__(self, floor: Floor, orders: OrderDesk, stock: StockDesk) -> None:
+    def __init__(
+        self, floor: Floor, orders: OrderDesk, stock: StockDesk, making_good: MakingGood
+    ) -> None:
         self._floor, self._orders, self._stock = floor, orders, stock
+        self._making_good = making_good
         self._remedies = Remedies(floor)
 
     def dispatched(self, shipped: ShipmentDispatched, time_ms: int) -> list[Derived]:
@@ -45,6 +56,7 @@ class ShipmentDesk:
             order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity
             out += self._stock.give_back(shipped.order, line.sku, keep_at=shipped.node)
         if order.is_shipped:
+            self._floor.cases.close_of(order.name, *UNTIL_HANDOVER)
             if order.is_waiting:
                 twin.stop_waiting(order)
             out += self._orders.move(order, "shipped")
@@ -55,6 +67,10 @@ class ShipmentDesk:
         shipment = self._floor.twin.shipments.get(scan.shipment)
         if shipment is not None:
             shipment.saw(scan.status, time_ms, event, terminal=False)
+            if scan.status == "delivery_failed" and not shipment.is_terminal:
+                name = scan.shipment  # the carrier tries again; the case ends with the parcel
+                if shipment.order in self._floor.twin.orders:
+                    self._floor.cases.open("failed_delivery", "consignee", name, shipment.order)
         return []
 
     def delivered(self, delivered: ShipmentDelivered, time_ms: int, event: str) -> list[Derived]:
@@ -68,23 +84,28 @@ class ShipmentDesk:
         if order is None:
             return []
         order.delivered += 1
-        return self._close_if_done(order)
+        out: list[Derived] = []
+        if order.is_shipped and not order.open_shipments:
+            out += self._making_good.late_arrival(order, time_ms)
+        return out + self.close_if_done(order)
 
     def failed(self, failed: ShipmentFailed, time_ms: int, event: str) -> list[Derived]:
-        """The parcel will not arrive: send it again where that is possible, else ask a person."""
+        """The parcel will not arrive: send it again or pay it back, whichever costs less."""
         shipment = self._floor.twin.shipments.get(failed.shipment)
         if shipment is None or not self._ended(failed.shipment, shipment, "failed", time_ms, event):
             return []
         order = self._floor.twin.orders.get(shipment.order)
         if order is None or shipment.remedy == "reship":
-            return self._close_if_done(order) if order is not None else []
-        out: list[Derived] = []
-        if failed.reason in _SENT_AGAIN:
-            out += self._remedies.send_again(order, failed.shipment, shipment, failed.reason)
-        if not out:
-            fault = f"{failed.reason}, fault of the {failed.party}"
-            out.append(self._escalate(order, failed.shipment, shipment, fault))
-        return out + self._close_if_done(order)
+            return self.close_if_done(order) if order is not None else []
+        return self._make_good(order, failed.shipment, shipment, failed.reason, failed.party)
+
+    def _make_good(
+        self, order: OpenOrder, name: str, shipment: Shipment, reason: str, party: ExceptionParty
+    ) -> list[Derived]:
+        kind = _KINDS.get(reason, "failed_delivery")
+        self._floor.cases.open(kind, party, name, order.name)
+        out = self._remedies.make_good(order, name, shipment, reason)
+        return out + self.close_if_done(order)
 
     def at_risk(self, risk: DelayRisk) -> list[Derived]:
         """A parcel's P(late) is news: act if it is high and something pays."""
@@ -92,7 +113,12 @@ class ShipmentDesk:
         if shipment is None or shipment.is_terminal:
             return []
         shipment.p_late = risk.p_late
-        act_above = self._floor.policy.delays.act_above
+        rules = self._floor.policy.delays
+        act_above = rules.act_above
+        if not is_reached(risk.p_late, min(act_above, rules.notify_above)):
+            self._floor.cases.close("late", risk.shipment)
+        elif shipment.order in self._floor.twin.orders:
+            self._floor.cases.open("late", "carrier", risk.shipment, shipment.order)
         if not is_reached(risk.p_late, act_above) or shipment.remedy:
             return []
         step_ms = self._floor.policy.delays.reprice_s * 1000
@@ -101,6 +127,9 @@ class ShipmentDesk:
         order = self._floor.twin.orders.get(shipment.order)
         if order is None:
             reason = "the order is not known"
+            return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
+        if order.is_withdrawn:
+            reason = "the order is withdrawn"
             return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
         shipment.priced_ms = risk.expected_ms
         return self._remedies.for_delay(order, risk, shipment)
@@ -116,13 +145,13 @@ class ShipmentDesk:
         return out
 
     def _give_up(self, name: str, shipment: Shipment) -> list[Derived]:
-        waited_days = self._floor.policy.delays.give_up_s // 86_400
         order = self._floor.twin.orders.get(shipment.order)
         self._ended(name, shipment, "failed", self._floor.now_ms, f"given up {name}")
         if order is None:
             return []
-        reason = f"not delivered {waited_days} days after the promise, presumed lost"
-        return [self._escalate(order, name, shipment, reason), *self._close_if_done(order)]
+        if shipment.remedy == "reship":
+            return self.close_if_done(order)
+        return self._make_good(order, name, shipment, "lost", "carrier")
 
     def forget(self, name: str) -> None:
         """Drop an ended shipment once no scan of it can come any more."""
@@ -136,6 +165,8 @@ class ShipmentDesk:
     def _ended(self, name: str, shipment: Shipment, status: str, time_ms: int, event: str) -> bool:
         """Note the end of a parcel; False if it had ended already."""
         had_ended = shipment.is_terminal
+        self._floor.cases.close("late", name)
+        self._floor.cases.close("failed_delivery", name)
         shipment.saw(status, time_ms, event, terminal=True)
         if had_ended:
             return False
@@ -146,23 +177,11 @@ class ShipmentDesk:
         self._floor.deadlines.set(self._floor.now_ms + keep_ms, "forget", name)
         return True
 
-    def _close_if_done(self, order: OpenOrder) -> list[Derived]:
+    def close_if_done(self, order: OpenOrder) -> list[Derived]:
+        """Close an order of which all was handed over and nothing is under way."""
         if order.open_shipments or not order.is_shipped:
             return []
         before = order.status
         self._orders.close(order)
         after = "delivered" if order.delivered else "lost"
         return [OrderMoved(order=order.name, before=before, after=after)]  # type: ignore[arg-type]
-
-    def _escalate(self, order: OpenOrder, name: str, shipment: Shipment, reason: str) -> Draft:
-        return Draft(
-            decision=Escalate(about=name, reason=reason),
-            subject=name,
-            correlation=order.name,
-            summary=f"{name} of {order.name} needs a person: {reason}. "
-            "No node can send it again on its own.",
-            terms={},
-            value_cents=0,
-            causes=tuple(sorted({order.seq, shipment.seq, self._floor.seq})),
-            rests_on=("telemetry",),
-        )

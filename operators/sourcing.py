@@ -4,7 +4,7 @@ Read `Sourcing.decide` top-down: candidates → eliminate → price → choose. 
 is searched exhaustively, several as `operators/splits.py` says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import ceil
 
 from msgspec import Struct
@@ -19,7 +19,7 @@ from operators.pricing import TERMS, Option, RateBook
 from operators.splits import Split, Splits
 from state.events import OrderPlaced
 from state.policy import Policy
-from state.twin import Twin
+from state.twin import PlannedLeg, Twin
 
 
 class Shipped(Struct, frozen=True, gc=False):
@@ -27,6 +27,20 @@ class Shipped(Struct, frozen=True, gc=False):
 
     option: Option
     lines: Lines
+
+    def planned(self, seq: int, shipment: str = "") -> PlannedLeg:
+        """It as an order keeps it, decided by journal record `seq` instead of `shipment`."""
+        option = self.option
+        return PlannedLeg(
+            seq,
+            option.node,
+            option.service,
+            self.lines,
+            option.hand_over_ms,
+            option.expected_ms,
+            option.score - option.lateness,
+            shipment,
+        )
 
 
 class Plan(Struct, frozen=True, gc=False):
@@ -86,10 +100,10 @@ class Sourcing:
         order: OrderPlaced,
         lines: Lines,
         now_ms: int,
-        excluded: str = "",
+        excluded: Collection[str] = (),
         discounts: Mapping[tuple[str, str], int] | None = None,
     ) -> Choice:
-        """Choose the cheapest way to serve `lines` of `order`, not from node `excluded`.
+        """Choose the cheapest way to serve `lines` of `order`, not from any node in `excluded`.
 
         `discounts`, cents off the freight by (node, service), are for checking a switch point.
         """

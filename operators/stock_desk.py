@@ -1,9 +1,10 @@
 """The stock desk: keeps the ledger, reconciles counts, and finds promises that no longer hold."""
 
-from operators.derived import Derived, Draft, Inert
+from operators.derived import Derived, Draft, ExceptionKind, ExceptionParty, Inert
 from operators.explanation import day, money
 from operators.floor import Floor
 from operators.order_desk import OrderDesk
+from operators.refunds import asks_a_person
 from operators.transfer_desk import TransferDesk
 from state.actions import Reconcile
 from state.events import (
@@ -30,9 +31,12 @@ class StockDesk:
 
     def __init__(self, floor: Floor, orders: OrderDesk, transfers: TransferDesk) -> None:
         self._floor, self._orders, self._transfers = floor, orders, transfers
+        # What kind of exception, and whose, promises are that the fact in hand uncovers.
+        self._blame: tuple[ExceptionKind, ExceptionParty] = ("oversold", "retailer")
 
     def handle(self, fact: Fact, time_ms: int, event: str) -> list[Derived]:
         """Apply one inventory fact that happened at `time_ms` and has the id `event`."""
+        self._blame = _blame_of(fact)
         match fact:
             case StockCounted():
                 return self._count(fact.node, fact.sku, fact.quantity, time_ms, event)
@@ -85,10 +89,13 @@ class StockDesk:
             self._floor.freed[sku] = None
         if difference == 0 or is_first:
             return self._uncover(node, sku) if difference < 0 else []
-        return [
-            self._reconcile(node, sku, quantity - difference, quantity, time_ms),
-            *self._uncover(node, sku),
-        ]
+        draft = self._reconcile(node, sku, quantity - difference, quantity, time_ms)
+        about, cases = f"{node}/{sku}", self._floor.cases
+        is_asked = asks_a_person(self._floor.policy, "reconcile", draft.value_cents)
+        cases.open("count_mismatch", "retailer", about)
+        cases.act("count_mismatch", about, needs_person=is_asked)
+        cases.close("count_mismatch", about)  # the books follow the count at once
+        return [draft, *self._uncover(node, sku)]
 
     def _reconcile(self, node: str, sku: str, ledger: int, counted: int, time_ms: int) -> Draft:
         difference = counted - ledger
@@ -189,8 +196,9 @@ class StockDesk:
         out = self._move(short.node, short.sku, -short.picked, time_ms, event)
         out += self._count(short.node, short.sku, 0, time_ms, f"{event}~")
         if order is not None and known and order.unsourced():
+            self._floor.cases.open("short_pick", "retailer", order.name, order.name)
             order.follows(self._floor.seq)
-            out += self._orders.source(order, short.node, f"short pick at {short.node}")
+            out += self._orders.source(order, (short.node,), f"short pick at {short.node}")
         return out
 
     def _uncover(self, node: str, sku: str) -> list[Derived]:
@@ -208,6 +216,21 @@ class StockDesk:
                 continue
             order = self._floor.twin.orders[name]
             out += self._orders.release(order, node, sku, short, "uncovered")
+            kind, party = self._blame
+            self._floor.cases.open(kind, party, name, name)
             order.follows(self._floor.seq)
             out += self._orders.source(order, why=f"{sku} at {node} no longer covered")
         return out
+
+
+def _blame_of(fact: Fact) -> tuple[ExceptionKind, ExceptionParty]:
+    """What it is called that a fact takes promised stock away, and whose doing it is."""
+    match fact:
+        case StockAdjusted(reason="damage" | "expired" | "recalled"):
+            return "damage", "retailer"
+        case StockAdjusted():
+            return "oversold", "channel"
+        case InboundScheduled() | StockReceived():
+            return "oversold", "supplier"
+        case _:
+            return "oversold", "retailer"

@@ -154,6 +154,9 @@ class Refund(Decision, frozen=True, kw_only=True):
     customer: Id
     cents: TotalCents
     reason: Text
+    lines: Annotated[
+        tuple[LegLine, ...], doc("goods paid back, which nobody sends any more; none: goodwill")
+    ] = ()
 
 
 class Notify(Decision, frozen=True, kw_only=True):
@@ -162,7 +165,7 @@ class Notify(Decision, frozen=True, kw_only=True):
     verb: ClassVar[str] = "notify"
     order: Id
     customer: Id
-    topic: Literal["delayed", "backordered", "reshipped", "lost"]
+    topic: Literal["delayed", "backordered", "reshipped", "refunded", "lost"]
     promised: Annotated[Instant, doc("the date the customer was promised")]
     expected: Annotated[Instant | None, doc("the new date; None = not known yet")]
     message: Text

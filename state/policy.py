@@ -98,7 +98,7 @@ class Delays(_Section, frozen=True, kw_only=True):
     ] = 6 * HOUR_S
     notify_above: Annotated[
         Share, doc("P(late) above which the customer is told of a delay; 1 = never")
-    ] = 0.60
+    ] = 0.85
     give_up_s: Annotated[
         Seconds, doc("s after the promise at which an undelivered shipment is presumed lost")
     ] = 60 * DAY_S
@@ -164,9 +164,62 @@ class Notices(_Section, frozen=True, kw_only=True):
     longest_wait_s: Annotated[Seconds, doc("s after which a notice goes out all the same")] = (
         2 * HOUR_S
     )
+    last_call_s: Annotated[
+        Seconds, doc("s before a promise at which what has not arrived is judged again; 0 = never")
+    ] = HOUR_S
+    last_call_above: Annotated[
+        Share, doc("P(late), given that it has not arrived, above which the last call tells")
+    ] = 0.30
     material_s: Annotated[
         Seconds, doc("s by which a told date must slip before the customer hears again")
     ] = DAY_S
+
+
+class Exceptions(_Section, frozen=True, kw_only=True):
+    """What it is worth to mend what went wrong, and what customers get for it."""
+
+    margin_share: Annotated[
+        Share, doc("part of the price that is earned, and lost when goods are paid back")
+    ] = 0.3
+    lost_sale_cents: Annotated[
+        TotalCents, doc("cents for not serving an order, besides: a contact and lost goodwill")
+    ] = 1_000
+    refund_share: Annotated[
+        Share, doc("part of the price paid back for goods that never arrive")
+    ] = 1.0
+    goodwill_cents: Annotated[
+        TotalCents, doc("cents given for an order that arrives very late; 0 = none")
+    ] = 300
+    goodwill_after_s: Annotated[
+        Seconds, doc("s after the promise from which an arrival is very late")
+    ] = 3 * DAY_S
+    goodwill_share: Annotated[
+        Share, doc("most of the order's price that goodwill may be: small orders get less")
+    ] = 0.2
+    again_refused: Annotated[
+        Share, doc("probability that a refused parcel is refused again if it is sent again")
+    ] = 0.8
+    again_address: Annotated[
+        Share, doc("probability that a parcel fails again at an address that failed once")
+    ] = 0.5
+    again_lost: Annotated[
+        Share, doc("probability that what is sent again is lost, damaged or returned once more")
+    ] = 0.02
+    unfillable_after_s: Annotated[
+        Seconds, doc("s past its promise at which it is weighed to end an order nothing can serve")
+    ] = 5 * DAY_S
+    outage_s: Annotated[
+        Seconds, doc("s that a node or service which takes nothing is expected to stay so")
+    ] = DAY_S
+    least_gain_cents: Annotated[
+        TotalCents, doc("cents that leaving a node or service in trouble must save over waiting")
+    ] = 100
+    most_attempts: Annotated[
+        int, Meta(ge=1, le=100), doc("refusals of an order's work before a person is asked")
+    ] = 3
+    settle_s: Annotated[
+        Seconds, doc("s that goods picked for a cancelled order may take to their shelf")
+    ] = 7 * DAY_S
 
 
 class Hygiene(_Section, frozen=True, kw_only=True):
@@ -245,13 +298,14 @@ class Limit(_Section, frozen=True, kw_only=True):
 
 
 #: What holds for kinds that the policy does not name.
-_USUAL_AUTONOMY: dict[str, Autonomy] = {"refund": "propose", "reprice": "propose"}
+_USUAL_AUTONOMY: dict[str, Autonomy] = {"reprice": "propose"}
 # A model gone wrong must not empty the warehouses or flood the customers.
 _USUAL_LIMITS = {
     "reroute": Limit(per_hour=200),
     "reship": Limit(per_hour=50, value_cents=50_000, value_cents_per_hour=1_000_000),
     "notify": Limit(per_hour=2_000),
     "reconcile": Limit(value_cents=200_000),
+    "refund": Limit(per_hour=100, value_cents=20_000, value_cents_per_hour=500_000),
 }
 _NO_LIMIT = Limit()
 
@@ -261,10 +315,11 @@ class Governance(_Section, frozen=True, kw_only=True):
 
     autonomy: Annotated[
         dict[str, Autonomy],
-        doc("act, propose or off by kind; refund and reprice propose, others act"),
+        doc("act, propose or off by kind; reprice proposes, others act within their limits"),
     ] = field(default_factory=dict)
     limits: Annotated[
-        dict[str, Limit], doc("limits by kind; reroute, reship, notify, reconcile have usual ones")
+        dict[str, Limit],
+        doc("limits by kind; reroute, reship, notify, reconcile and refund have usual ones"),
     ] = field(default_factory=dict)
     proposal_s: Annotated[Seconds, doc("s that a proposal waits for a person")] = DAY_S
 
@@ -361,6 +416,7 @@ class Policy(_Section, frozen=True, kw_only=True):
     delays: Delays = field(default_factory=Delays)
     reevaluation: Reevaluation = field(default_factory=Reevaluation)
     notices: Notices = field(default_factory=Notices)
+    exceptions: Exceptions = field(default_factory=Exceptions)
     hygiene: Hygiene = field(default_factory=Hygiene)
     anomalies: Anomalies = field(default_factory=Anomalies)
     incidents: Incidents = field(default_factory=Incidents)

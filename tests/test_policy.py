@@ -96,7 +96,7 @@ def test_the_order_of_keys_does_not_change_the_fingerprint() -> None:
 
 def test_usual_limits_hold_where_the_policy_is_silent() -> None:
     usual = Policy().governance
-    assert usual.autonomy_of("refund") == "propose"
+    assert usual.autonomy_of("reprice") == "propose"
     assert usual.autonomy_of("allocate") == "act"
     assert usual.limit_of("reship").per_hour == 50
     assert Governance(limits={"reship": Limit()}).limit_of("reship") == Limit()

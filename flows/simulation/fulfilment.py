@@ -123,6 +123,17 @@ class Fulfilment:
             self._ledger.given_up(now_ms, order)
         self.cancel(now_ms, order)
 
+    def pay_back(self, now_ms: int, order: Order, lines: list[Line]) -> None:
+        """Give the customer the money back for lines that nobody sends any more."""
+        if order.cancelled:
+            return
+        owed = {sku: min(units, order.owed.get(sku, 0)) for sku, units in lines}
+        self._ledger.paid_back(order, owed)
+        for sku, units in owed.items():
+            order.owed[sku] = order.owed.get(sku, 0) - units
+        order.is_short = True
+        self._finish(now_ms, order)
+
     def end(self, now_ms: int) -> None:
         """Book what is still open when a run ends as lost: nobody will be served any more."""
         for order in self.orders.values():

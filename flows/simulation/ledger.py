@@ -105,6 +105,13 @@ class Ledger:
         """A person gave an order up, and the money back."""
         self._lose_sale(self._open[order.id], order)
 
+    def paid_back(self, order: Order, owed: dict[int, int]) -> None:
+        """Units of an order are paid back: their sale is lost, and so is goodwill, once."""
+        account, prices = self._open[order.id], self._prices
+        value = sum(self._world.skus[sku].value_cents * units for sku, units in owed.items())
+        fixed = 0.0 if order.is_short else prices.lost_fixed_cents
+        self._pay(account, "lost_sale", prices.margin * value + fixed)
+
     def packed(self, parcel: Parcel, node: NodeRegistered) -> None:
         """A node picked and packed a parcel."""
         units = sum(quantity for _, quantity in parcel.found)
@@ -209,7 +216,7 @@ class Ledger:
         window = self.windows[account.window]
         if account.first_handed_ms is None:
             self.backlog -= 1
-        filled = order.is_complete and not order.cancelled
+        filled = order.is_complete and not order.cancelled and not order.is_short
         late_ms = account.arrived_ms - order.promised_ms
         if filled and not account.is_withdrawn:
             self._pay(account, "lateness", self._prices.lateness_cents(late_ms))
@@ -222,7 +229,7 @@ class Ledger:
         window.filled += filled
         on_time = filled and late_ms <= 0
         window.on_time += on_time
-        if not on_time and not order.cancelled:
+        if not on_time and not order.cancelled and not order.is_short:
             window.late += 1
             told_ms = account.told_ms
             window.told += told_ms is not None and told_ms <= order.promised_ms

@@ -103,7 +103,9 @@ class Systems:
             except _Unknown as unknown:
                 problem = f"nobody here knows the {unknown}"
         if problem:
-            failed = ActionFailed(action=action.id, reason=problem)
+            failed = ActionFailed(
+                action=action.id, reason=problem, kind=action.kind, order=action.correlationid
+            )
             self._outbox.emit(SYSTEMS, f"{action.id} failed", failed, now_ms)
         elif action.kind in _REPORTED:
             done = ActionCompleted(action=action.id)
@@ -190,7 +192,11 @@ class Systems:
     def _refund(self, now_ms: int, action: Action) -> str:
         decision = action.data.decision
         assert isinstance(decision, Refund)
-        self._ledger.refunded(decision.order, decision.cents)
+        order = self._fulfilment.orders.get(decision.order)
+        if not decision.lines:
+            self._ledger.refunded(decision.order, decision.cents)
+        elif order is not None:
+            self._fulfilment.pay_back(now_ms, order, self._lines(decision.lines))
         return ""
 
     def _notify(self, now_ms: int, action: Action) -> str:

@@ -30,6 +30,8 @@ class Order:
     owed: dict[int, int] = field(default_factory=dict)
     #: The customer took it back, or a person gave it up.
     cancelled: bool = False
+    #: Some of it was paid back instead.
+    is_short: bool = False
     parcels: "list[Parcel]" = field(default_factory=list)
     #: Parcels handed over so far; the next one's number.
     numbered: int = 0

@@ -30,6 +30,8 @@ class ActionRejected(Fact, frozen=True, kw_only=True):
     action: Annotated[Id, doc("the action's id, {network}:{seq}-{n}")]
     by: Text
     reason: Text = ""
+    kind: Annotated[Text, doc("the action's kind; tells those of one record apart")] = ""
+    order: Annotated[Id | None, doc("the order it is of; tells those of one record apart")] = None
 
 
 class ActionCompleted(Fact, frozen=True, kw_only=True):
@@ -47,6 +49,8 @@ class ActionFailed(Fact, frozen=True, kw_only=True):
 
     action: Annotated[Id, doc("the action's id, {network}:{seq}-{n}")]
     reason: Text = ""
+    kind: Annotated[Text, doc("the action's kind; tells those of one record apart")] = ""
+    order: Annotated[Id | None, doc("the order it is of; tells those of one record apart")] = None
 
 
 class NetworkHalted(Fact, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ from state.quantities import to_ms
 
 #: Journal positions besides the order's own that a decision cites.
 _MOST_CAUSES = 4
+#: Parcels planned that are remembered: an order has few, but may be planned over and over.
+_MOST_LEGS = 8
 _PLACED = msgspec.msgpack.Decoder(OrderPlaced)
 
 OrderStatus = Literal["new", "allocated", "backordered", "unfillable", "released", "shipped"]
@@ -35,12 +37,20 @@ class LineProgress(Struct, array_like=True):
 
 
 class PlannedLeg(Struct, array_like=True):
-    """A parcel as planned: from a node, by a service (``C/S``), at a pickup in ms, of lines."""
+    """A parcel that was planned, and by the decision of which journal record.
 
+    `service` is ``C/S``, `lines` are (SKU, units), `cents` is what it costs but for lateness, and
+    `shipment` is the one it is sent instead of, if any.
+    """
+
+    seq: int
     node: str
     service: str
-    hand_over_ms: int
     lines: tuple[tuple[str, int], ...]
+    hand_over_ms: int
+    expected_ms: int
+    cents: int
+    shipment: str = ""
 
     @property
     def pickup(self) -> str:
@@ -56,9 +66,11 @@ class OpenOrder(Struct, array_like=True):
 
     `reserved` maps (node, SKU) to units held for it. `causes` are journal positions, besides `seq`,
     that its latest decision follows from. `retries` counts fruitless attempts to source it,
-    `retry_ms` is when the next is due, if one is. `legs` are the parcels of its allocations that
-    may still be to be picked, `left` names the plans that it was moved away from, and `moves`
-    counts how often that was.
+    `retry_ms` is when the next is due, if one is. `legs` are the parcels planned of it, the latest
+    last, and `decided` the records of its latest decisions; `sent_again` counts parcels that were
+    planned instead of others. `left` names the plans that it was moved away from, and `moves`
+    counts how often that was. `excluded` are nodes that refused its work, `refusals` how often it
+    was refused. Nothing more is sent of what is withdrawn.
     """
 
     name: str
@@ -76,8 +88,13 @@ class OpenOrder(Struct, array_like=True):
     retries: int = 0
     retry_ms: int = 0
     legs: list[PlannedLeg] = field(default_factory=list)
+    decided: list[int] = field(default_factory=list)
+    sent_again: int = 0
     left: list[str] = field(default_factory=list)
     moves: int = 0
+    excluded: list[str] = field(default_factory=list)
+    refusals: int = 0
+    is_withdrawn: bool = False
 
     @classmethod
     def of(cls, placed: OrderPlaced, seq: int) -> "OpenOrder":
@@ -105,6 +122,14 @@ class OpenOrder(Struct, array_like=True):
     def is_shipped(self) -> bool:
         """All of it was handed over."""
         return all(line.shipped >= line.ordered for line in self.lines.values())
+
+    def plan(self, leg: PlannedLeg) -> None:
+        """Keep a planned parcel; only the latest few are."""
+        self.legs = [*self.legs, leg][-_MOST_LEGS:]
+
+    def drop(self, sku: str, quantity: int) -> None:
+        """Let units of an order go: nobody is to send them any more."""
+        self.lines[sku].ordered -= quantity
 
     def unsourced(self) -> tuple[tuple[str, int], ...]:
         """(SKU, units) that nobody has promised yet."""
