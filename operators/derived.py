@@ -218,6 +218,7 @@ class OrderMoved(Derived, frozen=True, kw_only=True):
         "released",
         "lost",
         "abandoned",
+        "held",
     ]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from operators.contract import Operator, Record, pack, unpack
 from operators.derived import (
+    Anomaly,
     DelayRisk,
     DemandLift,
     DemandOutlook,
@@ -13,6 +14,7 @@ from operators.derived import (
     PolicyInForce,
 )
 from operators.floor import Floor, FloorState
+from operators.hold_desk import HoldDesk
 from operators.order_desk import OrderDesk
 from operators.outlook import Outlook
 from operators.shipment_desk import ShipmentDesk
@@ -23,6 +25,8 @@ from state.events import (
     CarrierRegistered,
     Event,
     Fact,
+    HoldLifted,
+    HoldPlaced,
     InboundScheduled,
     NodeCapacityChanged,
     NodeRegistered,
@@ -47,7 +51,7 @@ from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
 from state.twin import Twin
 
-_VERSION = "orchestrate/1"
+_VERSION = "orchestrate/2"
 #: How often, in journal time, open work is looked through for what nobody will finish.
 _SWEEP_MS = DAY_MS
 
@@ -66,6 +70,7 @@ class Orchestrate(Operator):
         self._orders = OrderDesk(self._floor)
         self._stock = StockDesk(self._floor, self._orders)
         self._shipments = ShipmentDesk(self._floor, self._orders, self._stock)
+        self._holds = HoldDesk(self._floor, self._orders)
         self._handlers = self._make_handlers()
 
     @property
@@ -106,6 +111,7 @@ class Orchestrate(Operator):
     def _make_handlers(self) -> dict[type[Fact], Callable[[Any, Event], list[Derived]]]:
         """Which desk takes which fact. A table, not a match: it is asked at every event."""
         orders, shipments, stock = self._orders, self._shipments, self._stock
+        holds = self._holds
         shelf = (
             StockCounted,
             StockReceived,
@@ -119,7 +125,9 @@ class Orchestrate(Operator):
         )
         return {
             **{kind: lambda f, e: stock.handle(f, e.time_ms, e.id) for kind in shelf},
-            OrderPlaced: lambda f, e: orders.place(f),
+            HoldPlaced: lambda f, e: holds.place(f),
+            HoldLifted: lambda f, e: holds.lift(f),
+            OrderPlaced: lambda f, e: [*holds.suspect(f), *orders.place(f)],
             OrderCancelled: lambda f, e: orders.cancel(f),
             ShipmentDispatched: lambda f, e: shipments.dispatched(f, e.time_ms),
             ShipmentScanned: lambda f, e: shipments.scanned(f, e.time_ms, e.id),
@@ -145,6 +153,8 @@ class Orchestrate(Operator):
                 floor.outlook.learn_demand(fact)
             case DemandLift():
                 floor.outlook.learn_lift(fact)
+            case Anomaly():
+                self._holds.doubt(fact)
             case PolicyInForce():
                 floor.adopt(fact.policy)
             case _:
@@ -208,6 +218,8 @@ class Orchestrate(Operator):
                 case "serve":
                     sku, _, after = key.partition("\n")
                     out += self._orders.serve(sku, after)
+                case "hold":
+                    out += self._holds.expire(key)
                 case "forget":
                     self._shipments.forget(key)
                 case "sweep":

@@ -17,6 +17,7 @@ from state.actions import Allocate, Backorder, Cancel, LegLine, Release
 from state.events import OrderCancelled, OrderPlaced
 from state.quantities import DAY_S, HOUR_S, from_ms
 from state.twin import OpenOrder
+from state.twin.holds import hold_key
 from state.twin.orders import LineProgress, OrderStatus
 
 #: Waiting orders looked at again per fact that brings stock: bounds the work of one event.
@@ -80,6 +81,8 @@ class OrderDesk:
         lines = order.unsourced()
         if not lines:
             return []
+        if self._is_held(order):
+            return self._stay_held(order)
         unknown = self._unknown(order)
         if unknown:
             return self._keep_waiting(order, "unknown_reference", unknown, None)
@@ -128,11 +131,26 @@ class OrderDesk:
             return []
         return self.source(order)
 
+    def let_go(self, name: str) -> list[Derived]:
+        """Go on with an order that was on hold: what nobody has promised of it is sourced."""
+        floor = self._floor
+        order = floor.twin.orders.get(name)
+        if order is None:
+            return []
+        if order.reserved:
+            lapses_ms = floor.now_ms + floor.policy.sourcing.reservation_s * 1000
+            order.lapses_ms = max(order.lapses_ms, lapses_ms)
+            floor.deadlines.set(order.lapses_ms, "lapse", name)
+        order.follows(floor.seq)
+        return self.source(order)
+
     def lapse(self, name: str) -> list[Derived]:
         """Give back what is still reserved for an order well after its planned handover."""
         order = self._floor.twin.orders.get(name)
         if order is None or not order.reserved or self._floor.now_ms < order.lapses_ms:
             return []
+        if self._is_held(order):
+            return []  # nobody may pick it; its time begins anew when the hold is over
         out: list[Derived] = []
         for (node, sku), quantity in list(order.reserved.items()):
             out += self.release(order, node, sku, quantity, "expired")
@@ -148,6 +166,8 @@ class OrderDesk:
         out: list[Derived] = []
         for name, order in list(floor.twin.orders.items()):
             if order.open_shipments or order.is_waiting or order.promised_ms > over_ms:
+                continue
+            if self._is_held(order):
                 continue
             for (node, sku), quantity in list(order.reserved.items()):
                 out += self.release(order, node, sku, quantity, "expired")
@@ -197,6 +217,7 @@ class OrderDesk:
         for (node, sku), quantity in list(order.reserved.items()):
             twin.release(order, node, sku, quantity)
         twin.stop_waiting(order)
+        twin.holds.pop(hold_key("order", order.name), None)
         del twin.orders[order.name]
 
     def move(self, order: OpenOrder, after: OrderStatus) -> list[Derived]:
@@ -225,6 +246,15 @@ class OrderDesk:
         out = self.move(order, "shipped")
         out.append(Inert(kind="allocate", about=order.name, reason=reason))
         return out
+
+    def _is_held(self, order: OpenOrder) -> bool:
+        holds = self._floor.twin.holds
+        return bool(holds) and hold_key("order", order.name) in holds
+
+    def _stay_held(self, order: OpenOrder) -> list[Derived]:
+        """Leave an order unsourced; one that waits for stock keeps its place in the queue."""
+        moved = [] if order.is_waiting else self.move(order, "held")
+        return [*moved, Inert(kind="allocate", about=order.name, reason="the order is on hold")]
 
     def _unknown(self, order: OpenOrder) -> str:
         twin = self._floor.twin

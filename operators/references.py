@@ -10,6 +10,7 @@ from state.events import (
     CarrierDisrupted,
     CarrierRegistered,
     Fact,
+    HoldPlaced,
     InboundScheduled,
     NodeCapacityChanged,
     NodeRegistered,
@@ -142,6 +143,15 @@ def _disrupted(fact: CarrierDisrupted) -> tuple[str, ...]:
     return (f"carrier {fact.carrier}", *region)
 
 
+def _held(fact: HoldPlaced) -> tuple[str, ...]:
+    if fact.kind == "order":
+        return ()
+    if fact.kind == "lane":
+        node, _, region = fact.scope.partition(">")
+        return (f"node {node}", f"region {region}")
+    return (f"{fact.kind} {fact.scope}",)
+
+
 # A table, not a match: this is asked of every event.
 _NAMES: dict[type[Fact], Callable[[Any], tuple[str, ...]]] = {
     ShipmentScanned: _shipment,
@@ -162,4 +172,5 @@ _NAMES: dict[type[Fact], Callable[[Any], tuple[str, ...]]] = {
     WeatherObserved: lambda fact: (f"region {fact.region}",),
     CarrierCapacityChanged: lambda fact: (f"service {fact.carrier}/{fact.service}",),
     CarrierDisrupted: _disrupted,
+    HoldPlaced: _held,
 }

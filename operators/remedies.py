@@ -102,7 +102,7 @@ class Remedies:
             faster_s = nominal_transit_s(service, distance)
             if carrier != shipped.carrier or faster_s >= nominal_s:
                 continue
-            if name in geography.withdrawn:
+            if name in geography.withdrawn or f"service {name}" in floor.twin.holds:
                 continue
             if shipped.weight_g > service.max_weight_g or (
                 service.max_distance_km and distance > service.max_distance_km
@@ -137,6 +137,8 @@ class Remedies:
             wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
         lines: Lines = tuple(wanted.items())
         if not lines or any(sku not in floor.twin.skus for sku in wanted):
+            return []
+        if f"order {order.name}" in floor.twin.holds:
             return []
         choice = floor.sourcing.decide(order.placed, lines, floor.now_ms)
         if choice.plan is None:

@@ -25,7 +25,7 @@ from state.codec import DeadLetter
 from state.events import FAMILY_OF, OrderPlaced
 from state.policy import Policy
 
-_VERSION = "rollups/2"
+_VERSION = "rollups/3"
 #: Orders whose expectations at booking are kept; the oldest go first.
 _MOST_BOOKED = 100_000
 #: Order states that count as allocated: a promise stands, or was kept, or lapsed.
@@ -40,6 +40,7 @@ class OrderTotals(Struct):
     backordered: int = 0
     unfillable: int = 0
     cancelled: int = 0
+    held: int = 0
 
 
 class Totals(Struct):

@@ -16,6 +16,7 @@ from operators.candidates import (
     units_covered,
     units_missing,
 )
+from operators.holds import rule_out_held
 from operators.outlook import Outlook
 from operators.parcels import Eliminations, Lines, Pricer, Supply
 from operators.pricing import TERMS, Option, RateBook
@@ -85,6 +86,8 @@ class Sourcing:
         supplies, closed = find_supplies(
             self._twin, self.policy.sourcing, lines, now_ms, excluded, eliminated
         )
+        if self._twin.holds:
+            rule_out_held(self._twin, order.region, lines, supplies, closed, eliminated)
         missing = units_missing(lines, supplies, closed)
         if missing:
             return Choice(None, (), eliminated, missing, 0)

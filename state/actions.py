@@ -11,6 +11,8 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta, Struct, field
 
 from state.quantities import (
+    HoldKind,
+    HoldScope,
     Id,
     Instant,
     Share,
@@ -99,11 +101,24 @@ class Reship(Decision, frozen=True, kw_only=True):
 
 
 class Hold(Decision, frozen=True, kw_only=True):
-    """Keep an order or a scope of the network from moving."""
+    """Keep an order or a part of the network from moving, until `lift` or its end."""
 
     verb: ClassVar[str] = "hold"
-    scope: Annotated[Id, doc("an order, node, lane or SKU")]
+    kind: HoldKind = "order"
+    scope: HoldScope
     reason: Text
+    by: Annotated[Text, doc("who placed it; crossdock = the engine itself")] = ""
+    until: Annotated[Instant | None, doc("when it ends by itself")] = None
+
+
+class Lift(Decision, frozen=True, kw_only=True):
+    """A hold is over: what it kept may move again."""
+
+    verb: ClassVar[str] = "lift"
+    kind: HoldKind
+    scope: HoldScope
+    reason: Literal["lifted", "expired"]
+    by: Annotated[Text, doc("who lifted it; empty if it expired")] = ""
 
 
 class Release(Decision, frozen=True, kw_only=True):
@@ -191,6 +206,7 @@ DECISIONS: tuple[type[Decision], ...] = (
     Reroute,
     Reship,
     Hold,
+    Lift,
     Release,
     Cancel,
     Transfer,

@@ -16,6 +16,7 @@ from state.actions import KINDS
 from state.codec import fingerprint
 from state.errors import PolicyError
 from state.quantities import DAY_S, HOUR_S, Seconds, Share, TotalCents, doc
+from state.steering import Holds
 
 Autonomy = Literal["act", "propose", "off"]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
@@ -266,6 +267,7 @@ class Policy(_Section, frozen=True, kw_only=True):
     hygiene: Hygiene = field(default_factory=Hygiene)
     anomalies: Anomalies = field(default_factory=Anomalies)
     incidents: Incidents = field(default_factory=Incidents)
+    holds: Holds = field(default_factory=Holds)
     governance: Governance = field(default_factory=Governance)
     reporting: Reporting = field(default_factory=Reporting)
 

@@ -148,7 +148,9 @@ def test_replay_prints_all_that_is_promised(replays: dict[str, Replayed], engine
     assert set(summary) >= SUMMARY_KEYS
     assert set(summary["delay"]) >= {"n", "roc_auc", "log_loss"}
     orders = summary["orders"]
-    assert set(orders) == {"placed", "allocated", "backordered", "unfillable", "cancelled"}
+    assert set(orders) == {
+        *("placed", "allocated", "backordered", "unfillable", "cancelled", "held")
+    }
     assert orders["placed"] == sum(orders.values()) - orders["placed"] > 0
     assert summary["lines"] == EVENTS == summary["events"] + summary["dead_letters"]
     assert summary["networks"] == ["demo"]

@@ -7,6 +7,8 @@ from state.events.control import (
     ActionFailed,
     ActionRejected,
     ClockTicked,
+    HoldLifted,
+    HoldPlaced,
     NetworkHalted,
     NetworkResumed,
 )
@@ -82,6 +84,8 @@ _FAMILIES: dict[str, tuple[type[Fact], ...]] = {
         ActionFailed,
         NetworkHalted,
         NetworkResumed,
+        HoldPlaced,
+        HoldLifted,
     ),
 }
 
@@ -111,6 +115,8 @@ __all__ = [
     "ClockTicked",
     "Event",
     "Fact",
+    "HoldLifted",
+    "HoldPlaced",
     "InboundScheduled",
     "NetworkHalted",
     "NetworkResumed",

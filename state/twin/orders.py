@@ -12,7 +12,9 @@ from state.quantities import to_ms
 _MOST_CAUSES = 4
 _PLACED = msgspec.msgpack.Decoder(OrderPlaced)
 
-OrderStatus = Literal["new", "allocated", "backordered", "unfillable", "released", "shipped"]
+OrderStatus = Literal[
+    "new", "allocated", "backordered", "unfillable", "released", "shipped", "held"
+]
 
 
 class LineProgress(Struct, array_like=True):
