@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from state.actions import Alternative, Confidence, Decision, Eliminated, Switch
+from state.actions import Alternative, Confidence, Decision, Draw, Eliminated, Switch
 from state.policy import Policy
 from state.quantities import DAY_S
 
@@ -244,6 +244,7 @@ class Draft(Derived, frozen=True, kw_only=True):
     eliminated: tuple[Eliminated, ...] = ()
     confidence: Confidence | None = None
     flips_if: tuple[Switch, ...] = ()
+    draw: Draw | None = None
     deadline_ms: int | None = None
     expires_ms: int | None = None
     rests_on: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from msgspec import Struct, field
 
 from operators.deadlines import Deadlines
+from operators.node_record import NodeRecords
 from operators.outlook import Outlook
 from operators.pricing import RateBook
 from operators.rule_sourcing import RuleSourcing
@@ -35,8 +36,11 @@ class Floor:
         self.sourcing = self._sourcing_by(state.policy)
         # SKUs that have new supply since the record in hand came.
         self.freed: dict[str, None] = {}
+        self.nodes = NodeRecords(state.outlook)
         self.seq = 0
         self.now_ms = 0
+        # Whether the fact in hand is not believed: it takes effect, nothing is learned from it.
+        self.suspect = False
 
     @property
     def policy(self) -> Policy:
@@ -46,6 +50,8 @@ class Floor:
     def adopt(self, policy: Policy) -> None:
         """Let another policy hold from here on."""
         self.state.policy = policy
+        if not policy.nodes.learn:
+            self.nodes.forget()
         self.sourcing = self._sourcing_by(policy)
 
     def _sourcing_by(self, policy: Policy) -> Sourcing | RuleSourcing:
@@ -58,6 +64,7 @@ class Floor:
         """Hold stock and capacity for every leg of `plan`, until some time after its handover."""
         for leg in plan.legs:
             option = leg.option
+            order.handovers[option.node] = option.hand_over_ms
             for sku, quantity in leg.lines:
                 self.twin.reserve(order, option.node, sku, quantity)
             for room in (f"node {option.node}", f"service {option.service}"):

@@ -189,6 +189,7 @@ class Govern(Operator):
             eliminated=draft.eliminated,
             confidence=draft.confidence,
             flips_if=draft.flips_if,
+            draw=draft.draw,
             causes=draft.causes,
             policy=state.fingerprint,
             model=MODEL,

@@ -91,7 +91,7 @@ class Orchestrate(Operator):
     def step(self, record: Record) -> list[Record]:
         """Fire what is due, then let the record's fact take effect."""
         floor = self._floor
-        floor.seq, floor.now_ms = record.seq, record.now_ms
+        floor.seq, floor.now_ms, floor.suspect = record.seq, record.now_ms, record.suspect
         out: list[Record] = []
         if floor.deadlines.heap and floor.deadlines.heap[0][0] <= record.now_ms:
             out += (record.derive(each) for each in self._fire())

@@ -11,9 +11,10 @@ from operators.explanation import (
     span,
     switches,
 )
+from operators.exploration import explore
 from operators.floor import Floor
 from operators.sourcing import Choice, Plan
-from state.actions import Allocate, Backorder, Cancel, LegLine, Release
+from state.actions import Allocate, Backorder, Cancel, Draw, LegLine, Release
 from state.events import OrderCancelled, OrderPlaced
 from state.quantities import DAY_S, HOUR_S, from_ms
 from state.twin import OpenOrder
@@ -87,10 +88,13 @@ class OrderDesk:
         if unknown:
             return self._keep_waiting(order, "unknown_reference", unknown, None)
         choice = self._floor.sourcing.decide(order.placed, lines, self._floor.now_ms, excluded)
+        draw = None
+        if order.status == "new" and self._floor.policy.sourcing.rule == "least_cost":
+            choice, draw = explore(choice, order.name, self._floor.policy.exploration)
         if choice.plan is None:
             reason = "no_stock" if choice.missing else "no_route"
             return self._keep_waiting(order, reason, why, choice)
-        return self._allocate(order, lines, choice, choice.plan, why)
+        return self._allocate(order, lines, choice, choice.plan, why, draw)
 
     def serve_waiting(self, skus: dict[str, None]) -> list[Derived]:
         """Try orders that wait for any of `skus`, the oldest first."""
@@ -137,6 +141,7 @@ class OrderDesk:
         order = floor.twin.orders.get(name)
         if order is None:
             return []
+        order.handovers.clear()  # no node is to blame for the time on hold
         if order.reserved:
             lapses_ms = floor.now_ms + floor.policy.sourcing.reservation_s * 1000
             order.lapses_ms = max(order.lapses_ms, lapses_ms)
@@ -184,6 +189,7 @@ class OrderDesk:
         freed = self._floor.twin.release(order, node, sku, quantity)
         if not freed:
             return []
+        order.handovers.pop(node, None)
         because = {
             "expired": f"nobody picked them within "
             f"{span(self._floor.policy.sourcing.reservation_s)} of the planned handover",
@@ -271,6 +277,7 @@ class OrderDesk:
         choice: Choice,
         plan: Plan,
         why: str,
+        draw: Draw | None,
     ) -> list[Derived]:
         floor = self._floor
         floor.commit(order, plan)
@@ -282,6 +289,9 @@ class OrderDesk:
         summary = allocation_summary(
             name, len(lines), units, plan, choice, promised_ms, floor.policy
         )
+        explored = draw is not None and draw.is_explored
+        if explored:
+            summary += " It was drawn to learn from, among options that cost little more."
         draft = Draft(
             decision=Allocate(
                 order=name,
@@ -298,7 +308,8 @@ class OrderDesk:
             alternatives=alternatives(choice),
             eliminated=eliminated(choice),
             confidence=confidence(plan, name, promised_ms),
-            flips_if=switches(choice, floor.policy),
+            flips_if=() if explored else switches(choice, floor.policy),
+            draw=draw,
             deadline_ms=min(leg.option.hand_over_ms for leg in plan.legs),
             expires_ms=order.lapses_ms,
             rests_on=_RESTS_ON,

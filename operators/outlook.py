@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from operators.derived import DemandLift, DemandOutlook, LaneOutlook
 from operators.prediction.demand_counts import exceeds
 from operators.prediction.lane_transit import Ratios
+from operators.prediction.level import LevelState
 from state.quantities import DAY_MS, weekday
 
 #: Transit ÷ nominal before a service has delivered anything.
@@ -41,6 +42,10 @@ class Outlook(Struct):
     lanes: dict[str, Ratios] = field(default_factory=dict)
     # Factors of transit by weekday of handover, by service, Monday first.
     weekdays: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    # By node: s that handovers were late, share of short picks, and what both make of readiness.
+    handovers: dict[str, LevelState] = field(default_factory=dict)
+    short_picks: dict[str, LevelState] = field(default_factory=dict)
+    node_delays_ms: dict[str, int] = field(default_factory=dict)
 
     def learn_demand(self, outlook: DemandOutlook) -> None:
         """Take in the outlook of a (region, SKU)."""

@@ -166,7 +166,7 @@ class Pricer:
                 displacement += self._displacement(node.region, sku, position, quantity)
         return _Parcel(
             node.node,
-            ready_ms + node.handling_time_s * 1000,
+            ready_ms + node.handling_time_s * 1000 + self._outlook.node_delays_ms.get(node.node, 0),
             weight_g,
             node.handling_fixed_cents + node.handling_unit_cents * units,
             displacement,

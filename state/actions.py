@@ -261,6 +261,27 @@ class Switch(Struct, frozen=True, kw_only=True, gc=False):
     by: Annotated[float, doc("by how much, signed, in the quantity's unit")]
 
 
+class DrawOption(Struct, frozen=True, kw_only=True, gc=False):
+    """An option that could have been drawn."""
+
+    option: Annotated[str, doc("what it is, in words")]
+    score_cents: Annotated[int, doc("sum of its terms")]
+    propensity: Annotated[Share, doc("chance of being drawn; those of all options sum to 1")]
+
+
+class Draw(Struct, frozen=True, kw_only=True, gc=False):
+    """By which chance the option was taken, so that other policies can be judged on the log."""
+
+    taken: Annotated[str, doc("the option taken, in words")]
+    propensity: Annotated[Share, doc("chance of the option taken")]
+    options: Annotated[tuple[DrawOption, ...], doc("all that could be drawn, the cheapest first")]
+
+    @property
+    def is_explored(self) -> bool:
+        """Whether another option than the cheapest was taken."""
+        return self.taken != self.options[0].option
+
+
 class Because(Struct, frozen=True, kw_only=True, gc=False):
     """Why: readable first, then everything needed to check it.
 
@@ -274,6 +295,7 @@ class Because(Struct, frozen=True, kw_only=True, gc=False):
     eliminated: tuple[Eliminated, ...] = ()
     confidence: Confidence | None = None
     flips_if: tuple[Switch, ...] = ()
+    draw: Annotated[Draw | None, doc("given if options were drawn from, to explore")] = None
     causes: Annotated[tuple[int, ...], doc("journal positions it follows from, ascending")] = ()
     policy: Annotated[str, doc("hash of the policy in force")] = ""
     model: Annotated[str, doc("version of the code and models")] = ""

@@ -16,7 +16,7 @@ from state.actions import KINDS
 from state.codec import fingerprint
 from state.errors import PolicyError
 from state.quantities import DAY_S, HOUR_S, Seconds, Share, TotalCents, doc
-from state.steering import Holds
+from state.steering import Exploration, Holds, Nodes
 
 Autonomy = Literal["act", "propose", "off"]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
@@ -268,6 +268,8 @@ class Policy(_Section, frozen=True, kw_only=True):
     anomalies: Anomalies = field(default_factory=Anomalies)
     incidents: Incidents = field(default_factory=Incidents)
     holds: Holds = field(default_factory=Holds)
+    exploration: Exploration = field(default_factory=Exploration)
+    nodes: Nodes = field(default_factory=Nodes)
     governance: Governance = field(default_factory=Governance)
     reporting: Reporting = field(default_factory=Reporting)
 

@@ -61,6 +61,8 @@ class OpenOrder(Struct, array_like=True):
     lapses_ms: int = 0
     retries: int = 0
     retry_ms: int = 0
+    # Node -> pickup planned there, ms, until the parcel is handed over.
+    handovers: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, placed: OrderPlaced, seq: int) -> "OpenOrder":
