@@ -210,6 +210,7 @@ class Govern(Operator):
                 decision=draft.decision,
                 because=because,
                 deadline=None if draft.deadline_ms is None else from_ms(draft.deadline_ms),
+                benefit=draft.benefit,
             ),
         )
 

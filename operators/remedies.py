@@ -10,7 +10,7 @@ from operators.floor import Floor
 from operators.parcels import Lines
 from operators.pricing import lateness, lateness_cents
 from operators.sourcing import Plan
-from state.actions import Alternative, Confidence, Reroute, Reship, Switch
+from state.actions import Alternative, Benefit, Confidence, Reroute, Reship, Switch
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.quantities import from_ms
 from state.twin import OpenOrder, Shipment
@@ -55,7 +55,14 @@ class Remedies:
             f"{_sentence(best.label)} costs {money(best.score, self._floor.policy.currency)}, "
             f"waiting {money(waiting.score, self._floor.policy.currency)}."
         )
-        return self._take(order, risk.shipment, shipment, best, remedies, summary, risk.confidence)
+        benefit = Benefit(
+            expected_cents=gain,
+            nothing_cents=waiting.score,
+            saves_s=round((risk.expected_ms - _arrival_ms(best)) / 1000),
+        )
+        return self._take(
+            order, risk.shipment, shipment, best, remedies, summary, risk.confidence, benefit
+        )
 
     def send_again(
         self, order: OpenOrder, name: str, shipment: Shipment, reason: str
@@ -180,6 +187,7 @@ class Remedies:
         remedies: list[_Remedy],
         summary: str,
         confidence: Confidence | None,
+        benefit: Benefit | None = None,
     ) -> list[Derived]:
         floor, shipped = self._floor, shipment.dispatched
         decision: Reship | Reroute
@@ -219,8 +227,17 @@ class Remedies:
                 flips_if=_flip(best, others, floor.policy.currency),
                 deadline_ms=max(floor.now_ms, shipment.promised_ms),
                 rests_on=_RESTS_ON,
+                benefit=benefit,
             )
         ]
+
+
+def _arrival_ms(remedy: _Remedy) -> int:
+    """When the parcel is expected by it."""
+    if isinstance(remedy.act, Plan):
+        return remedy.act.legs[0].option.expected_ms
+    assert isinstance(remedy.act, tuple)
+    return int(remedy.act[1])
 
 
 def _flip(best: _Remedy, others: list[_Remedy], currency: str) -> tuple[Switch, ...]:

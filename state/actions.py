@@ -301,6 +301,16 @@ class Because(Struct, frozen=True, kw_only=True, gc=False):
     model: Annotated[str, doc("version of the code and models")] = ""
 
 
+class Benefit(Struct, frozen=True, kw_only=True, gc=False):
+    """What an intervention is expected to gain over doing nothing; a forecast, like the terms."""
+
+    expected_cents: Annotated[int, doc("cost of doing nothing - score of what is done")]
+    nothing_cents: Annotated[int, doc("expected cost of doing nothing")]
+    saves_s: Annotated[
+        int | None, doc("s by which it is expected to arrive earlier; None = no parcel")
+    ] = None
+
+
 class ActionData(Struct, frozen=True, kw_only=True, gc=False):
     """The payload of an action. `decision` is the class that the action's type names."""
 
@@ -310,6 +320,9 @@ class ActionData(Struct, frozen=True, kw_only=True, gc=False):
     because: Because
     deadline: Annotated[Instant | None, doc("after this it no longer helps")] = None
     approves: Annotated[str | None, doc("the proposal that a person approved")] = None
+    benefit: Annotated[
+        Benefit | None, doc("given if doing nothing was possible and was priced")
+    ] = None
 
 
 class Action(Struct, frozen=True, kw_only=True, gc=False):
