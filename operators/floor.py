@@ -6,6 +6,7 @@ from operators.deadlines import Deadlines
 from operators.node_record import NodeRecords
 from operators.outlook import Outlook
 from operators.pricing import RateBook
+from operators.pricing_shape import PriceState
 from operators.rule_sourcing import RuleSourcing
 from operators.sourcing import Plan, Sourcing
 from state.policy import Policy
@@ -21,6 +22,7 @@ class FloorState(Struct):
     deadlines: Deadlines = field(default_factory=Deadlines)
     # "carrier\nservice or empty\nregion or empty" -> (extra transit in s, until in ms)
     disruptions: dict[str, tuple[int, int]] = field(default_factory=dict)
+    prices: PriceState = field(default_factory=PriceState)
 
 
 class Floor:

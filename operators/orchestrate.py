@@ -17,6 +17,7 @@ from operators.floor import Floor, FloorState
 from operators.hold_desk import HoldDesk
 from operators.order_desk import OrderDesk
 from operators.outlook import Outlook
+from operators.price_desk import PriceDesk
 from operators.shipment_desk import ShipmentDesk
 from operators.stock_desk import StockDesk
 from state.events import (
@@ -32,6 +33,7 @@ from state.events import (
     NodeRegistered,
     OrderCancelled,
     OrderPlaced,
+    PriceChanged,
     RegionRegistered,
     ShipmentDelivered,
     ShipmentDispatched,
@@ -71,6 +73,7 @@ class Orchestrate(Operator):
         self._stock = StockDesk(self._floor, self._orders)
         self._shipments = ShipmentDesk(self._floor, self._orders, self._stock)
         self._holds = HoldDesk(self._floor, self._orders)
+        self._prices = PriceDesk(self._floor, state.prices)
         self._handlers = self._make_handlers()
 
     @property
@@ -127,7 +130,8 @@ class Orchestrate(Operator):
             **{kind: lambda f, e: stock.handle(f, e.time_ms, e.id) for kind in shelf},
             HoldPlaced: lambda f, e: holds.place(f),
             HoldLifted: lambda f, e: holds.lift(f),
-            OrderPlaced: lambda f, e: [*holds.suspect(f), *orders.place(f)],
+            PriceChanged: lambda f, e: self._prices.changed(f),
+            OrderPlaced: self._place,
             OrderCancelled: lambda f, e: orders.cancel(f),
             ShipmentDispatched: lambda f, e: shipments.dispatched(f, e.time_ms),
             ShipmentScanned: lambda f, e: shipments.scanned(f, e.time_ms, e.id),
@@ -151,6 +155,7 @@ class Orchestrate(Operator):
                 floor.outlook.learn_lane(fact)
             case DemandOutlook():
                 floor.outlook.learn_demand(fact)
+                return self._prices.weigh(fact)
             case DemandLift():
                 floor.outlook.learn_lift(fact)
             case Anomaly():
@@ -160,6 +165,10 @@ class Orchestrate(Operator):
             case _:
                 pass
         return []
+
+    def _place(self, placed: OrderPlaced, event: Event) -> list[Derived]:
+        self._prices.ordered(placed)
+        return [*self._holds.suspect(placed), *self._orders.place(placed)]
 
     def _capacity(
         self, fact: NodeCapacityChanged | CarrierCapacityChanged, event: Event
@@ -220,6 +229,8 @@ class Orchestrate(Operator):
                     out += self._orders.serve(sku, after)
                 case "hold":
                     out += self._holds.expire(key)
+                case "price":
+                    self._prices.due(key)
                 case "forget":
                     self._shipments.forget(key)
                 case "sweep":

@@ -83,7 +83,14 @@ class Outlook(Struct):
     def shortage_risk(
         self, region: str, sku: str, category: str, left: int, horizon_s: int, now_ms: int
     ) -> float:
-        """P(demand of the region within the horizon exceeds `left` units).
+        """P(demand of the region within the horizon exceeds `left` units)."""
+        expected = self.demand_within(region, sku, category, horizon_s, now_ms)
+        return 0.0 if expected is None else exceeds(left, *expected)
+
+    def demand_within(
+        self, region: str, sku: str, category: str, horizon_s: int, now_ms: int
+    ) -> tuple[float, float] | None:
+        """Mean and variance of the units ordered within the horizon; None if nothing is known.
 
         Demand is a negative binomial count: what is expected of the bucket that has begun, then
         the usual. If nothing was ordered after that bucket, it is expected the less the longer ago
@@ -91,7 +98,7 @@ class Outlook(Struct):
         """
         demand = self.demand.get(f"{region}\n{sku}")
         if demand is None:
-            return 0.0
+            return None
         horizon_ms = horizon_s * 1000
         silent_ms = now_ms - demand.from_ms - demand.bucket_ms
         if silent_ms > 0:
@@ -101,7 +108,7 @@ class Outlook(Struct):
             soon_ms = min(horizon_ms, demand.bucket_ms)
             mean = demand.now_per_day * soon_ms + demand.units_per_day * (horizon_ms - soon_ms)
         mean *= self._lift(region, sku, category, now_ms) / DAY_MS
-        return exceeds(left, mean, mean * demand.scatter)
+        return mean, mean * demand.scatter
 
     def _lift(self, region: str, sku: str, category: str, now_ms: int) -> float:
         if not self.lifts:

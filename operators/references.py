@@ -14,6 +14,7 @@ from state.events import (
     InboundScheduled,
     NodeCapacityChanged,
     NodeRegistered,
+    PriceChanged,
     RegionRegistered,
     ShipmentDelivered,
     ShipmentDispatched,
@@ -143,6 +144,10 @@ def _disrupted(fact: CarrierDisrupted) -> tuple[str, ...]:
     return (f"carrier {fact.carrier}", *region)
 
 
+def _priced(fact: PriceChanged) -> tuple[str, ...]:
+    return (f"sku {fact.sku}", *((f"region {fact.region}",) if fact.region else ()))
+
+
 def _held(fact: HoldPlaced) -> tuple[str, ...]:
     if fact.kind == "order":
         return ()
@@ -173,4 +178,5 @@ _NAMES: dict[type[Fact], Callable[[Any], tuple[str, ...]]] = {
     CarrierCapacityChanged: lambda fact: (f"service {fact.carrier}/{fact.service}",),
     CarrierDisrupted: _disrupted,
     HoldPlaced: _held,
+    PriceChanged: _priced,
 }

@@ -184,12 +184,15 @@ class Notify(Decision, frozen=True, kw_only=True):
 
 
 class Reprice(Decision, frozen=True, kw_only=True):
-    """Propose a price in a region."""
+    """Propose a price in a region, to make scarce stock last or to sell what will not go."""
 
     verb: ClassVar[str] = "reprice"
     region: Id
     sku: Id
     price_cents: TotalCents
+    from_cents: Annotated[TotalCents, doc("the price that it replaces")]
+    reason: Literal["scarcity", "glut"]
+    until: Annotated[Instant, doc("when it goes back, unless another is proposed by then")]
 
 
 class Escalate(Decision, frozen=True, kw_only=True):

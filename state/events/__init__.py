@@ -12,7 +12,7 @@ from state.events.control import (
     NetworkHalted,
     NetworkResumed,
 )
-from state.events.demand import OrderCancelled, OrderLine, OrderPlaced, SignalObserved
+from state.events.demand import OrderCancelled, OrderLine, OrderPlaced, PriceChanged, SignalObserved
 from state.events.envelope import Event
 from state.events.inventory import (
     InboundScheduled,
@@ -75,7 +75,7 @@ _FAMILIES: dict[str, tuple[type[Fact], ...]] = {
         TrafficObserved,
         WeatherObserved,
     ),
-    "demand": (OrderPlaced, OrderCancelled, SignalObserved),
+    "demand": (OrderPlaced, OrderCancelled, SignalObserved, PriceChanged),
     "control": (
         ClockTicked,
         ActionApproved,
@@ -126,6 +126,7 @@ __all__ = [
     "OrderLine",
     "OrderPlaced",
     "PolicyChanged",
+    "PriceChanged",
     "RegionRegistered",
     "ShipmentDelivered",
     "ShipmentDispatched",
