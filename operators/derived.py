@@ -254,7 +254,8 @@ class Draft(Derived, frozen=True, kw_only=True):
 class BenefitRealised(Derived, frozen=True, kw_only=True):
     """What an intervention gained over the predicted cost of doing nothing, now that it is known.
 
-    It was `unnecessary` if what it replaced would have done as well.
+    It was `unnecessary` if what it replaced would have done as well. `action` is empty where it is
+    not known which action led to it: a price that was asked for and came.
     """
 
     kind: str

@@ -230,7 +230,7 @@ class Orchestrate(Operator):
                 case "hold":
                     out += self._holds.expire(key)
                 case "price":
-                    self._prices.due(key)
+                    out += self._prices.due(key)
                 case "forget":
                     self._shipments.forget(key)
                 case "sweep":

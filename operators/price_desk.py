@@ -9,11 +9,11 @@ from math import log
 
 from msgspec import Struct
 
-from operators.derived import DemandOutlook, Derived, Draft, Inert
+from operators.derived import BenefitRealised, DemandOutlook, Derived, Draft, Inert
 from operators.explanation import money, span
 from operators.floor import Floor
 from operators.prediction.demand_counts import exceeds
-from operators.pricing_shape import PriceState, Trial, expected_sales
+from operators.pricing_shape import Asked, PriceState, Trial, expected_sales
 from state.actions import Alternative, Benefit, Confidence, Reprice, Switch
 from state.events import OrderPlaced, PriceChanged
 from state.quantities import DAY_MS, from_ms
@@ -55,10 +55,14 @@ class PriceDesk:
         floor, state = self._floor, self._state
         known = list(floor.twin.geography.regions)
         regions = [fact.region] if fact.region is not None else known
+        out: list[Derived] = []
         for region in regions:
             key = f"{region}\n{fact.sku}"
             before = self._price(region, fact.sku)
-            self._end(key)
+            out += self._end(key)
+            asked = state.asked.get(key)
+            if asked is not None and asked.price_cents != fact.price_cents:
+                del state.asked[key]  # people chose another price: what was asked is over
             window_ms = floor.policy.pricing.window_s * 1000
             state.quiet[key] = floor.now_ms + window_ms
             demand = floor.outlook.demand.get(key)
@@ -77,7 +81,7 @@ class PriceDesk:
             for region in known:
                 state.prices.pop(f"{region}\n{fact.sku}", None)
         state.prices[f"{fact.region or ''}\n{fact.sku}"] = fact.price_cents
-        return []
+        return out
 
     def ordered(self, placed: OrderPlaced) -> None:
         """Count units of prices that are followed; those of an order not believed are not."""
@@ -88,11 +92,12 @@ class PriceDesk:
             if trial is not None:
                 trial.units += line.quantity
 
-    def due(self, key: str) -> None:
+    def due(self, key: str) -> list[Derived]:
         """Learn from a price whose window is over."""
         trial = self._state.trials.get(key)
-        if trial is not None and trial.until_ms <= self._floor.now_ms:
-            self._end(key)
+        if trial is None or trial.until_ms > self._floor.now_ms:
+            return []
+        return self._end(key)
 
     def weigh(self, outlook: DemandOutlook) -> list[Derived]:
         """Propose the price that earns most for a SKU in a region, if any does better."""
@@ -118,6 +123,9 @@ class PriceDesk:
         if not options or options[0].score >= 0:
             return [Inert(kind="reprice", about=f"{region}/{sku}", reason="no price pays better")]
         state.quiet[key] = floor.now_ms + rules.window_s * 1000
+        worth = self._worth(sku, now_cents, situation)
+        gain = -options[0].score
+        state.asked[key] = Asked(options[0].cents, now_cents, worth, situation.units, gain)
         return [self._propose(region, sku, now_cents, options, situation, elasticity, sd)]
 
     def _price(self, region: str, sku: str) -> int:
@@ -127,11 +135,26 @@ class PriceDesk:
         """What it costs everywhere: as told last, else as registered."""
         return self._state.prices.get(f"\n{sku}") or self._floor.twin.skus[sku].value_cents
 
-    def _end(self, key: str) -> None:
+    def _end(self, key: str) -> list[Derived]:
+        """Learn from a price that was followed; tell what it gained, if it was proposed."""
         trial = self._state.trials.pop(key, None)
-        if trial is not None:
-            stood_ms = min(self._floor.now_ms, trial.until_ms) - trial.from_ms
-            self._state.elasticities.learn(trial, stood_ms / DAY_MS)
+        if trial is None:
+            return []
+        days = (min(self._floor.now_ms, trial.until_ms) - trial.from_ms) / DAY_MS
+        self._state.elasticities.learn(trial, days)
+        asked = self._state.asked.pop(key, None)
+        if asked is None:
+            return []
+        change_cents = self._floor.policy.pricing.change_cents
+        return [
+            BenefitRealised(
+                kind="reprice",
+                action="",
+                expected_cents=asked.expected_cents,
+                realised_cents=asked.gained(trial, days, change_cents),
+                unnecessary=False,
+            )
+        ]
 
     def _situation(self, region: str, sku: str) -> _Situation | None:
         """Whether it is scarce or there is a glut; None if neither, or if nothing is expected."""
@@ -185,9 +208,8 @@ class PriceDesk:
     ) -> _Priced:
         """What a price costs against leaving it, in cents; below 0 it earns."""
         rules = self._floor.policy.pricing
-        unit_cost = self._list_price(sku) * (1.0 - rules.margin_share)
-        held_days = min(at.cover_days, _MOST_HELD_DAYS)
-        left_worth = now_cents - unit_cost * (1.0 + rules.holding_day_share * held_days)
+        unit_cost = self._unit_cost(sku)
+        left_worth = self._worth(sku, now_cents, at) - unit_cost
         earned, left, sold = [], [], []
         for price in (now_cents, cents):
             factor = (price / now_cents) ** elasticity
@@ -201,6 +223,15 @@ class PriceDesk:
             "changing the price": rules.change_cents,
         }
         return _Priced(cents, terms, sold[1])
+
+    def _unit_cost(self, sku: str) -> float:
+        return self._list_price(sku) * (1.0 - self._floor.policy.pricing.margin_share)
+
+    def _worth(self, sku: str, now_cents: int, at: _Situation) -> float:
+        """What a unit that is kept fetches later: the price of now, less what keeping it costs."""
+        held_days = min(at.cover_days, _MOST_HELD_DAYS)
+        day_share = self._floor.policy.pricing.holding_day_share
+        return now_cents - self._unit_cost(sku) * day_share * held_days
 
     def _propose(
         self,

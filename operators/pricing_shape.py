@@ -56,17 +56,39 @@ class Elasticities(Struct):
         return min(max(mean, _STEEPEST), _FLATTEST), sqrt(1.0 / total)
 
 
+class Asked(Struct, array_like=True):
+    """A price that was proposed, until it was followed for a window or another one came.
+
+    `worth` is what a unit that is kept fetches later, in cents; `units` is the region's part of the
+    stock, and `expected_cents` the gain that was expected.
+    """
+
+    price_cents: int
+    from_cents: int
+    worth: float
+    units: float
+    expected_cents: int
+
+    def gained(self, trial: Trial, days: float, change_cents: int) -> int:
+        """Cents earned over the `days` it stood, over what was expected at the old price."""
+        mean = trial.units_per_day * days
+        otherwise = expected_sales(mean, mean * trial.scatter, self.units)
+        new, old = self.price_cents - self.worth, self.from_cents - self.worth
+        return round(new * trial.units - old * otherwise) - change_cents
+
+
 class PriceState(Struct):
     """Prices as told, and what was asked and learned of them, by region and SKU with a newline.
 
     The region is empty for a price that holds everywhere. `quiet` is when a price may be proposed
-    again, `looked` when one was weighed last, both ms.
+    again, `looked` when one was weighed last, both ms; `asked` is what was proposed.
     """
 
     prices: dict[str, int] = field(default_factory=dict)
     trials: dict[str, Trial] = field(default_factory=dict)
     quiet: dict[str, int] = field(default_factory=dict)
     looked: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)
     elasticities: Elasticities = field(default_factory=Elasticities)
 
 

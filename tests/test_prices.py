@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.derived import Inert
+from operators.derived import BenefitRealised, Inert
 from operators.pricing_shape import Elasticities, Trial, expected_sales
 from state.actions import Action, Reprice
 from state.events import InboundScheduled, PriceChanged
@@ -150,6 +150,18 @@ def test_a_price_that_changed_teaches_its_category() -> None:
     state = run.operator("orchestrate")._floor.state.prices
     assert state.elasticities.of("goods", RULES)[0] < -1.8
     assert not state.trials
+
+
+def test_a_proposed_price_that_came_is_told_what_it_gained() -> None:
+    at, run = selling(45, days=4)
+    cents = prices(run)[0][1].price_cents
+    at.add(PriceChanged(sku="LAMP", region="NORTH", price_cents=cents))
+    assert not fold(at, OPEN).facts(BenefitRealised)
+    at.tick(7 * DAY)
+    run = fold(at, OPEN)
+    (gained,) = run.facts(BenefitRealised)
+    assert gained.kind == "reprice" and gained.realised_cents < 0  # nobody bought any more
+    assert run.totals.benefits["reprice realised"] == 1
 
 
 @given(st.floats(0.01, 500), st.floats(0.1, 20), st.floats(0, 1_000))
