@@ -3,7 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from flows.cli.app import app
 from operators.derived import Inert
 from state.actions import Action, Allocate, Hold, Lift
 from state.events import (
@@ -241,3 +243,9 @@ def test_nothing_on_hold_is_planned_and_all_is_served_once_every_hold_is_over(
     run = fold(log, each=check)
     assert not run.twin.holds
     assert not any(o.is_waiting or o.status == "held" for o in run.twin.orders.values())
+
+
+def test_a_kind_of_hold_that_is_none_is_refused_with_those_that_are() -> None:
+    done = CliRunner().invoke(app, ["control", "hold", "demo", "planet", "X", "--by", "ann"])
+    assert done.exit_code == 2
+    assert "planet" in done.output
