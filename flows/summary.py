@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from operators.benefits import by_kind
 from operators.hygiene import Hygiene
 from operators.rollups import OrderTotals, Rollups, Totals
 from operators.scores import ForecastScore
@@ -87,6 +88,7 @@ class Summary(Struct, kw_only=True):
     transfer_yield: float | None
     planned_cents: dict[str, int]
     inert: dict[str, int]
+    benefits: dict[str, dict[str, int]]
     redis: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -154,6 +156,7 @@ def summarise(
         transfer_yield=_share(totals.transferred_sold, totals.transferred),
         planned_cents=totals.planned_cents,
         inert=dict(sorted(totals.inert.items())),
+        benefits=by_kind(totals.benefits),
     )
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from state.actions import Alternative, Confidence, Decision, Eliminated, Switch
+from state.actions import Alternative, Benefit, Confidence, Decision, Draw, Eliminated, Switch
 from state.policy import Policy
 from state.quantities import DAY_S
 
@@ -228,6 +228,7 @@ class OrderMoved(Derived, frozen=True, kw_only=True):
         "released",
         "lost",
         "abandoned",
+        "held",
     ]
 
 
@@ -292,9 +293,25 @@ class Draft(Derived, frozen=True, kw_only=True):
     eliminated: tuple[Eliminated, ...] = ()
     confidence: Confidence | None = None
     flips_if: tuple[Switch, ...] = ()
+    draw: Draw | None = None
+    benefit: Benefit | None = None
     deadline_ms: int | None = None
     expires_ms: int | None = None
     rests_on: tuple[str, ...] = ()
+
+
+class BenefitRealised(Derived, frozen=True, kw_only=True):
+    """What an intervention gained over the predicted cost of doing nothing, now that it is known.
+
+    It was `unnecessary` if what it replaced would have done as well. `action` is empty where it is
+    not known which action led to it: a price that was asked for and came.
+    """
+
+    kind: str
+    action: str
+    expected_cents: int
+    realised_cents: int
+    unnecessary: bool
 
 
 class KpiWindow(Derived, frozen=True, kw_only=True):

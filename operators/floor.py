@@ -2,11 +2,14 @@
 
 from msgspec import Struct, field
 
+from operators.contract import Record
 from operators.deadlines import Deadlines
 from operators.exceptions import CaseBook, CaseBookState
+from operators.node_record import NodeRecords
 from operators.outlook import Outlook
 from operators.pickups import Pickups
 from operators.pricing import RateBook
+from operators.pricing_shape import PriceState
 from operators.rule_sourcing import RuleSourcing
 from operators.sourcing import Plan, Sourcing
 from state.policy import Policy
@@ -32,6 +35,7 @@ class FloorState(Struct):
     cases: CaseBookState = field(default_factory=CaseBookState)
     # Journal seq -> (order, kind of action, the seq that first decided it), of open orders.
     decided: dict[int, list[tuple[str, str, int]]] = field(default_factory=dict)
+    prices: PriceState = field(default_factory=PriceState)
 
 
 class Floor:
@@ -48,8 +52,11 @@ class Floor:
         self.cases = CaseBook(state.cases)
         # SKUs that have new supply since the record in hand came.
         self.freed: dict[str, None] = {}
+        self.nodes = NodeRecords(state.outlook)
         self.seq = 0
         self.now_ms = 0
+        # Whether the fact in hand is not believed: it takes effect, nothing is learned from it.
+        self.suspect = False
 
     @property
     def policy(self) -> Policy:
@@ -59,6 +66,8 @@ class Floor:
     def adopt(self, policy: Policy) -> None:
         """Let another policy hold from here on."""
         self.state.policy = policy
+        if not policy.nodes.learn:
+            self.nodes.forget()
         self.sourcing = self._sourcing_by(policy)
 
     def _sourcing_by(self, policy: Policy) -> Sourcing | RuleSourcing:
@@ -67,10 +76,11 @@ class Floor:
             return Sourcing(self.twin, self.outlook, self.rates, policy)
         return RuleSourcing(self.twin, self.rates, policy)
 
-    def turn_to(self, seq: int, now_ms: int) -> None:
+    def turn_to(self, record: Record) -> None:
         """Turn to another record of the journal."""
-        self.seq = self.cases.seq = seq
-        self.now_ms = self.cases.now_ms = now_ms
+        self.seq = self.cases.seq = record.seq
+        self.now_ms = self.cases.now_ms = record.now_ms
+        self.suspect = record.suspect
 
     def commit(self, order: OpenOrder, plan: Plan, shipment: str = "") -> None:
         """Hold stock and capacity for every leg of `plan`, until some time after its handover.
@@ -81,6 +91,7 @@ class Floor:
         for leg in plan.legs:
             option = leg.option
             order.plan(leg.planned(self.seq, shipment))
+            order.handovers[option.node] = option.hand_over_ms
             for sku, quantity in leg.lines:
                 self.twin.reserve(order, option.node, sku, quantity)
             for room in (f"node {option.node}", f"service {option.service}"):

@@ -190,6 +190,7 @@ class Govern(Operator):
             eliminated=draft.eliminated,
             confidence=draft.confidence,
             flips_if=draft.flips_if,
+            draw=draft.draw,
             causes=draft.causes,
             policy=state.fingerprint,
             model=MODEL,
@@ -210,6 +211,7 @@ class Govern(Operator):
                 decision=draft.decision,
                 because=because,
                 deadline=None if draft.deadline_ms is None else from_ms(draft.deadline_ms),
+                benefit=draft.benefit,
             ),
         )
 

@@ -4,6 +4,7 @@ from operators.floor import Floor
 from operators.replan import nodes_and_lines, planned, ways
 from operators.sourcing import Plan
 from state.twin import OpenOrder
+from state.twin.holds import hold_key
 from state.twin.orders import PlannedLeg
 
 
@@ -54,6 +55,8 @@ def standing(order: OpenOrder) -> list[PlannedLeg]:
 
 def movable(floor: Floor, order: OpenOrder) -> list[PlannedLeg]:
     """The standing legs that nobody has begun to pick, save those sent instead of a parcel."""
+    if hold_key("order", order.name) in floor.twin.holds:
+        return []
     return [
         leg for leg in standing(order) if not leg.shipment and floor.now_ms < freezes_ms(floor, leg)
     ]

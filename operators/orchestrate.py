@@ -6,20 +6,24 @@ from typing import Any
 from operators.cancellations import Cancellations
 from operators.contract import Operator, Record, pack, unpack
 from operators.derived import (
+    Anomaly,
     DelayRisk,
     DemandLift,
     DemandOutlook,
     Derived,
     Draft,
+    Duplicate,
     LaneOutlook,
     PolicyInForce,
 )
 from operators.floor import Floor, FloorState
+from operators.hold_desk import HoldDesk
 from operators.making_good import MakingGood
 from operators.order_desk import OrderDesk
 from operators.outages import Outages
 from operators.outlook import Outlook
 from operators.pickups import Pickups
+from operators.price_desk import PriceDesk
 from operators.reevaluation import ReevaluationDesk
 from operators.refunds import asks_a_person
 from operators.refusals import Refusals
@@ -36,11 +40,14 @@ from state.events import (
     CarrierRegistered,
     Event,
     Fact,
+    HoldLifted,
+    HoldPlaced,
     InboundScheduled,
     NodeCapacityChanged,
     NodeRegistered,
     OrderCancelled,
     OrderPlaced,
+    PriceChanged,
     RegionRegistered,
     ShipmentDelivered,
     ShipmentDispatched,
@@ -87,6 +94,8 @@ class Orchestrate(Operator):
         self._cancellations = Cancellations(self._floor, self._orders, self._shipments)
         self._refusals = Refusals(self._floor, self._orders)
         self._outages = Outages(self._floor, self._orders)
+        self._holds = HoldDesk(self._floor, self._orders)
+        self._prices = PriceDesk(self._floor, state.prices)
         self._handlers = self._make_handlers()
 
     @property
@@ -111,8 +120,10 @@ class Orchestrate(Operator):
 
     def step(self, record: Record) -> list[Record]:
         """Fire what is due, then let the record's fact take effect."""
+        if type(record.fact) is Duplicate:
+            return [record]  # nothing falls due by it either: redelivery changes nothing
         floor = self._floor
-        floor.turn_to(record.seq, record.now_ms)
+        floor.turn_to(record)
         out: list[Record] = []
         if floor.deadlines.heap and floor.deadlines.heap[0][0] <= record.now_ms:
             out += (record.derive(each) for each in self._note(self._fire()))
@@ -144,7 +155,7 @@ class Orchestrate(Operator):
 
     def _make_handlers(self) -> dict[type[Fact], Callable[[Any, Event], list[Derived]]]:
         """Which desk takes which fact. A table, not a match: it is asked at every event."""
-        shipments, stock = self._shipments, self._stock
+        shipments, stock, holds = self._shipments, self._stock, self._holds
         shelf = (
             StockCounted,
             StockReceived,
@@ -159,6 +170,9 @@ class Orchestrate(Operator):
         return {
             **{kind: lambda f, e: stock.handle(f, e.time_ms, e.id) for kind in shelf},
             StockReturned: self._returned,
+            HoldPlaced: lambda f, e: holds.place(f),
+            HoldLifted: lambda f, e: holds.lift(f),
+            PriceChanged: lambda f, e: self._prices.changed(f),
             OrderPlaced: self._place,
             OrderCancelled: lambda f, e: self._cancellations.withdraw(f),
             ActionApproved: self._hear,
@@ -186,9 +200,12 @@ class Orchestrate(Operator):
                 self._again.learn_lane(fact)
             case DemandOutlook():
                 floor.outlook.learn_demand(fact)
+                return self._prices.weigh(fact)
             case DemandLift():
                 floor.outlook.learn_lift(fact)
                 self._repositioning.heard(fact)
+            case Anomaly():
+                self._holds.doubt(fact)
             case PolicyInForce():
                 floor.adopt(fact.policy)
             case _:
@@ -199,7 +216,9 @@ class Orchestrate(Operator):
         slack_s = (to_ms(placed.promised) - event.time_ms) // 1000
         if slack_s > 0:
             self._floor.outlook.learn_promise(slack_s)
-        return self._again.unsplit(placed.order, self._orders.place(placed))
+        self._prices.ordered(placed)
+        held = self._holds.suspect(placed)
+        return [*held, *self._again.unsplit(placed.order, self._orders.place(placed))]
 
     def _capacity(
         self, fact: NodeCapacityChanged | CarrierCapacityChanged, event: Event
@@ -282,6 +301,10 @@ class Orchestrate(Operator):
                     out += self._again.look(key)
                 case "freeze":
                     self._again.freeze(key)
+                case "hold":
+                    out += self._holds.expire(key)
+                case "price":
+                    out += self._prices.due(key)
                 case "forget":
                     self._shipments.forget(key)
                 case "sweep":

@@ -12,14 +12,16 @@ from operators.explanation import (
     shortages,
     span,
 )
+from operators.exploration import explore
 from operators.floor import Floor
 from operators.movable import watch
 from operators.sourcing import Choice, Plan
 from operators.switches import switches
-from state.actions import Allocate, Backorder, Cancel, LegLine, Release
+from state.actions import Allocate, Backorder, Cancel, Draw, LegLine, Release
 from state.events import OrderCancelled, OrderPlaced
 from state.quantities import DAY_S, HOUR_S, from_ms
 from state.twin import OpenOrder
+from state.twin.holds import hold_key
 from state.twin.orders import LineProgress, OrderStatus
 
 #: Waiting orders looked at again per fact that brings stock: bounds the work of one event.
@@ -85,16 +87,21 @@ class OrderDesk:
         lines = order.unsourced()
         if not lines:
             return []
+        if self._is_held(order):
+            return self._stay_held(order)
         unknown = self._unknown(order)
         if unknown:
             return self._keep_waiting(order, "unknown_reference", unknown, None)
         choice = self._floor.sourcing.decide(
             order.placed, lines, self._floor.now_ms, (*order.excluded, *excluded)
         )
+        draw = None
+        if order.status == "new" and self._floor.policy.sourcing.rule == "least_cost":
+            choice, draw = explore(choice, order.name, self._floor.policy.exploration)
         if choice.plan is None:
             reason = "no_stock" if choice.missing else "no_route"
             return self._keep_waiting(order, reason, why, choice)
-        return self._allocate(order, lines, choice, choice.plan, why)
+        return self._allocate(order, lines, choice, choice.plan, why, draw)
 
     def serve_waiting(self, skus: dict[str, None]) -> list[Derived]:
         """Try orders that wait for any of `skus`, the oldest first."""
@@ -135,11 +142,27 @@ class OrderDesk:
             return []
         return self.source(order)
 
+    def let_go(self, name: str) -> list[Derived]:
+        """Go on with an order that was on hold: what nobody has promised of it is sourced."""
+        floor = self._floor
+        order = floor.twin.orders.get(name)
+        if order is None:
+            return []
+        order.handovers.clear()  # no node is to blame for the time on hold
+        if order.reserved:
+            lapses_ms = floor.now_ms + floor.policy.sourcing.reservation_s * 1000
+            order.lapses_ms = max(order.lapses_ms, lapses_ms)
+            floor.deadlines.set(order.lapses_ms, "lapse", name)
+        order.follows(floor.seq)
+        return self.source(order)
+
     def lapse(self, name: str) -> list[Derived]:
         """Give back what is still reserved for an order well after its planned handover."""
         order = self._floor.twin.orders.get(name)
         if order is None or not order.reserved or self._floor.now_ms < order.lapses_ms:
             return []
+        if self._is_held(order):
+            return []  # nobody may pick it; its time begins anew when the hold is over
         out: list[Derived] = []
         for (node, sku), quantity in list(order.reserved.items()):
             out += self.release(order, node, sku, quantity, "expired")
@@ -156,6 +179,8 @@ class OrderDesk:
         for name, order in list(floor.twin.orders.items()):
             if order.open_shipments or order.is_waiting or order.promised_ms > over_ms:
                 continue
+            if self._is_held(order):
+                continue
             for (node, sku), quantity in list(order.reserved.items()):
                 out += self.release(order, node, sku, quantity, "expired")
                 floor.freed[sku] = None
@@ -171,6 +196,7 @@ class OrderDesk:
         freed = self._floor.twin.release(order, node, sku, quantity)
         if not freed:
             return []
+        order.handovers.pop(node, None)
         because = {
             "expired": f"nobody picked them within "
             f"{span(self._floor.policy.sourcing.reservation_s)} of the planned handover",
@@ -209,6 +235,7 @@ class OrderDesk:
         for seq in order.decided:
             self._floor.forget_decision(order.name, seq)
         self._floor.cases.close_of(order.name)
+        twin.holds.pop(hold_key("order", order.name), None)
         del twin.orders[order.name]
 
     def move(self, order: OpenOrder, after: OrderStatus) -> list[Derived]:
@@ -238,6 +265,15 @@ class OrderDesk:
         out.append(Inert(kind="allocate", about=order.name, reason=reason))
         return out
 
+    def _is_held(self, order: OpenOrder) -> bool:
+        holds = self._floor.twin.holds
+        return bool(holds) and hold_key("order", order.name) in holds
+
+    def _stay_held(self, order: OpenOrder) -> list[Derived]:
+        """Leave an order unsourced; one that waits for stock keeps its place in the queue."""
+        moved = [] if order.is_waiting else self.move(order, "held")
+        return [*moved, Inert(kind="allocate", about=order.name, reason="the order is on hold")]
+
     def _unknown(self, order: OpenOrder) -> str:
         twin = self._floor.twin
         region = order.placed.region
@@ -253,6 +289,7 @@ class OrderDesk:
         choice: Choice,
         plan: Plan,
         why: str,
+        draw: Draw | None,
     ) -> list[Derived]:
         floor = self._floor
         floor.commit(order, plan)
@@ -266,6 +303,9 @@ class OrderDesk:
         summary = allocation_summary(
             name, len(lines), units, plan, choice, promised_ms, floor.policy
         )
+        explored = draw is not None and draw.is_explored
+        if explored:
+            summary += " It was drawn to learn from, among options that cost little more."
         draft = Draft(
             decision=Allocate(
                 order=name,
@@ -282,7 +322,8 @@ class OrderDesk:
             alternatives=alternatives(choice),
             eliminated=eliminated(choice),
             confidence=confidence(plan, name, promised_ms),
-            flips_if=switches(choice, floor.policy),
+            flips_if=() if explored else switches(choice, floor.policy),
+            draw=draw,
             deadline_ms=min(leg.option.hand_over_ms for leg in plan.legs),
             expires_ms=order.lapses_ms,
             rests_on=_RESTS_ON,

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from operators.derived import DemandLift, DemandOutlook, LaneOutlook
 from operators.prediction.demand_counts import exceeds
 from operators.prediction.lane_transit import Ratios
+from operators.prediction.level import LevelState
 from state.quantities import DAY_MS, weekday
 
 #: Transit ÷ nominal before a service has delivered anything.
@@ -49,6 +50,10 @@ class Outlook(Struct):
     weekdays: dict[str, tuple[float, ...]] = field(default_factory=dict)
     # Seconds from order to promise of the latest orders: what customers are usually promised.
     slacks: list[int] = field(default_factory=list)
+    # By node: s that handovers were late, share of short picks, and what both make of readiness.
+    handovers: dict[str, LevelState] = field(default_factory=dict)
+    short_picks: dict[str, LevelState] = field(default_factory=dict)
+    node_delays_ms: dict[str, int] = field(default_factory=dict)
 
     def learn_demand(self, outlook: DemandOutlook) -> None:
         """Take in the outlook of a (region, SKU)."""

@@ -117,7 +117,7 @@ class Pricer:
             if sure > to_beat:
                 continue
             if ready_ms < 0:
-                ready_ms = self._ready_ms(node, lines) + at.handling_time_s * 1000
+                ready_ms = self._ready_ms(node, lines) + self._work_ms(at)
             is_light = weight_g <= quote.max_weight_g
             hand_over_ms = self._hand_over(node, quote, ready_ms) if is_light else None
             if hand_over_ms is None:
@@ -190,7 +190,7 @@ class Pricer:
             return None
         weight_g, units = self.weigh(lines)
         supplied_ms = self._ready_ms(node, lines)
-        ready_ms = supplied_ms + lane.node.handling_time_s * 1000
+        ready_ms = supplied_ms + self._work_ms(lane.node)
         # A parcel that is being waited for already does not take its handling time again.
         if supplied_ms > self._now_ms and ready_ms > at_ms:
             later_ms = self._hand_over(node, quote, ready_ms)
@@ -259,6 +259,10 @@ class Pricer:
                 assert supplied_ms is not None
                 ready_ms = max(ready_ms, supplied_ms)
         return ready_ms
+
+    def _work_ms(self, node: NodeRegistered) -> int:
+        """How long a parcel takes there until it is ready: as the node says, and usually longer."""
+        return node.handling_time_s * 1000 + self._outlook.node_delays_ms.get(node.node, 0)
 
     def _displacement(self, node: NodeRegistered, lines: Lines) -> int:
         """Cents that later customers of the node's own region are expected to cost extra."""

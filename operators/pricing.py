@@ -79,8 +79,9 @@ class Option(Struct, frozen=True, gc=False, order=True):
 class RateBook:
     """Rates by (node, region), made when first asked for.
 
-    They depend on registrations alone, so that a book made anew after a restart quotes the same;
-    what is learned of a lane, or reported of a carrier, is looked up when a parcel is priced.
+    They depend on registrations and holds alone, so that a book made anew after a restart quotes
+    the same; what is learned of a lane, or reported of a carrier, is looked up when a parcel is
+    priced.
     """
 
     def __init__(self, twin: Twin) -> None:
@@ -122,7 +123,7 @@ class RateBook:
             unreachable = [f"{node} with {name}" for name in geography.services]
             return LaneRates(registered, (), tuple(unreachable), float("inf"), 0.0)
         for name, service in geography.services.items():
-            if name in geography.withdrawn:
+            if name in geography.withdrawn or f"service {name}" in self._twin.holds:
                 continue
             if service.max_distance_km and distance > service.max_distance_km:
                 unreachable.append(f"{node} with {name}")

@@ -36,6 +36,7 @@ from state.twin import OpenOrder
 from state.twin.orders import PlannedLeg
 
 _RESTS_ON = ("inventory",)
+_BARRED = "the order left it before, or it is likelier late than what it has"
 
 
 class ReevaluationDesk:
@@ -78,6 +79,8 @@ class ReevaluationDesk:
         drafts = [each for each in placed if isinstance(each, Draft)]
         if order is None or len(order.legs) < 2 or not drafts or not self._is_on:
             return placed
+        if drafts[-1].draw is not None:
+            return placed  # it was drawn to learn from
         found = find_exchange(self._floor, order, list(order.legs), is_new=True)
         if found is None:
             return placed
@@ -208,8 +211,11 @@ class ReevaluationDesk:
                 if each is not None and each is not plan
             }.values(),
             key=lambda each: (each.score, each.describe()),
-        )[: max(floor.policy.sourcing.alternatives, 1)]
-        shown = Choice(plan, tuple(others), choice.eliminated, {}, choice.considered)
+        )
+        barred = [each.describe() for each in others if each.score < plan.score]
+        ruled_out = choice.eliminated | ({_BARRED: barred} if barred else {})
+        dearer = others[len(barred) :][: max(floor.policy.sourcing.alternatives, 1)]
+        shown = Choice(plan, tuple(dearer), ruled_out, {}, choice.considered)
         lines = lines_of(order, planned(plan))
         units = sum(quantity for _, quantity in lines)
         name, policy = order.name, floor.policy

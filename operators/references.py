@@ -10,9 +10,11 @@ from state.events import (
     CarrierDisrupted,
     CarrierRegistered,
     Fact,
+    HoldPlaced,
     InboundScheduled,
     NodeCapacityChanged,
     NodeRegistered,
+    PriceChanged,
     RegionRegistered,
     ShipmentDelivered,
     ShipmentDispatched,
@@ -142,6 +144,19 @@ def _disrupted(fact: CarrierDisrupted) -> tuple[str, ...]:
     return (f"carrier {fact.carrier}", *region)
 
 
+def _priced(fact: PriceChanged) -> tuple[str, ...]:
+    return (f"sku {fact.sku}", *((f"region {fact.region}",) if fact.region else ()))
+
+
+def _held(fact: HoldPlaced) -> tuple[str, ...]:
+    if fact.kind == "order":
+        return ()
+    if fact.kind == "lane":
+        node, _, region = fact.scope.partition(">")
+        return (f"node {node}", f"region {region}")
+    return (f"{fact.kind} {fact.scope}",)
+
+
 # A table, not a match: this is asked of every event.
 _NAMES: dict[type[Fact], Callable[[Any], tuple[str, ...]]] = {
     ShipmentScanned: _shipment,
@@ -162,4 +177,6 @@ _NAMES: dict[type[Fact], Callable[[Any], tuple[str, ...]]] = {
     WeatherObserved: lambda fact: (f"region {fact.region}",),
     CarrierCapacityChanged: lambda fact: (f"service {fact.carrier}/{fact.service}",),
     CarrierDisrupted: _disrupted,
+    HoldPlaced: _held,
+    PriceChanged: _priced,
 }

@@ -13,7 +13,7 @@ from operators.pricing import lateness, lateness_cents
 from operators.refunds import MoneyBack, asks_a_person, money_back, refund
 from operators.remedy_choice import WAITING, Remedy, choose, ranked, remedy_switches
 from operators.sourcing import Plan
-from state.actions import Alternative, Confidence, Reroute, Reship, Switch
+from state.actions import Alternative, Benefit, Confidence, Reroute, Reship, Switch
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.quantities import from_ms
 from state.twin import OpenOrder, Shipment
@@ -49,7 +49,14 @@ class Remedies:
             f"{_sentence(best.label)} costs {money(best.score, self._floor.policy.currency)}, "
             f"waiting {money(waiting.score, self._floor.policy.currency)}."
         )
-        return self._take(order, risk.shipment, shipment, best, remedies, summary, risk.confidence)
+        benefit = Benefit(
+            expected_cents=waiting.score - best.score,
+            nothing_cents=waiting.score,
+            saves_s=round((risk.expected_ms - _arrival_ms(best)) / 1000),
+        )
+        return self._take(
+            order, risk.shipment, shipment, best, remedies, summary, risk.confidence, benefit
+        )
 
     def make_good(
         self, order: OpenOrder, name: str, shipment: Shipment, reason: str
@@ -125,7 +132,7 @@ class Remedies:
             faster_s = nominal_transit_s(service, distance)
             if carrier != shipped.carrier or faster_s >= nominal_s:
                 continue
-            if name in geography.withdrawn:
+            if name in geography.withdrawn or f"service {name}" in floor.twin.holds:
                 continue
             if shipped.weight_g > service.max_weight_g or (
                 service.max_distance_km and distance > service.max_distance_km
@@ -156,6 +163,8 @@ class Remedies:
         """Sending these lines again in one parcel; the parcel given up travels back."""
         floor = self._floor
         if not lines or any(sku not in floor.twin.skus for sku, _ in lines):
+            return []
+        if f"order {order.name}" in floor.twin.holds:
             return []
         choice = floor.sourcing.decide(order.placed, lines, floor.now_ms, order.excluded)
         if choice.plan is None:
@@ -197,6 +206,7 @@ class Remedies:
         remedies: list[Remedy],
         summary: str,
         confidence: Confidence | None,
+        benefit: Benefit | None = None,
     ) -> list[Derived]:
         floor, shipped = self._floor, shipment.dispatched
         others = [remedy for remedy in remedies if remedy is not best]
@@ -249,6 +259,7 @@ class Remedies:
                 flips_if=flips,
                 deadline_ms=max(floor.now_ms, shipment.promised_ms),
                 rests_on=_RESTS_ON,
+                benefit=benefit,
             ),
         ]
 
@@ -266,6 +277,14 @@ class Remedies:
             self._floor.cases.act(kind, name, needs_person=is_asked)
         causes = (shipment.seq,)
         return refund(self._floor, order, back, "not delivered", summary, shown, causes)
+
+
+def _arrival_ms(remedy: Remedy) -> int:
+    """When the parcel is expected by it."""
+    if isinstance(remedy.act, Plan):
+        return remedy.act.legs[0].option.expected_ms
+    assert isinstance(remedy.act, tuple)
+    return int(remedy.act[1])
 
 
 def _sentence(label: str) -> str:

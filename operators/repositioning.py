@@ -19,6 +19,7 @@ from operators.transfer_desk import TransferDesk
 from state.actions import Alternative, Confidence, Switch, Transfer
 from state.quantities import DAY_MS
 from state.twin import Position
+from state.twin.holds import hold_key
 
 _RESTS_ON = ("inventory", "demand")
 #: Regions of a node that are looked at, the most demand first: bounds the work of a review.
@@ -114,11 +115,15 @@ class Repositioning:
         stock = floor.twin.stock.get(sku, {})
         if not rules.enabled or len(stock) < 2 or sku not in floor.twin.skus:
             return []
+        if hold_key("sku", sku) in floor.twin.holds:
+            return [Inert(kind="transfer", about=sku, reason="the SKU is on hold")]
         needs = self._needs(sku, stock)
         short = [
             need
             for need in needs.values()
-            if need.mean > 0.0 and need.chance(need.left) > rules.least_risk
+            if need.mean > 0.0
+            and need.chance(need.left) > rules.least_risk
+            and hold_key("node", need.node) not in floor.twin.holds
         ]
         out: list[Derived] = []
         for need in sorted(short, key=lambda n: (-n.chance(n.left) * n.mean, n.node)):
@@ -136,6 +141,7 @@ class Repositioning:
             if other.node != need.node
             and other.left > 0
             and not self._desk.has_come(other.node, sku)
+            and hold_key("node", other.node) not in floor.twin.holds
             and floor.twin.capacity.limits.get(f"node {other.node}") != 0
         ]
         self._price_regions(sku, need, needs)

@@ -6,9 +6,11 @@ On time is measured against the original promise.
 
 from msgspec import Struct, field
 
+from operators.benefits import Benefits
 from operators.contract import Operator, Record, pack, unpack
 from operators.derived import (
     Anomaly,
+    BenefitRealised,
     DelayOutcome,
     DemandOutlook,
     Duplicate,
@@ -42,6 +44,7 @@ class OrderTotals(Struct):
     backordered: int = 0
     unfillable: int = 0
     cancelled: int = 0
+    held: int = 0
 
 
 class Totals(Struct):
@@ -68,6 +71,8 @@ class Totals(Struct):
     transferred_sold: int = 0
     legs: int = 0
     planned_cents: dict[str, int] = field(default_factory=dict)
+    # By ``kind what``, see `Benefits`.
+    benefits: dict[str, int] = field(default_factory=dict)
     demand_error: float = 0.0
     demand_units: float = 0.0
     estimated: int = 0
@@ -85,6 +90,7 @@ class Totals(Struct):
 
 class _State(Struct):
     window_ms: int
+    benefits: Benefits
     totals: Totals = field(default_factory=Totals)
     start_ms: int = 0
     window: dict[str, int] = field(default_factory=dict)
@@ -98,7 +104,7 @@ class Rollups(Operator):
     name = "rollups"
 
     def __init__(self, policy: Policy) -> None:
-        self._state = _State(policy.reporting.window_s * 1000)
+        self._state = _State(policy.reporting.window_s * 1000, Benefits(policy.weights))
 
     @property
     def totals(self) -> Totals:
@@ -124,6 +130,11 @@ class Rollups(Operator):
         else:
             self._derived(record.fact)
         out.append(record)
+        if type(record.fact) is DelayOutcome:
+            gained = self._state.benefits.arrived(record.fact)
+            if gained is not None:
+                self._gained(gained)
+                out.append(record.derive(gained))
         return out
 
     def _derived(self, fact: object) -> None:
@@ -141,6 +152,9 @@ class Rollups(Operator):
             case Inert():
                 key = f"{fact.kind}: {fact.reason}"
                 totals.inert[key] = totals.inert.get(key, 0) + 1
+                self._state.benefits.left(fact, totals.benefits)
+            case BenefitRealised():
+                self._gained(fact)
             case Duplicate():
                 totals.events += 1
                 totals.duplicates += 1
@@ -161,6 +175,7 @@ class Rollups(Operator):
                 totals.dead_letters += 1
             case PolicyInForce():
                 self._state.window_ms = fact.policy.reporting.window_s * 1000
+                self._state.benefits.weights = fact.policy.weights
             case _:
                 pass
 
@@ -197,8 +212,13 @@ class Rollups(Operator):
         self._add("parcels delivered", 1)
         self._add("parcels late", int(outcome.late))
 
+    def _gained(self, benefit: BenefitRealised) -> None:
+        self._state.benefits.realised(benefit, self._state.totals.benefits)
+        self._add(f"cents gained by {benefit.kind}", benefit.realised_cents)
+
     def _action(self, action: Action) -> None:
         totals, kind = self._state.totals, action.kind
+        self._state.benefits.acted(action, totals.benefits)
         totals.actions[kind] = totals.actions.get(kind, 0) + 1
         totals.proposed += action.data.mode == "propose"
         self._add(f"actions {kind}", 1)

@@ -19,6 +19,7 @@ from operators.candidates import (
     units_covered,
     units_missing,
 )
+from operators.holds import rule_out_held
 from operators.outlook import Outlook
 from operators.parcels import Eliminations, Lines, Pricer, Supply
 from operators.pricing import LaneRates, Option, RateBook
@@ -49,6 +50,8 @@ class RuleSourcing:
         rules = self.policy.sourcing
         eliminated: Eliminations = {}
         supplies, closed = find_supplies(self._twin, rules, lines, now_ms, excluded, eliminated)
+        if self._twin.holds:
+            rule_out_held(self._twin, order.region, lines, supplies, closed, eliminated)
         missing = units_missing(lines, supplies, closed)
         if missing:
             return Choice(None, (), eliminated, missing, 0)

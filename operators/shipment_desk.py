@@ -51,6 +51,9 @@ class ShipmentDesk:
             return []
         order.shipments.append(name)
         order.open_shipments += 1
+        if not self._floor.suspect:
+            rules = self._floor.policy.nodes
+            self._floor.nodes.handed_over(order, shipped.node, time_ms, rules)
         out: list[Derived] = []
         for line in shipped.lines:
             order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity

@@ -13,6 +13,7 @@ from operators.candidates import (
     find_supplies,
     units_missing,
 )
+from operators.holds import rule_out_held
 from operators.outlook import Outlook
 from operators.parcels import Eliminations, Lines, Pricer
 from operators.pricing import TERMS, Option, RateBook
@@ -111,6 +112,8 @@ class Sourcing:
         supplies, closed = find_supplies(
             self._twin, self.policy.sourcing, lines, now_ms, excluded, eliminated
         )
+        if self._twin.holds:
+            rule_out_held(self._twin, order.region, lines, supplies, closed, eliminated)
         whole = [node for node, supply in supplies.items() if None not in supply.ready_ms]
         missing = {} if whole else units_missing(lines, supplies, closed)
         if missing:

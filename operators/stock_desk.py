@@ -164,6 +164,8 @@ class StockDesk:
 
     def _picked(self, name: str, node: str, sku: str, quantity: int) -> list[Derived]:
         """A pick uses up the order's reservation; what is then held too much is given back."""
+        if not self._floor.suspect:
+            self._floor.nodes.picked(node, False, self._floor.policy.nodes)
         order = self._floor.twin.orders.get(name)
         if order is None or sku not in order.lines:
             return []
@@ -188,6 +190,8 @@ class StockDesk:
 
     def _short_picked(self, short: StockShortPicked, time_ms: int, event: str) -> list[Derived]:
         """The shelf turned out to be empty: a count of zero just after the pick."""
+        if not self._floor.suspect:
+            self._floor.nodes.picked(short.node, True, self._floor.policy.nodes)
         order = self._floor.twin.orders.get(short.order)
         known = order is not None and short.sku in order.lines
         if order is not None and known:

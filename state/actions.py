@@ -11,6 +11,8 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta, Struct, field
 
 from state.quantities import (
+    HoldKind,
+    HoldScope,
     Id,
     Instant,
     Share,
@@ -99,11 +101,24 @@ class Reship(Decision, frozen=True, kw_only=True):
 
 
 class Hold(Decision, frozen=True, kw_only=True):
-    """Keep an order or a scope of the network from moving."""
+    """Keep an order or a part of the network from moving, until `lift` or its end."""
 
     verb: ClassVar[str] = "hold"
-    scope: Annotated[Id, doc("an order, node, lane or SKU")]
+    kind: HoldKind = "order"
+    scope: HoldScope
     reason: Text
+    by: Annotated[Text, doc("who placed it; crossdock = the engine itself")] = ""
+    until: Annotated[Instant | None, doc("when it ends by itself")] = None
+
+
+class Lift(Decision, frozen=True, kw_only=True):
+    """A hold is over: what it kept may move again."""
+
+    verb: ClassVar[str] = "lift"
+    kind: HoldKind
+    scope: HoldScope
+    reason: Literal["lifted", "expired"]
+    by: Annotated[Text, doc("who lifted it; empty if it expired")] = ""
 
 
 class Release(Decision, frozen=True, kw_only=True):
@@ -172,12 +187,15 @@ class Notify(Decision, frozen=True, kw_only=True):
 
 
 class Reprice(Decision, frozen=True, kw_only=True):
-    """Propose a price in a region."""
+    """Propose a price in a region, to make scarce stock last or to sell what will not go."""
 
     verb: ClassVar[str] = "reprice"
     region: Id
     sku: Id
     price_cents: TotalCents
+    from_cents: Annotated[TotalCents, doc("the price that it replaces")]
+    reason: Literal["scarcity", "glut"]
+    until: Annotated[Instant, doc("when it goes back, unless another is proposed by then")]
 
 
 class Escalate(Decision, frozen=True, kw_only=True):
@@ -194,6 +212,7 @@ DECISIONS: tuple[type[Decision], ...] = (
     Reroute,
     Reship,
     Hold,
+    Lift,
     Release,
     Cancel,
     Transfer,
@@ -256,6 +275,27 @@ class Switch(Struct, frozen=True, kw_only=True, gc=False):
     service: Annotated[str, doc("carrier/service that it is about, if it is about one")] = ""
 
 
+class DrawOption(Struct, frozen=True, kw_only=True, gc=False):
+    """An option that could have been drawn."""
+
+    option: Annotated[str, doc("what it is, in words")]
+    score_cents: Annotated[int, doc("sum of its terms")]
+    propensity: Annotated[Share, doc("chance of being drawn; those of all options sum to 1")]
+
+
+class Draw(Struct, frozen=True, kw_only=True, gc=False):
+    """By which chance the option was taken, so that other policies can be judged on the log."""
+
+    taken: Annotated[str, doc("the option taken, in words")]
+    propensity: Annotated[Share, doc("chance of the option taken")]
+    options: Annotated[tuple[DrawOption, ...], doc("all that could be drawn, the cheapest first")]
+
+    @property
+    def is_explored(self) -> bool:
+        """Whether another option than the cheapest was taken."""
+        return self.taken != self.options[0].option
+
+
 class Because(Struct, frozen=True, kw_only=True, gc=False):
     """Why: readable first, then everything needed to check it.
 
@@ -269,9 +309,20 @@ class Because(Struct, frozen=True, kw_only=True, gc=False):
     eliminated: tuple[Eliminated, ...] = ()
     confidence: Confidence | None = None
     flips_if: tuple[Switch, ...] = ()
+    draw: Annotated[Draw | None, doc("given if options were drawn from, to explore")] = None
     causes: Annotated[tuple[int, ...], doc("journal positions it follows from, ascending")] = ()
     policy: Annotated[str, doc("hash of the policy in force")] = ""
     model: Annotated[str, doc("version of the code and models")] = ""
+
+
+class Benefit(Struct, frozen=True, kw_only=True, gc=False):
+    """What an intervention is expected to gain over doing nothing; a forecast, like the terms."""
+
+    expected_cents: Annotated[int, doc("cost of doing nothing - score of what is done")]
+    nothing_cents: Annotated[int, doc("expected cost of doing nothing")]
+    saves_s: Annotated[
+        int | None, doc("s by which it is expected to arrive earlier; None = no parcel")
+    ] = None
 
 
 class ActionData(Struct, frozen=True, kw_only=True, gc=False):
@@ -283,6 +334,9 @@ class ActionData(Struct, frozen=True, kw_only=True, gc=False):
     because: Because
     deadline: Annotated[Instant | None, doc("after this it no longer helps")] = None
     approves: Annotated[str | None, doc("the proposal that a person approved")] = None
+    benefit: Annotated[
+        Benefit | None, doc("given if doing nothing was possible and was priced")
+    ] = None
 
 
 class Action(Struct, frozen=True, kw_only=True, gc=False):

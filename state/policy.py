@@ -16,6 +16,7 @@ from state.actions import KINDS
 from state.codec import fingerprint
 from state.errors import PolicyError
 from state.quantities import DAY_S, HOUR_S, Seconds, Share, TotalCents, doc
+from state.steering import Exploration, Holds, Nodes, Pricing
 
 Autonomy = Literal["act", "propose", "off"]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
@@ -420,6 +421,10 @@ class Policy(_Section, frozen=True, kw_only=True):
     hygiene: Hygiene = field(default_factory=Hygiene)
     anomalies: Anomalies = field(default_factory=Anomalies)
     incidents: Incidents = field(default_factory=Incidents)
+    holds: Holds = field(default_factory=Holds)
+    exploration: Exploration = field(default_factory=Exploration)
+    nodes: Nodes = field(default_factory=Nodes)
+    pricing: Pricing = field(default_factory=Pricing)
     governance: Governance = field(default_factory=Governance)
     repositioning: Repositioning = field(default_factory=Repositioning)
     reporting: Reporting = field(default_factory=Reporting)

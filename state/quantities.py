@@ -6,7 +6,7 @@ a broken feed becomes a dead letter instead of an overflow.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -35,6 +35,13 @@ NetworkId = Annotated[
     doc("the fulfilment network: everything that shares stock; also the partition key"),
 ]
 Text = Annotated[str, Meta(max_length=1_000)]
+#: What may be put on hold; with the name of one, it is the scope of a hold.
+HoldKind = Literal["order", "node", "sku", "service", "lane", "region"]
+HoldScope = Annotated[
+    str,
+    Meta(min_length=1, max_length=257),
+    doc("an order, node, SKU or region; CARRIER/SERVICE; a lane as NODE>REGION"),
+]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 # What comes in is bounded so that no product of it (200 lines × units × cents) leaves 64 bits.

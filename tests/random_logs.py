@@ -6,12 +6,15 @@ from state.events import (
     ActionApproved,
     CarrierDisrupted,
     Fact,
+    HoldLifted,
+    HoldPlaced,
     InboundScheduled,
     NetworkHalted,
     NetworkResumed,
     NodeCapacityChanged,
     OrderCancelled,
     PolicyChanged,
+    PriceChanged,
     ShipmentDelivered,
     ShipmentFailed,
     ShipmentScanned,
@@ -26,7 +29,7 @@ from state.events import (
     TransferDeparted,
     WeatherObserved,
 )
-from state.quantities import from_ms
+from state.quantities import HoldKind, from_ms
 from tests.builders import DAY, HOUR, NODES, PLACES, SKUS, START_MS, Log, dispatch, order
 
 _NODES = st.sampled_from(sorted(NODES))
@@ -34,6 +37,17 @@ _SKUS = st.sampled_from(sorted(SKUS))
 _REGIONS = st.sampled_from(sorted(PLACES))
 _UNITS = st.integers(1, 6)
 _NAMES = st.integers(1, 8)
+_SCOPES: st.SearchStrategy[tuple[HoldKind, str]] = st.sampled_from(
+    [
+        ("order", "O-1"),
+        ("order", "O-2"),
+        ("node", "N-NORTH"),
+        ("sku", "BOOK"),
+        ("service", "POST/standard"),
+        ("lane", "N-SOUTH>NORTH"),
+        ("region", "SOUTH"),
+    ]
+)
 _SOON = st.integers(-HOUR, 5 * DAY)
 
 
@@ -105,6 +119,7 @@ def demand(draw: st.DrawFn) -> Fact:
                 order(f"O-{number}", lines, region=draw(_REGIONS)),
                 OrderCancelled(order=f"O-{number}", reason="changed mind"),
                 SignalObserved(kind="search", region=draw(_REGIONS), ratio=2.5),
+                PriceChanged(sku=draw(_SKUS), region=draw(_REGIONS), price_cents=2_000),
             ]
         )
     )
@@ -112,17 +127,23 @@ def demand(draw: st.DrawFn) -> Fact:
 
 @st.composite
 def control(draw: st.DrawFn) -> Fact:
+    kind, scope = draw(_SCOPES)
     return draw(
         st.sampled_from(
             [
                 NetworkHalted(by="ops", reason="drill"),
                 NetworkResumed(by="ops"),
+                HoldPlaced(kind=kind, scope=scope, by="ops", until=from_ms(START_MS + DAY * 1000)),
+                HoldPlaced(kind=kind, scope=scope, by="ops"),
+                HoldLifted(kind=kind, scope=scope, by="ops"),
                 NodeCapacityChanged(node=draw(_NODES), parcels_per_day=draw(st.integers(0, 3))),
                 PolicyChanged(
                     policy={
                         "demand": {"fading": draw(st.sampled_from([0.2, 0.5])), "bucket_s": HOUR},
                         "delays": {"learning_rate": draw(st.sampled_from([0.01, 0.1]))},
                         "sourcing": {"max_legs": draw(st.integers(1, 3))},
+                        "exploration": {"share": 0.5, "most_extra_cents": 1_000},
+                        "pricing": {"enabled": True, "change_cents": 0},
                     }
                 ),
                 ActionApproved(action=f"net:{draw(st.integers(10, 60))}-1", by="ops"),

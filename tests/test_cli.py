@@ -148,7 +148,9 @@ def test_replay_prints_all_that_is_promised(replays: dict[str, Replayed], engine
     assert set(summary) >= SUMMARY_KEYS
     assert set(summary["delay"]) >= {"n", "roc_auc", "log_loss"}
     orders = summary["orders"]
-    assert set(orders) == {"placed", "allocated", "backordered", "unfillable", "cancelled"}
+    assert set(orders) == {
+        *("placed", "allocated", "backordered", "unfillable", "cancelled", "held")
+    }
     assert orders["placed"] == sum(orders.values()) - orders["placed"] > 0
     assert summary["lines"] == EVENTS == summary["events"] + summary["dead_letters"]
     assert summary["networks"] == ["demo"]
@@ -264,7 +266,7 @@ def test_the_schema_covers_every_event_and_action_and_holds_together(
 ) -> None:
     assert schema["events"].keys() == EVENT_TYPES.keys()
     assert schema["actions"].keys() == ACTION_TYPES.keys()
-    assert (len(schema["events"]), len(schema["actions"])) == (33, 13)
+    assert (len(schema["events"]), len(schema["actions"])) == (36, 14)
     assert schema["$schema"].endswith("2020-12/schema")
     for ref in set(referenced(schema)):
         assert ref.removeprefix("#/$defs/") in schema["$defs"]

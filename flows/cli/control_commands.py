@@ -4,17 +4,22 @@ import sys
 import time
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 from flows.cli.console import err, out, print_json
 from flows.cli.live_commands import Config, LogLevel, Once, listen_for_stop, settings_of
+from state.quantities import HoldKind
 
 control = typer.Typer(help="Tell the engine something: an event of yours in its journal.")
 _Network = Annotated[str, typer.Argument(help="Which network.")]
 _By = Annotated[str, typer.Option(help="Who says so.")]
 _Reason = Annotated[str, typer.Option(help="Why; it is kept in the journal.")]
+_Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(get_args(HoldKind))}.")]
+_Scope = Annotated[
+    str, typer.Argument(help="Which: its name; CARRIER/SERVICE; NODE>REGION for a lane.")
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -115,6 +120,49 @@ def policy(
     load_policy(file)  # refuse here what the engine would refuse there
     document = tomllib.loads(file.read_text(encoding="utf-8"))
     _send(config, network, PolicyChanged(policy=document, by=by))
+
+
+@control.command()
+def hold(
+    network: _Network,
+    kind: _Kind,
+    scope: _Scope,
+    by: _By,
+    reason: _Reason = "",
+    hours: Annotated[
+        float | None, typer.Option(help="Hours until it ends; else the policy's longest.", min=0.01)
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Keep an order, node, SKU, service, lane or region from moving."""
+    from state.events import HoldPlaced
+    from state.quantities import HOUR_MS, from_ms
+
+    now_ms = time.time_ns() // 1_000_000
+    until = None if hours is None else from_ms(now_ms + round(hours * HOUR_MS))
+    held = HoldPlaced(kind=_kind(kind), scope=scope, by=by, reason=reason, until=until)
+    _send(config, network, held)
+
+
+@control.command()
+def lift(
+    network: _Network,
+    kind: _Kind,
+    scope: _Scope,
+    by: _By,
+    reason: _Reason = "",
+    config: Config = None,
+) -> None:
+    """End a hold; what waited for it is tried again at once."""
+    from state.events import HoldLifted
+
+    _send(config, network, HoldLifted(kind=_kind(kind), scope=scope, by=by, reason=reason))
+
+
+def _kind(name: str) -> HoldKind:
+    if name not in get_args(HoldKind):
+        raise typer.BadParameter(f"expected one of {', '.join(get_args(HoldKind))}, was {name!r}")
+    return cast(HoldKind, name)
 
 
 def _send(config: Path | None, network: str, fact: object) -> None:

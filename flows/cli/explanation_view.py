@@ -20,6 +20,21 @@ def view(action: Action, verdict: str = "") -> Panel:
             examples = ", ".join(group.examples)
             more = " …" if group.count > len(group.examples) else ""
             parts.append(Text(f"  {group.count} × {group.constraint}: {examples}{more}"))
+    if action.data.benefit is not None:
+        gained = action.data.benefit
+        parts.append(
+            Text(
+                f"Expected to gain {gained.expected_cents} cents over doing nothing "
+                f"({gained.nothing_cents})"
+            )
+        )
+    if because.draw is not None:
+        parts.append(
+            Text(
+                f"Drawn with a chance of {because.draw.propensity:.1%} "
+                f"among {len(because.draw.options)}"
+            )
+        )
     if because.confidence is not None:
         sure = because.confidence
         parts.append(Text(f"Rests on: {sure.probability:.1%} that {sure.statement}"))

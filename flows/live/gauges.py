@@ -72,7 +72,7 @@ class Gauges:
 
     def _quality(self, network: str, rollups: Rollups) -> None:
         metrics, totals = self._metrics, rollups.totals
-        for name in ("allocated", "backordered", "unfillable", "cancelled"):
+        for name in ("allocated", "backordered", "unfillable", "cancelled", "held"):
             metrics.orders.labels(network, name).set(getattr(totals.orders, name))
         score = totals.at_handover
         if score.seen:

@@ -7,10 +7,12 @@ from state.events.control import (
     ActionFailed,
     ActionRejected,
     ClockTicked,
+    HoldLifted,
+    HoldPlaced,
     NetworkHalted,
     NetworkResumed,
 )
-from state.events.demand import OrderCancelled, OrderLine, OrderPlaced, SignalObserved
+from state.events.demand import OrderCancelled, OrderLine, OrderPlaced, PriceChanged, SignalObserved
 from state.events.envelope import Event
 from state.events.inventory import (
     InboundScheduled,
@@ -73,7 +75,7 @@ _FAMILIES: dict[str, tuple[type[Fact], ...]] = {
         TrafficObserved,
         WeatherObserved,
     ),
-    "demand": (OrderPlaced, OrderCancelled, SignalObserved),
+    "demand": (OrderPlaced, OrderCancelled, SignalObserved, PriceChanged),
     "control": (
         ClockTicked,
         ActionApproved,
@@ -82,6 +84,8 @@ _FAMILIES: dict[str, tuple[type[Fact], ...]] = {
         ActionFailed,
         NetworkHalted,
         NetworkResumed,
+        HoldPlaced,
+        HoldLifted,
     ),
 }
 
@@ -111,6 +115,8 @@ __all__ = [
     "ClockTicked",
     "Event",
     "Fact",
+    "HoldLifted",
+    "HoldPlaced",
     "InboundScheduled",
     "NetworkHalted",
     "NetworkResumed",
@@ -120,6 +126,7 @@ __all__ = [
     "OrderLine",
     "OrderPlaced",
     "PolicyChanged",
+    "PriceChanged",
     "RegionRegistered",
     "ShipmentDelivered",
     "ShipmentDispatched",

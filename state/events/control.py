@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar
 
 from state.events.base import Fact
-from state.quantities import Id, Text, doc
+from state.quantities import HoldKind, HoldScope, Id, Instant, Text, doc
 
 
 class ClockTicked(Fact, frozen=True, kw_only=True):
@@ -67,5 +67,30 @@ class NetworkResumed(Fact, frozen=True, kw_only=True):
 
     suffix: ClassVar[str] = "network.resumed"
 
+    by: Text
+    reason: Text = ""
+
+
+class HoldPlaced(Fact, frozen=True, kw_only=True):
+    """Keep a scope from moving until it is lifted; a later hold on the same scope replaces it."""
+
+    suffix: ClassVar[str] = "hold.placed"
+
+    kind: HoldKind
+    scope: HoldScope
+    by: Text
+    reason: Text = ""
+    until: Annotated[
+        Instant | None, doc("when it ends by itself; None, or too far = the policy's longest")
+    ] = None
+
+
+class HoldLifted(Fact, frozen=True, kw_only=True):
+    """What was on hold may move again; what waited for it is tried at once."""
+
+    suffix: ClassVar[str] = "hold.lifted"
+
+    kind: HoldKind
+    scope: HoldScope
     by: Text
     reason: Text = ""

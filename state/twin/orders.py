@@ -14,7 +14,9 @@ _MOST_CAUSES = 4
 _MOST_LEGS = 8
 _PLACED = msgspec.msgpack.Decoder(OrderPlaced)
 
-OrderStatus = Literal["new", "allocated", "backordered", "unfillable", "released", "shipped"]
+OrderStatus = Literal[
+    "new", "allocated", "backordered", "unfillable", "released", "shipped", "held"
+]
 
 
 class LineProgress(Struct, array_like=True):
@@ -95,6 +97,8 @@ class OpenOrder(Struct, array_like=True):
     excluded: list[str] = field(default_factory=list)
     refusals: int = 0
     is_withdrawn: bool = False
+    # Node -> pickup planned there, ms, until the parcel is handed over.
+    handovers: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, placed: OrderPlaced, seq: int) -> "OpenOrder":

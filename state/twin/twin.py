@@ -8,6 +8,7 @@ from state.errors import InvariantBroken
 from state.events import SkuRegistered
 from state.geography import Geography
 from state.twin.capacity import Capacity
+from state.twin.holds import Held
 from state.twin.moves import Move
 from state.twin.orders import OpenOrder
 from state.twin.shipments import Shipment
@@ -39,6 +40,8 @@ class Twin(Struct):
     due_at: dict[str, tuple[str, str]] = field(default_factory=dict)
     # Inbound and transfer ids that ended -> now_ms, so that a late schedule does not revive them.
     ended_inbound: dict[str, int] = field(default_factory=dict)
+    # What is on hold, by `hold_key`; of an order only until it is closed.
+    holds: dict[str, Held] = field(default_factory=dict)
 
     def position(self, node: str, sku: str) -> Position:
         """The position, made empty if there is none yet."""

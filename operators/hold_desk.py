@@ -1,0 +1,162 @@
+"""The hold desk: keeps what is on hold, says so, and tries again what waited when it is over.
+
+People place and lift holds; the engine places them on orders whose quantity is not believed.
+"""
+
+from operators.derived import Anomaly, Derived, Draft, Inert
+from operators.explanation import day
+from operators.floor import Floor
+from operators.order_desk import OrderDesk
+from state.actions import Hold, Lift
+from state.events import HoldLifted, HoldPlaced, OrderPlaced
+from state.quantities import HoldKind, from_ms, to_ms
+from state.twin.holds import Held, hold_key
+
+#: Who places the engine's own holds.
+_ENGINE = "crossdock"
+#: What a hold of each kind keeps from happening.
+_MEANS: dict[HoldKind, str] = {
+    "order": "it is not sourced, and what is reserved for it stays so",
+    "node": "nothing is sourced from there",
+    "sku": "no unit of it is promised",
+    "service": "no parcel is planned with it",
+    "lane": "no parcel is planned on it",
+    "region": "nothing is sourced for it",
+}
+
+
+class HoldDesk:
+    """Puts on hold and lifts. Methods return what they derive, in order."""
+
+    def __init__(self, floor: Floor, orders: OrderDesk) -> None:
+        self._floor, self._orders = floor, orders
+        # The doubt about the order that follows in the same journal record.
+        self._doubted: tuple[str, str] = ("", "")
+
+    def place(self, placed: HoldPlaced) -> list[Derived]:
+        """Put a scope on hold, from now until it is lifted or ends."""
+        floor = self._floor
+        longest_ms = floor.now_ms + floor.policy.holds.longest_s * 1000
+        until_ms = longest_ms if placed.until is None else min(to_ms(placed.until), longest_ms)
+        if until_ms <= floor.now_ms:
+            reason = "it has ended already"
+            return [Inert(kind="hold", about=placed.scope, reason=reason)]
+        held = Held(placed.kind, placed.scope, placed.reason, placed.by, until_ms, floor.seq)
+        return [self._hold(held, 0)]
+
+    def doubt(self, anomaly: Anomaly) -> None:
+        """Remember that the order that comes next is not believed."""
+        if anomaly.kind == "wild_quantity" and anomaly.family == "demand":
+            self._doubted = (anomaly.about, anomaly.reason)
+
+    def suspect(self, placed: OrderPlaced) -> list[Derived]:
+        """Hold an order that is not believed, before it is sourced; nothing for all others."""
+        (about, reason), self._doubted = self._doubted, ("", "")
+        floor = self._floor
+        rules = floor.policy.holds
+        if about != placed.order or not rules.suspect_orders or placed.order in floor.twin.orders:
+            return []
+        if floor.policy.governance.autonomy_of("hold") == "off":
+            return []
+        until_ms = floor.now_ms + min(rules.suspect_s, rules.longest_s) * 1000
+        if until_ms <= floor.now_ms or hold_key("order", placed.order) in floor.twin.holds:
+            return []
+        value = sum(line.quantity * line.unit_price_cents for line in placed.lines)
+        held = Held("order", placed.order, reason, _ENGINE, until_ms, floor.seq)
+        return [self._hold(held, value)]
+
+    def lift(self, lifted: HoldLifted) -> list[Derived]:
+        """End a hold, and try again what waited for it."""
+        held = self._floor.twin.holds.get(hold_key(lifted.kind, lifted.scope))
+        if held is None:
+            reason = "it is not on hold"
+            return [Inert(kind="lift", about=lifted.scope, reason=reason)]
+        return self._over(held, lifted.by, lifted.reason)
+
+    def expire(self, key: str) -> list[Derived]:
+        """End a hold whose time is over; a later hold on the same scope stands."""
+        held = self._floor.twin.holds.get(key)
+        if held is None or held.until_ms > self._floor.now_ms:
+            return []
+        return self._over(held, "", "")
+
+    def _hold(self, held: Held, value_cents: int) -> Draft:
+        floor = self._floor
+        key = hold_key(held.kind, held.scope)
+        floor.twin.holds[key] = held
+        floor.deadlines.set(held.until_ms, "hold", key)
+        if held.kind == "service":
+            floor.rates.forget_all()
+        because = f": {held.reason}" if held.reason else ""
+        return Draft(
+            decision=Hold(
+                kind=held.kind,
+                scope=held.scope,
+                reason=held.reason,
+                by=held.by,
+                until=from_ms(held.until_ms),
+            ),
+            subject=held.scope,
+            correlation=held.scope if held.kind == "order" else None,
+            summary=f"{_named(held)} is on hold by {held.by} until {day(held.until_ms)} "
+            f"at the latest{because}. Until then {_MEANS[held.kind]}{self._extent(held)}.",
+            terms={},
+            value_cents=value_cents,
+            causes=(floor.seq,),
+            expires_ms=held.until_ms,
+        )
+
+    def _extent(self, held: Held) -> str:
+        """What of it is promised already: that stays as it is."""
+        twin, scope = self._floor.twin, held.scope
+        match held.kind:
+            case "node":
+                shelves = (nodes.get(scope) for nodes in twin.stock.values())
+                units = sum(shelf.reserved for shelf in shelves if shelf is not None)
+            case "sku":
+                units = sum(shelf.reserved for shelf in twin.stock.get(scope, {}).values())
+            case _:
+                return ""
+        return f"; {units} unit{'s' * (units != 1)} promised before stay promised"
+
+    def _over(self, held: Held, by: str, reason: str) -> list[Derived]:
+        floor = self._floor
+        del floor.twin.holds[hold_key(held.kind, held.scope)]
+        if held.kind == "service":
+            floor.rates.forget_all()
+        how = f"was lifted by {by}" if by else "has ended"
+        draft = Draft(
+            decision=Lift(
+                kind=held.kind, scope=held.scope, reason="lifted" if by else "expired", by=by
+            ),
+            subject=held.scope,
+            correlation=held.scope if held.kind == "order" else None,
+            summary=f"The hold on {_named(held, '')} {how}{f': {reason}' if reason else ''}. "
+            "What waited for it is tried again.",
+            terms={},
+            value_cents=0,
+            causes=(held.seq, floor.seq),
+        )
+        return [draft, *self._try_again(held)]
+
+    def _try_again(self, held: Held) -> list[Derived]:
+        twin, scope = self._floor.twin, held.scope
+        match held.kind:
+            case "order":
+                return self._orders.let_go(scope)
+            case "sku":
+                skus = [scope]
+            case "node":
+                skus = [sku for sku in twin.waiting if scope in twin.stock.get(sku, ())]
+            case _:
+                skus = list(twin.waiting)
+        self._floor.freed |= dict.fromkeys(skus)
+        return []
+
+
+def _named(held: Held, first: str = "T") -> str:
+    """The scope as the beginning of a sentence, or within one."""
+    if held.kind == "order":
+        return held.scope
+    what = {"sku": "SKU"}.get(held.kind, held.kind)
+    return f"{'The' if first else 'the'} {what} {held.scope}"

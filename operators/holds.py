@@ -1,0 +1,48 @@
+"""Holds, where orders are sourced: what is on hold is out of reach, and named with its reason."""
+
+from operators.parcels import Eliminations, Lines, Supply
+from state.twin import Twin
+from state.twin.holds import Held
+
+
+def rule_out_held(
+    twin: Twin,
+    region: str,
+    lines: Lines,
+    supplies: dict[str, Supply],
+    closed: list[int],
+    eliminated: Eliminations,
+) -> None:
+    """Take what is on hold out of `supplies`, for an order of `lines` bound for `region`.
+
+    Its units are counted as `closed`, by line: they are there, only out of reach. Services on hold
+    have no quotes (`RateBook`); here they are only named. What is ruled out is added to
+    `eliminated`.
+    """
+    holds = twin.holds
+    for index, (sku, _) in enumerate(lines):
+        held = holds.get(f"sku {sku}")
+        if held is not None:
+            for node, supply in supplies.items():
+                if supply.units[index]:
+                    _name(eliminated, held, f"{sku} at {node}")
+                    closed[index] += supply.units[index]
+                    supply.units[index], supply.ready_ms[index] = 0, None
+    bound_for = holds.get(f"region {region}")
+    for node, supply in list(supplies.items()):
+        held = bound_for or holds.get(f"node {node}") or holds.get(f"lane {node}>{region}")
+        if held is not None:
+            _name(eliminated, held, node)
+            for index, units in enumerate(supply.units):
+                closed[index] += units
+        if held is not None or not any(supply.units):
+            del supplies[node]
+    for held in holds.values():
+        if held.kind == "service":
+            for node in supplies:
+                _name(eliminated, held, f"{node} with {held.scope}")
+
+
+def _name(eliminated: Eliminations, held: Held, option: str) -> None:
+    why = f"on hold: {held.reason}" if held.reason else "on hold"
+    eliminated.setdefault(why, []).append(option)
