@@ -11,8 +11,10 @@ from operators.derived import (
     Derived,
     LaneOutlook,
     PolicyInForce,
+    ProposalClosed,
 )
 from operators.floor import Floor, FloorState
+from operators.give_back import give_back
 from operators.order_desk import OrderDesk
 from operators.outlook import Outlook
 from operators.shipment_desk import ShipmentDesk
@@ -147,6 +149,8 @@ class Orchestrate(Operator):
                 floor.outlook.learn_lift(fact)
             case PolicyInForce():
                 floor.adopt(fact.policy)
+            case ProposalClosed():
+                return give_back(floor, fact)
             case _:
                 pass
         return []

@@ -85,7 +85,7 @@ class Remedies:
 
     def _reroutes(self, risk: DelayRisk, shipment: Shipment) -> list[_Remedy]:
         """Faster services of the same carrier, for the rest of the way."""
-        if shipment.status not in _REROUTABLE:
+        if shipment.status not in _REROUTABLE or self._is_off(Reroute.verb):
             return []
         floor, shipped = self._floor, shipment.dispatched
         geography, weights = floor.twin.geography, floor.policy.weights
@@ -138,6 +138,8 @@ class Remedies:
         lines: Lines = tuple(wanted.items())
         if not lines or any(sku not in floor.twin.skus for sku in wanted):
             return []
+        if self._is_off(Reship.verb):
+            return []
         choice = floor.sourcing.decide(order.placed, lines, floor.now_ms)
         if choice.plan is None:
             return []
@@ -155,6 +157,10 @@ class Remedies:
                     terms["expected lateness"] = late
                 remedies.append(_Remedy(label, terms, plan))
         return remedies
+
+    def _is_off(self, kind: str) -> bool:
+        """Whether the policy switches `kind` off: then it is no remedy, and nothing is held."""
+        return self._floor.policy.governance.is_off(kind)
 
     def _least_reship(self, risk: DelayRisk, shipment: Shipment) -> int:
         """What sending it again costs at least, in cents: spares pricing what cannot pay."""

@@ -9,15 +9,18 @@ from msgspec import Struct, field
 from operators.contract import Operator, Record, pack, unpack
 from operators.derived import (
     Anomaly,
+    BlastRadiusTripped,
     DelayOutcome,
     DemandOutlook,
     Duplicate,
+    HeldBack,
     Incident,
     Inert,
     KpiWindow,
     OrderMoved,
     Parked,
     PolicyInForce,
+    ProposalClosed,
 )
 from operators.scores import ForecastScore
 from state.actions import Action, Allocate
@@ -25,7 +28,7 @@ from state.codec import DeadLetter
 from state.events import FAMILY_OF, OrderPlaced
 from state.policy import Policy
 
-_VERSION = "rollups/2"
+_VERSION = "rollups/3"
 #: Orders whose expectations at booking are kept; the oldest go first.
 _MOST_BOOKED = 100_000
 #: Order states that count as allocated: a promise stands, or was kept, or lapsed.
@@ -54,6 +57,10 @@ class Totals(Struct):
     incidents: int = 0
     actions: dict[str, int] = field(default_factory=dict)
     proposed: int = 0
+    # Proposals by what kept them from acting; and what became of them, "kind outcome".
+    held_back: dict[str, int] = field(default_factory=dict)
+    people: dict[str, int] = field(default_factory=dict)
+    trips: int = 0
     inert: dict[str, int] = field(default_factory=dict)
     orders: OrderTotals = field(default_factory=OrderTotals)
     delivered: int = 0
@@ -134,6 +141,16 @@ class Rollups(Operator):
             case Inert():
                 key = f"{fact.kind}: {fact.reason}"
                 totals.inert[key] = totals.inert.get(key, 0) + 1
+            case HeldBack():
+                totals.held_back[fact.gate] = totals.held_back.get(fact.gate, 0) + 1
+                self._add(f"held back by {fact.gate}", 1)
+            case ProposalClosed():
+                key = f"{fact.decision.verb} {fact.outcome}"
+                totals.people[key] = totals.people.get(key, 0) + 1
+                self._add(f"proposals {fact.outcome}", 1)
+            case BlastRadiusTripped():
+                totals.trips += 1
+                self._add("blast radius tripped", 1)
             case Duplicate():
                 totals.events += 1
                 totals.duplicates += 1

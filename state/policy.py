@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 from state.actions import KINDS
 from state.codec import fingerprint
 from state.errors import PolicyError
+from state.governance import IRREVERSIBLE, BlastRadius
 from state.quantities import DAY_S, HOUR_S, Seconds, Share, TotalCents, doc
 
 Autonomy = Literal["act", "propose", "off"]
@@ -198,6 +199,9 @@ class Limit(_Section, frozen=True, kw_only=True):
     value_cents_per_hour: Annotated[TotalCents, doc("money at stake per hour of journal time")] = (
         10**12
     )
+    least_confidence: Annotated[
+        Share, doc("how sure it must be, where it rests on a probability; P(late) counts against")
+    ] = 0.0
 
 
 #: What holds for kinds that the policy does not name.
@@ -223,6 +227,15 @@ class Governance(_Section, frozen=True, kw_only=True):
         dict[str, Limit], doc("limits by kind; reroute, reship, notify, reconcile have usual ones")
     ] = field(default_factory=dict)
     proposal_s: Annotated[Seconds, doc("s that a proposal waits for a person")] = DAY_S
+    trusted_above_irreversible: Annotated[
+        Share,
+        doc(f"feed health below which {', '.join(IRREVERSIBLE)} are proposed: no way back"),
+    ] = 0.60
+    blast_radius: BlastRadius = field(default_factory=BlastRadius)
+
+    def is_off(self, kind: str) -> bool:
+        """Whether nothing of `kind` is to be decided at all."""
+        return self.autonomy_of(kind) == "off"
 
     def autonomy_of(self, kind: str) -> Autonomy:
         """What `kind` may do: as the policy says, else the usual."""

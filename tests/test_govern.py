@@ -137,7 +137,10 @@ def test_an_expired_proposal_cannot_be_approved() -> None:
     log.add(ActionApproved(action=proposal(log).id, by="ann"), DAY + 1)
     run = fold(log, PROPOSING)
     assert modes(run) == ["propose"]
-    assert inert(run) == ["the proposal has expired"]
+    assert inert(run) == [
+        "the proposal expired: nobody decided in time",
+        "no such proposal is open",
+    ]
 
 
 def test_an_unknown_action_cannot_be_approved() -> None:

@@ -167,7 +167,7 @@ class _Fold:
             return
         before = self.partitions.setdefault(network, self._number)
         assert before == self._number, f"{network} is in partitions {before} and {self._number}"
-        hygiene, *others = chain.operators
+        hygiene, *others = chain.parts
         admitted = hygiene.step(record)
         self._gate(record, admitted)
         self._leaves(step_all(Chain(others), admitted))
