@@ -19,7 +19,7 @@ from flows.live.publish import publish
 from flows.live.record import record
 from flows.live.requeue import listed, requeue
 from flows.live.run import Live, run_partition
-from flows.outcomes import DEAD_LETTERS, KPIS, Outcome, outcomes
+from flows.outcomes import DEAD_LETTERS, Outcome, outcomes
 from flows.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig, simulate
 from operators.chain import build_chain, to_record
@@ -112,7 +112,7 @@ def expected_in_redis(found: Sequence[Outcome], prefix: str) -> dict[str, list[t
 
 
 def actions_of(found: Sequence[Outcome]) -> list[bytes]:
-    return [o.body for o in found if o.stream not in (DEAD_LETTERS, KPIS)]
+    return [o.body for o in found if o.is_action]
 
 
 def test_what_comes_out_is_what_a_fold_of_the_journal_gives(

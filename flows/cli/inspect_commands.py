@@ -61,6 +61,7 @@ def actions(
     from state.codec import encode_action
     from state.stores.redis_connection import connect
     from state.stores.redis_follow import follow as read
+    from state.stores.redis_keys import PROPOSALS
 
     if (out_folder is None) == (redis is None):
         raise typer.BadParameter("give either --redis URL or --out DIR", param_hint="--redis")
@@ -69,8 +70,11 @@ def actions(
             raise typer.BadParameter(f"one of {', '.join(KINDS)}", param_hint="--kind")
     if redis is not None:
         client = connect(redis)
+        streams = (*(kind or KINDS), PROPOSALS)
         found = (
-            each.action for each in read(client, network, kind or KINDS, prefix=prefix, live=follow)
+            each.action
+            for each in read(client, network, streams, prefix=prefix, live=follow)
+            if not kind or each.action.kind in kind
         )
     else:
         assert out_folder is not None
