@@ -76,6 +76,11 @@ class Orchestrate(Operator):
         return self._floor.twin
 
     @property
+    def floor(self) -> Floor:
+        """What its desks share: to be read, or to put a witness in place of its sourcing."""
+        return self._floor
+
+    @property
     def outlook(self) -> Outlook:
         """What it believes of the near future; only to be read."""
         return self._floor.outlook

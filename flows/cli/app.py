@@ -8,6 +8,7 @@ import typer
 
 from flows.cli import (
     control_commands,
+    explain_command,
     inspect_commands,
     live_commands,
     log_commands,
@@ -44,7 +45,7 @@ app.command("approve")(people_commands.approve)
 app.command("reject")(people_commands.reject)
 app.command("schema")(inspect_commands.schema)
 app.command("actions")(inspect_commands.actions)
-app.command("explain")(inspect_commands.explain)
+app.command("explain")(explain_command.explain)
 app.command("redis")(inspect_commands.serve_redis)
 
 importers = typer.Typer(help="Make a log from public data.", no_args_is_help=True)
