@@ -79,6 +79,7 @@ class Summary(Struct, kw_only=True):
     split_orders: int
     planned_cents: dict[str, int]
     inert: dict[str, int]
+    shadow: dict[str, Any] = field(default_factory=dict)
     redis: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 

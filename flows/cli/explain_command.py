@@ -50,14 +50,15 @@ def explain(
     is_action = ACTION_ID.fullmatch(of) is not None
     if why_not is not None and not is_action:
         raise typer.BadParameter("goes with an action's id", param_hint="--why-not")
-    if out_folder is not None and (not is_action or verify or why_not is not None):
+    if out_folder is not None:
+        if is_action and why_not is None:
+            _recorded(out_folder, of, verify, json)
+            return
         evidence = evidence_of(out_folder)
     if not is_action:
         _story(evidence, of, json)
     elif why_not is not None:
         _why_not(evidence, of, out_folder, why_not, json)
-    elif out_folder is not None:
-        _recorded(out_folder, of, verify, json)
     else:
         _derived(evidence, of, json)
 

@@ -67,7 +67,8 @@ def why_not_view(action: Action, answer: WhyNot) -> Panel:
         rows = answer.options if taken is None else (taken, *answer.options)
         label = rows[0].option if taken is None else f"{rows[0].option} (taken)"
         parts += [Text(), _terms(rows[0].terms, rows[0].score_cents, rows[1:], label)]
-    parts += [Text(f"Ruled out: {each}") for each in answer.ruled_out[:_MOST_RULED_OUT]]
+    if answer.options or len(answer.ruled_out) > 1:  # else the summary has said it
+        parts += [Text(f"Ruled out: {each}") for each in answer.ruled_out[:_MOST_RULED_OUT]]
     title = f"{action.id}  why not {answer.asked}?"
     return Panel(Group(*parts), title=title, title_align="left")
 
