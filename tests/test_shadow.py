@@ -1,4 +1,4 @@
-"""A candidate policy beside the live one: no difference where there is none, and what it is else."""
+"""A candidate policy beside the live one: what differs, and nothing where nothing does."""
 
 from pathlib import Path
 

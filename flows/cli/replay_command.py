@@ -11,7 +11,6 @@ import typer
 from rich.table import Table
 
 from flows.cli.console import err, named, out, print_json, progress_bar
-from flows.cli.shadow_view import shadow_table
 from flows.summary import Summary, to_builtins
 
 #: Share of dead letters above which a replay warns.
@@ -119,6 +118,8 @@ def replay(
     else:
         show(summary)
         if shadow is not None:
+            from flows.cli.shadow_view import shadow_table
+
             out.print(shadow_table(summary.shadow, summary.currency))
     _warn(summary)
     if json:
