@@ -1,6 +1,5 @@
 """`crossdock proposals`, `approve` and `reject`: what people decide."""
 
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,14 +9,10 @@ from rich.table import Table
 
 from flows.cli.console import err, out, print_json
 from flows.cli.live_commands import Config, settings_of
-from state.settings import RedisSettings
 
 if TYPE_CHECKING:
-    from redis import Redis
+    from state.events import ActionApproved, ActionRejected
 
-#: Replies of a Redis that is there come at once; a person does not wait long for another.
-_READ_S, _RETRIES = 10.0, 3
-_ID = re.compile(r"([^:]+):\d+-\d+")
 _Id = Annotated[str, typer.Argument(metavar="ID", help="The proposal's, such as demo:17446-1.")]
 _By = Annotated[str, typer.Option(help="Who decides.")]
 _Reason = Annotated[str, typer.Option(help="Why; it is kept in the journal.")]
@@ -42,15 +37,20 @@ def proposals(
     """List what waits for a person, with its deadline, the next one due first."""
     import orjson
 
+    from flows.live.control import REDIS_READ_S, REDIS_RETRIES
     from flows.proposals import open_in_folder, open_in_redis
     from state.codec import encode_action
-    from state.stores.redis_connection import connect
+    from state.stores.redis_connection import connect, connect_with
 
     if out_folder is not None:
         found = open_in_folder(out_folder)
     else:
         rules = settings_of(config).redis
-        with _client(rules) if redis is None else connect(redis) as client:
+        with (
+            connect_with(rules, read_timeout_s=REDIS_READ_S, retries=REDIS_RETRIES)
+            if redis is None
+            else connect(redis)
+        ) as client:
             found = open_in_redis(client, prefix or rules.prefix, network)
     wanted = [
         action
@@ -85,7 +85,7 @@ def approve(
     """Let a proposal be carried out: it comes again, as an action with an id of its own."""
     from state.events import ActionApproved
 
-    _decide(action_id, ActionApproved(action=action_id, by=by, reason=reason), unseen, config, json)
+    _decide(ActionApproved(action=action_id, by=by, reason=reason), unseen, config, json)
 
 
 def reject(
@@ -99,37 +99,20 @@ def reject(
     """Refuse a proposal: what it held is given back."""
     from state.events import ActionRejected
 
-    _decide(action_id, ActionRejected(action=action_id, by=by, reason=reason), unseen, config, json)
+    _decide(ActionRejected(action=action_id, by=by, reason=reason), unseen, config, json)
 
 
-def _decide(action_id: str, fact: object, unseen: bool, config: Path | None, json: bool) -> None:
-    from flows.live.control import send_control
-    from flows.proposals import open_proposal
-    from state.errors import JournalError
-    from state.events import Fact
+def _decide(
+    fact: "ActionApproved | ActionRejected", unseen: bool, config: Path | None, json: bool
+) -> None:
+    from flows.explain import ACTION_ID
+    from flows.live.control import send_decision
 
-    assert isinstance(fact, Fact)
-    parts = _ID.fullmatch(action_id)
-    if parts is None:
-        raise typer.BadParameter(f"an id such as demo:17446-1, was {action_id}", param_hint="ID")
-    settings = settings_of(config)
-    if not unseen:
-        with _client(settings.redis) as client:
-            if open_proposal(client, settings.redis.prefix, action_id) is None:
-                raise JournalError(
-                    f"expected an open proposal {action_id}, was none: somebody has decided, it "
-                    "has expired, or it was never there (`crossdock proposals` lists the open "
-                    "ones); --unseen sends it all the same"
-                )
-    network = parts.group(1)
-    sent = send_control(settings, network, fact, time.time_ns() // 1_000_000)
+    if ACTION_ID.fullmatch(fact.action) is None:
+        raise typer.BadParameter(f"an id such as demo:17446-1, was {fact.action}", param_hint="ID")
+    now_ms = time.time_ns() // 1_000_000
+    sent = send_decision(settings_of(config), fact, now_ms, unseen=unseen)
     if json:
-        print_json({"network": network, "action": action_id, "event": sent})
+        print_json({"action": fact.action, "event": sent})
     else:
-        out.print(f"sent to {network}: {sent}")
-
-
-def _client(rules: RedisSettings) -> "Redis":
-    from state.stores.redis_connection import connect_with
-
-    return connect_with(rules, read_timeout_s=_READ_S, retries=_RETRIES)
+        out.print(f"sent for {fact.action}: {sent}")
