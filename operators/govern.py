@@ -85,7 +85,10 @@ class Govern(Operator):
             state.seq, state.numbered, state.closed, state.cause = record.seq, 0, 0, None
         if record.event is not None:
             state.cause = record.event.id
-        out = self._expire(record)
+        out: list[Record] = []
+        waiting = state.proposals.deadlines.heap
+        if waiting and waiting[0][0] < record.now_ms:  # asked here: it is asked at every record
+            out = self._expire(record)
         match record.fact:
             case Draft() as draft:
                 return out + self._gate(record, draft)

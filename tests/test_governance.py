@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 from operators.derived import BlastRadiusTripped, OrderMoved, ProposalClosed
 from operators.limits import Limits
 from state.actions import Escalate
-from state.events import ActionApproved, ActionRejected, NetworkResumed, OrderCancelled
+from state.events import (
+    ActionApproved,
+    ActionRejected,
+    NetworkResumed,
+    OrderCancelled,
+    PolicyChanged,
+)
 from state.governance import BlastRadius, confidence_in
 from state.policy import Governance, Limit, Policy
 from tests.builders import DAY, HOUR, Log, Run, fold, order
@@ -44,6 +50,10 @@ def test_what_is_switched_off_holds_no_stock_and_is_tried_again_when_it_is_on() 
     off = fold(log, Policy(governance=Governance(autonomy={"allocate": "off"})))
     assert off.actions == [] and reserved(off) == 0
     assert off.totals.orders.unfillable == 2
+    log.add(PolicyChanged(policy={}, by="ops"))
+    log.tick(DAY)
+    on = fold(log, Policy(governance=Governance(autonomy={"allocate": "off"})))
+    assert modes(on) == ["act", "act"] and reserved(on) == 2
 
 
 def test_an_expired_proposal_gives_back_what_it_held_and_whoever_waits_is_served() -> None:
