@@ -1,11 +1,18 @@
 """How far the engine goes on its own, and what becomes of what it only proposes."""
 
-from hypothesis import given
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.replay import ReplayPlan, replay
+from operators.chain import build_chain, to_record
 from operators.derived import BlastRadiusTripped, OrderMoved, ProposalClosed
 from operators.limits import Limits
 from state.actions import Escalate
+from state.codec import encode
 from state.events import (
     ActionApproved,
     ActionRejected,
@@ -167,3 +174,51 @@ def test_no_window_ever_holds_more_than_its_radius(
             passed.append((now_ms, value))
         window = [v for at, v in passed if at > now_ms - 59_000]
         assert len(window) <= actions and sum(window) <= cents
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.sampled_from(["order", "approve", "reject", "cancel", "wait", "day"]), max_size=25),
+    st.integers(0, 40),
+)
+def test_whatever_people_decide_reservations_agree_and_a_restart_changes_nothing(
+    script: list[str], cut: int
+) -> None:
+    log, placed = Log().network_of({("N-NORTH", "BOOK"): 3}), 0
+    for step in script:
+        waiting = [a.id for a in fold(log, PROPOSING).actions if a.data.mode == "propose"]
+        match step:
+            case "order":
+                log.add(order(f"O-{(placed := placed + 1)}"))
+            case "approve" if waiting:
+                log.add(ActionApproved(action=waiting[-1], by="ann"))
+            case "reject" if waiting:
+                log.add(ActionRejected(action=waiting[0], by="ann"))
+            case "cancel" if placed:
+                log.add(OrderCancelled(order=f"O-{placed}"))
+            case _:
+                log.tick(DAY + 1 if step == "day" else HOUR)
+    whole = fold(log, PROPOSING, each=lambda run: run.twin.check())
+    lines = log.lines()
+    first = fold(lines[: min(cut, len(lines))], PROPOSING)
+    rest = build_chain("net", PROPOSING)
+    if "net" in first.chains:
+        rest.restore(first.chains["net"].snapshot())
+    records = [r for one in lines[min(cut, len(lines)) :] for r in rest.step(to_record(one))]
+    assert first.bytes() + Run({}, records).bytes() == whole.bytes()
+    ended = [each.action for each in whole.facts(ProposalClosed)]
+    assert len(ended) == len(set(ended))
+
+
+@pytest.mark.parametrize("engine", ["dataflow", "staged"])
+def test_what_goes_back_goes_back_the_same_however_the_chain_runs(
+    engine: Literal["dataflow", "staged"], tmp_path: Path
+) -> None:
+    log = orders(4, HOUR, stock=2)
+    log.tick(DAY)
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"".join(encode(event) + b"\n" for event in log.events))
+    plain = fold(log, PROPOSING)
+    told = replay(ReplayPlan(logs=(path,), policy=PROPOSING, engine=engine, out=tmp_path / "out"))
+    assert told.people["allocate"]["expired"] > 0
+    assert (tmp_path / "out" / "actions.jsonl").read_bytes().splitlines() == plain.bytes()
