@@ -303,7 +303,13 @@ def _describe(plan: ReplayPlan, summary: Summary) -> None:
     assert plan.out is not None
     summary.files = {
         name: str(plan.out / name)
-        for name in ("actions.jsonl", "dead_letters.jsonl", "kpis.jsonl", "summary.json")
+        for name in (
+            "actions.jsonl",
+            "decided.jsonl",
+            "dead_letters.jsonl",
+            "kpis.jsonl",
+            "summary.json",
+        )
     }
     (plan.out / "policy.json").write_bytes(plan.policy.to_json())
     document = {

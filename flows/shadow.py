@@ -15,6 +15,7 @@ from state.actions import Action, Allocate
 
 #: What no comparison on a recorded journal can tell; it goes wherever its figures go.
 CAVEAT = (
+    "Each policy's cents are by its own weights: where they differ, compare freight and P(late). "
     "The journal tells what followed from the live policy's actions. What the candidate's would "
     "have led to (delays, returns, stock elsewhere) is only as expected when it was planned, and "
     "stock that live orders took is gone for the candidate too. `crossdock whatif` carries out "
