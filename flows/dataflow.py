@@ -1,6 +1,6 @@
 """The dataflow: journal → decode → the chain, keyed by network → outlets.
 
-The chain runs fused in one stateful step, or staged with one step per operator; both give the same
+The chain runs fused in one stateful step, or staged with one step per part; both give the same
 actions. Fused is the default: every keyed hop costs time, measured by ``make bench``.
 """
 
@@ -21,7 +21,7 @@ from flows.checkpoints import Checkpoints, require_writable
 from flows.outcomes import outcomes
 from flows.outlets import Outlet
 from flows.sinks import OutletSink
-from operators.chain import OPERATORS, build_chain, build_operator, to_record
+from operators.chain import STAGES, build_chain, build_operator, to_record
 from operators.contract import Chain, Operator, Record
 from state.codec import JournalLine
 from state.errors import CrossdockError, StoreError
@@ -49,7 +49,7 @@ class Flow:
         lines = op.input("journal", self.dataflow, source)
         stream: Any = op.flat_map_batch("decode", lines, _decode)
         self._adapters: dict[str, Adapter] = {}
-        steps = OPERATORS if staged else ("chain",)
+        steps = STAGES if staged else ("chain",)
         for name in steps:
             hand_on = outcomes if name == steps[-1] else _records
             adapter = Adapter(_builder(name, policy), hand_on)

@@ -1,6 +1,7 @@
 """Explain an action: find it in a replay's output, and derive it again from the journal."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,22 @@ from msgspec import Struct
 
 from flows.journal_source import Progress
 from operators.chain import build_chain, to_record
+from operators.contract import Chain
 from state.actions import Action
 from state.codec import decode_action, encode_action
 from state.errors import JournalError
 from state.journals import open_journal
 from state.policy import Policy, parse_policy
+
+#: {network}:{seq}-{n}
+ACTION_ID = re.compile(r"([^:]+):(\d+)-\d+")
+
+
+class Evidence(Struct, frozen=True):
+    """What an action can be derived from: the journal, and the policy that it began with."""
+
+    logs: tuple[Path, ...]
+    policy: Policy
 
 
 class Derivation(Struct, frozen=True):
@@ -60,26 +72,63 @@ def _lines(folder: Path) -> Iterator[bytes]:
         raise JournalError(f"expected a readable action log, was {error}") from error
 
 
-def derive_again(folder: Path, action: Action, progress: Progress) -> Derivation:
-    """Fold the replay's own journal and policy up to the action, and compare bytes.
-
-    Raises JournalError if the folder's summary or the logs it names are gone.
-    """
+def evidence_of(folder: Path) -> Evidence:
+    """What a replay's folder says it was made from; raises JournalError if it does not."""
     summary, policy = _inputs(folder)
-    reader = open_journal([Path(path) for path in summary["logs"]])
-    chain = build_chain(action.partitionkey, policy)
-    while lines := reader.read(1_000):
-        for line in lines:
-            record = to_record(line)
-            if record.network != action.partitionkey:
-                continue
-            made = [r.fact for r in chain.step(record) if isinstance(r.fact, Action)]
-            if line.seq == action.seq:
-                reader.close()
-                return _compare(action, made)
-        progress(reader.lines, *reader.progress())
-    reader.close()
-    return Derivation(f"the journal ends before record {action.seq}", False)
+    return Evidence(tuple(Path(path) for path in summary["logs"]), policy)
+
+
+def derive_again(evidence: Evidence, action: Action, progress: Progress) -> Derivation:
+    """Fold the journal up to the action, and compare bytes; raises JournalError."""
+    made, _ = fold_to(evidence, action.id, progress)
+    if made is None:
+        return Derivation(f"the journal ends before record {action.seq}", False)
+    return _compare(action, made)
+
+
+def derive(evidence: Evidence, action_id: str, progress: Progress) -> Action:
+    """The action with this id, derived from the journal; raises JournalError if there is none."""
+    made, _ = fold_to(evidence, action_id, progress)
+    for action in made or ():
+        if action.id == action_id:
+            return action
+    raise JournalError(f"expected an action {action_id}, but none comes out of the journal")
+
+
+def fold_to(
+    evidence: Evidence,
+    action_id: str,
+    progress: Progress,
+    before: Callable[[Chain], None] | None = None,
+) -> tuple[list[Action] | None, Chain]:
+    """Fold the journal up to the record of an action: what actions it led to, and the chain then.
+
+    None if the journal ends before it. `before` meets the chain just before that record. Raises
+    JournalError.
+    """
+    network, seq = place_of(action_id)
+    chain = build_chain(network, evidence.policy)
+    with open_journal(evidence.logs) as reader:
+        while lines := reader.read(1_000):
+            for line in lines:
+                record = to_record(line)
+                if record.network != network:
+                    continue
+                if line.seq == seq and before is not None:
+                    before(chain)
+                made = [r.fact for r in chain.step(record) if isinstance(r.fact, Action)]
+                if line.seq == seq:
+                    return made, chain
+            progress(reader.lines, *reader.progress())
+    return None, chain
+
+
+def place_of(action_id: str) -> tuple[str, int]:
+    """The network and the journal position in an action's id; raises JournalError if it is none."""
+    found = ACTION_ID.fullmatch(action_id)
+    if found is None:
+        raise JournalError(f"expected an action's id such as demo:7262-1, was {action_id}")
+    return found.group(1), int(found.group(2))
 
 
 def _compare(action: Action, made: list[Action]) -> Derivation:

@@ -6,21 +6,25 @@ import orjson
 from msgspec import Struct
 
 from operators.contract import Record
-from operators.derived import KpiWindow
+from operators.derived import KpiWindow, ProposalClosed
 from state.actions import Action
 from state.codec import DeadLetter, encode_action
 from state.dead_letters import encode_dead_letter
 from state.quantities import rfc3339
+from state.stores.redis_keys import DECIDED, PROPOSALS
 
 #: Streams beside those of the actions' kinds.
 KPIS = "kpis"
 DEAD_LETTERS = "dead_letters"
+_NO_ACTIONS = (KPIS, DECIDED, DEAD_LETTERS)
 
 
 class Outcome(Struct, frozen=True, gc=False):
-    """One line of output. `stream` is an action's kind, `KPIS` or `DEAD_LETTERS`.
+    """One line of output. `stream` is an action's kind, `PROPOSALS`, or one of what is no action.
 
-    `entry_id` is ``{seq}-{n}``; dead letters have none. `mode` is given for actions only.
+    What a person has to decide on is in no kind's stream: whoever carries that out never meets it.
+    `entry_id` is ``{seq}-{n}``; dead letters have none. `kind` and `mode` are given for actions
+    only.
     """
 
     network: str
@@ -28,6 +32,12 @@ class Outcome(Struct, frozen=True, gc=False):
     entry_id: str
     body: bytes
     mode: str = ""
+    kind: str = ""
+
+    @property
+    def is_action(self) -> bool:
+        """Whether it is an action, to be carried out or proposed."""
+        return self.stream not in _NO_ACTIONS
 
 
 def outcomes(records: Iterable[Record]) -> list[Outcome]:
@@ -37,20 +47,41 @@ def outcomes(records: Iterable[Record]) -> list[Outcome]:
         fact = record.fact
         kind = type(fact)
         if kind is Action:
+            mode = fact.data.mode
             found.append(
                 Outcome(
                     record.network,
-                    fact.kind,
+                    fact.kind if mode == "act" else PROPOSALS,
                     fact.entry_id,
                     encode_action(fact),
-                    fact.data.mode,
+                    mode,
+                    fact.kind,
                 )
             )
         elif kind is DeadLetter:
             found.append(Outcome(record.network, DEAD_LETTERS, "", encode_dead_letter(fact)))
         elif kind is KpiWindow:
             found.append(Outcome(record.network, KPIS, f"{record.seq}-1", _kpis(record, fact)))
+        elif kind is ProposalClosed:
+            place = f"{record.seq}-{fact.place}"
+            found.append(Outcome(record.network, DECIDED, place, _decided(record, fact)))
     return found
+
+
+def _decided(record: Record, closed: ProposalClosed) -> bytes:
+    return orjson.dumps(
+        {
+            "network": record.network,
+            "seq": record.seq,
+            "time": rfc3339(record.now_ms),
+            "proposal": closed.action,
+            "kind": closed.decision.verb,
+            "about": closed.about,
+            "outcome": closed.outcome,
+            "by": closed.by,
+            "reason": closed.why,
+        }
+    )
 
 
 def _kpis(record: Record, window: KpiWindow) -> bytes:

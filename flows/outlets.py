@@ -13,6 +13,7 @@ import redis
 from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
 from state.errors import StoreError
 from state.stores.redis_actions import RedisActionWriter, StreamEntry, Written
+from state.stores.redis_keys import DECIDED
 
 #: Where an outlet stands, in its own terms.
 Mark = dict[str, int | str]
@@ -80,8 +81,9 @@ class RedisOutlet:
 
 
 class LogOutlet:
-    """Files in a folder: ``actions.jsonl``, ``dead_letters.jsonl``, ``kpis.jsonl``.
+    """Files in a folder: ``actions``, ``decided``, ``dead_letters`` and ``kpis.jsonl``.
 
+    ``decided`` says what became of proposals.
     While a run lasts, each network has files of its own; `finish` joins them in order of the
     network's name, so that equal runs leave equal files however their networks interleaved.
     """
@@ -111,8 +113,7 @@ class LogOutlet:
         """Append each outcome to the file of its stream and network."""
         lines: dict[str, list[bytes]] = {}
         for outcome in outcomes:
-            is_action = outcome.stream not in (DEAD_LETTERS, KPIS)
-            stream = "actions" if is_action else outcome.stream
+            stream = "actions" if outcome.is_action else outcome.stream
             lines.setdefault(f"{stream}:{outcome.network}", []).append(outcome.body)
         for name, bodies in lines.items():
             data = b"\n".join(bodies) + b"\n"
@@ -150,7 +151,7 @@ class LogOutlet:
 
     def finish(self, *, keep_parts: bool) -> None:
         """Join the networks' files into one per stream; a run that may go on keeps its parts."""
-        for stream in ("actions", DEAD_LETTERS, KPIS):
+        for stream in ("actions", DECIDED, DEAD_LETTERS, KPIS):
             with (self.folder / f"{stream}.jsonl").open("wb") as joined:
                 for part in sorted(self._parts.glob(f"{stream}:*")):
                     with part.open("rb") as file:

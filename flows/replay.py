@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 import orjson
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ from flows.dataflow import EPOCH, Flow
 from flows.journal_source import JournalSource, Progress, Stop
 from flows.outcomes import DEAD_LETTERS, Outcome, outcomes
 from flows.outlets import LogOutlet, Mark, Outlet, RedisOutlet
+from flows.shadow import compare, draw
 from flows.summary import Summary, add_up, file_digest, summarise, to_builtins
 from operators.chain import NO_NETWORK, Chains, to_record
 from operators.contract import Operator
@@ -24,6 +26,7 @@ from operators.hygiene import Hygiene
 from operators.rollups import Rollups
 from state.dead_letters import reason_of
 from state.errors import JournalError
+from state.events import PolicyChanged
 from state.journal import JournalReader
 from state.journals import journal_identity, open_journal
 from state.policy import Policy
@@ -34,6 +37,8 @@ from state.stores.redis_connection import connect
 Engine = Literal["dataflow", "staged", "fold"]
 #: Embedded Redis keeps its data here, below the output folder.
 REDIS_FOLDER = "redis"
+#: Below the output folder: what a candidate policy decided.
+SHADOW_FOLDER = "shadow"
 #: Below a recovery folder: the checkpoints that its store names.
 CHECKPOINTS = "checkpoints"
 #: Lines looked at for the networks whose keys are claimed at once; others are when they act.
@@ -44,7 +49,9 @@ class ReplayPlan(Struct, frozen=True, kw_only=True):
     """What to replay, how, and where to.
 
     `redis` is a URL, ``embedded`` (a server of our own, saved below `out`) or ``none``. `recovery`
-    is a folder to resume from after a crash; it goes with `out`, whose files it continues.
+    is a folder to resume from after a crash; it goes with `out`, whose files it continues. With
+    `pinned`, the policy stays what it is whatever the journal says. `shadow` is a policy that the
+    same journal is folded under as well, acting nowhere, to be compared.
     """
 
     logs: tuple[Path, ...]
@@ -57,6 +64,8 @@ class ReplayPlan(Struct, frozen=True, kw_only=True):
     recovery: Path | None = None
     follow: bool = False
     batch: int = 1_000
+    pinned: bool = False
+    shadow: Policy | None = None
     epoch: timedelta = EPOCH
 
 
@@ -125,9 +134,27 @@ def replay(
                 "repeated": written.repeated,
                 "trimmed": written.trimmed,
             }
+        if plan.shadow is not None:
+            summary.shadow = _shadow(plan, plan.shadow, folder, progress)
         if plan.out is not None:
             _describe(plan, summary)
     return summary
+
+
+def _shadow(
+    plan: ReplayPlan, policy: Policy, folder: Path, progress: Progress | None
+) -> dict[str, Any]:
+    """What the candidate would have decided on the same journal, against what was decided."""
+    beside = folder / SHADOW_FOLDER
+    replay(
+        ReplayPlan(logs=plan.logs, policy=policy, engine="fold", out=beside, pinned=True),
+        progress=progress,
+    )
+    compared = compare(folder, beside, policy.fingerprint())
+    if plan.out is not None:
+        (beside / "difference.svg").write_bytes(draw(compared, plan.policy.currency))
+    found: dict[str, Any] = msgspec.to_builtins(compared)
+    return found
 
 
 def _is_resumed(plan: ReplayPlan, identity: str) -> bool:
@@ -231,6 +258,8 @@ def _fold(
         found: list[Outcome] = []
         for line in lines:
             record = to_record(line)
+            if plan.pinned and isinstance(record.fact, PolicyChanged):
+                continue
             found += outcomes(chains[record.network].step(record))
         for outlet in outlets:
             outlet.write(found)
@@ -274,7 +303,13 @@ def _describe(plan: ReplayPlan, summary: Summary) -> None:
     assert plan.out is not None
     summary.files = {
         name: str(plan.out / name)
-        for name in ("actions.jsonl", "dead_letters.jsonl", "kpis.jsonl", "summary.json")
+        for name in (
+            "actions.jsonl",
+            "decided.jsonl",
+            "dead_letters.jsonl",
+            "kpis.jsonl",
+            "summary.json",
+        )
     }
     (plan.out / "policy.json").write_bytes(plan.policy.to_json())
     document = {

@@ -54,6 +54,9 @@ class ExceptionTotals(Struct, kw_only=True):
 class Summary(Struct, kw_only=True):
     """What a replay did. Counts over all networks; `lines` = `events` + `dead_letters`.
 
+    `held_back` has proposals by what kept them from acting, `people` what became of proposals, by
+    kind and outcome; `blast_radius_trips` says how often everything was stopped at once.
+
     `events` are lines that decoded and were not refused, `duplicates` and `waiting` (for something
     they refer to) among them. `digest` is the SHA-256 of the action log: the canonical bytes of all
     actions, each with a newline, in order of id, networks in order of name.
@@ -71,6 +74,9 @@ class Summary(Struct, kw_only=True):
     waiting: int
     actions: dict[str, int]
     proposed: int
+    held_back: dict[str, int]
+    people: dict[str, dict[str, int]]
+    blast_radius_trips: int
     digest: str
     seconds: float
     events_per_s: float
@@ -89,6 +95,7 @@ class Summary(Struct, kw_only=True):
     planned_cents: dict[str, int]
     inert: dict[str, int]
     benefits: dict[str, dict[str, int]]
+    shadow: dict[str, Any] = field(default_factory=dict)
     redis: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -133,6 +140,9 @@ def summarise(
         waiting=waiting,
         actions=dict(sorted(totals.actions.items())),
         proposed=totals.proposed,
+        held_back=dict(sorted(totals.held_back.items())),
+        people=_by_kind(totals.people),
+        blast_radius_trips=totals.trips,
         digest=digest,
         seconds=round(seconds, 3),
         events_per_s=round(lines / seconds, 1) if seconds else 0.0,
@@ -177,6 +187,15 @@ def _delay_score(totals: Totals) -> DelayScore:
         estimate_off_h=_share(totals.estimate_off_s / 3600, estimated),
         carrier_estimate_off_h=_share(totals.carrier_estimate_off_s / 3600, estimated),
     )
+
+
+def _by_kind(people: dict[str, int]) -> dict[str, dict[str, int]]:
+    """``{"notify expired": 3}`` as ``{"notify": {"expired": 3}}``."""
+    found: dict[str, dict[str, int]] = {}
+    for key, count in sorted(people.items()):
+        kind, _, outcome = key.partition(" ")
+        found.setdefault(kind, {})[outcome] = count
+    return found
 
 
 def _share(amount: float, of: int) -> float | None:

@@ -7,6 +7,7 @@ from operators.govern import Govern
 from operators.hygiene import Hygiene
 from operators.incidents import Incidents
 from operators.lanes import Lanes
+from operators.loop import Loop
 from operators.notices import Notices
 from operators.orchestrate import Orchestrate
 from operators.rollups import Rollups
@@ -25,6 +26,10 @@ OPERATORS = (
     "govern",
     "rollups",
 )
+
+#: What is stepped in the staged dataflow: operators, and the loop of those between which a closed
+#: proposal goes back.
+STAGES = (*OPERATORS[:5], "loop", *OPERATORS[8:])
 
 #: The key of what could not be decoded; no network can have this name.
 NO_NETWORK = ""
@@ -53,15 +58,17 @@ def build_operator(name: str, network: str, policy: Policy) -> Operator:
             return Govern(network, policy)
         case "rollups":
             return Rollups(policy)
+        case "loop":
+            return Loop([Orchestrate(policy), Notices(policy)], Govern(network, policy))
         case _:
-            raise ValueError(f"expected one of {', '.join(OPERATORS)}, was {name}")
+            raise ValueError(f"expected one of {', '.join((*OPERATORS, 'loop'))}, was {name}")
 
 
 def build_chain(network: str, policy: Policy) -> Chain:
     """All operators for one network, in order; none for `NO_NETWORK`."""
     if network == NO_NETWORK:
         return Chain([])
-    return Chain([build_operator(name, network, policy) for name in OPERATORS])
+    return Chain([build_operator(name, network, policy) for name in STAGES])
 
 
 class Chains(dict[str, Chain]):

@@ -63,9 +63,14 @@ class Chain:
 
     def __init__(self, operators: Sequence[Operator]) -> None:
         self.name = "chain"
-        self.operators = tuple(operators)
+        #: What is stepped: operators, and loops of them.
+        self.parts = tuple(operators)
+        #: The operators themselves, those in loops among them.
+        self.operators: tuple[Operator, ...] = tuple(
+            each for part in self.parts for each in getattr(part, "operators", (part,))
+        )
         self._steps: tuple[Callable[[Record], list[Record]], ...] = tuple(
-            operator.step for operator in self.operators
+            part.step for part in self.parts
         )
 
     def step(self, record: Record) -> list[Record]:
@@ -83,27 +88,37 @@ class Chain:
 
     def snapshot(self) -> bytes:
         """All operators' snapshots, by name."""
-        return msgspec.msgpack.encode({o.name: o.snapshot() for o in self.operators})
+        return pack_all(self.operators)
 
     def restore(self, data: bytes) -> None:
         """Restore every operator; raises SnapshotError if they are not the same operators."""
-        parts = msgspec.msgpack.decode(data, type=dict[str, bytes])
-        names = [operator.name for operator in self.operators]
-        if list(parts) != names:
-            raise SnapshotError(
-                f"expected a snapshot of the operators {', '.join(names)}, was {', '.join(parts)}"
-            )
-        for operator in self.operators:
-            operator.restore(parts[operator.name])
+        restore_all(self.operators, data)
+
+
+def pack_all(operators: Sequence[Operator]) -> bytes:
+    """Snapshots of several operators, by name."""
+    return msgspec.msgpack.encode({o.name: o.snapshot() for o in operators})
+
+
+def restore_all(operators: Sequence[Operator], data: bytes) -> None:
+    """Inverse of `pack_all`; raises SnapshotError if they are not the same operators."""
+    parts = msgspec.msgpack.decode(data, type=dict[str, bytes])
+    names = [operator.name for operator in operators]
+    if list(parts) != names:
+        raise SnapshotError(
+            f"expected a snapshot of the operators {', '.join(names)}, was {', '.join(parts)}"
+        )
+    for operator in operators:
+        operator.restore(parts[operator.name])
 
 
 def step_all(operator: Operator, records: list[Record]) -> list[Record]:
-    """Step a batch through, in order; a chain operator by operator, which keeps caches warm.
+    """Step a batch through, in order; a chain part by part, which keeps caches warm.
 
-    The operators of a chain share nothing, so that each sees the same records either way.
+    The parts of a chain share nothing, so that each sees the same records either way.
     """
     if isinstance(operator, Chain):
-        for each in operator.operators:
+        for each in operator.parts:
             records = step_all(each, records)
         return records
     step = operator.step

@@ -279,6 +279,37 @@ class Inert(Derived, frozen=True, kw_only=True):
     reason: str
 
 
+class HeldBack(Derived, frozen=True, kw_only=True):
+    """An action was proposed rather than done; `gate` is what kept it from acting."""
+
+    kind: str
+    gate: Literal[
+        "autonomy", "halted", "blast_radius", "feed_health", "confidence", "value", "rate"
+    ]
+
+
+class BlastRadiusTripped(Derived, frozen=True, kw_only=True):
+    """All kinds together went as far as they may: from here on, everything is only proposed."""
+
+    reason: str
+
+
+class ProposalClosed(Derived, frozen=True, kw_only=True):
+    """What became of a proposal. `by` and `why` are a person's, empty where none spoke.
+
+    `place` counts those that one journal record closed, from 1. What a proposal held is given back
+    unless it was approved. `withdrawn`: its order was cancelled before anybody decided.
+    """
+
+    action: str
+    decision: Decision
+    about: str
+    outcome: Literal["approved", "rejected", "expired", "withdrawn"]
+    place: int
+    by: str = ""
+    why: str = ""
+
+
 class Draft(Derived, frozen=True, kw_only=True):
     """An action before the gate: `govern` numbers it, sets its mode, or leaves it out."""
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from operators.sourcing import Choice
 from state.actions import Draw, DrawOption
-from state.steering import Exploration
+from state.policy import Exploration
 
 _RANGE = 2**64
 

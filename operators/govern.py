@@ -1,8 +1,9 @@
 """Govern: the last gate. It decides act, propose or leave out, and gives every action its id.
 
 An action that may not be carried out on its own is proposed, not dropped: over a limit, with the
-network halted, or resting on a feed that is not healthy. Only a kind that the policy switches off
-is left out, and that is counted.
+network halted, resting on a feed that is not healthy, or less sure than it has to be. When all
+kinds together have gone as far as they may, everything is proposed and a person is called. Only a
+kind that the policy switches off is left out, and that is counted.
 """
 
 from typing import Literal
@@ -11,24 +12,28 @@ import msgspec
 from msgspec import Struct, field
 
 from operators.contract import Operator, Record, pack, unpack
-from operators.derived import Draft, FeedHealth, Inert, OrderMoved, PolicyInForce
-from state.actions import Action, ActionData, Because
-from state.codec import decode_action, encode_action
+from operators.derived import (
+    BlastRadiusTripped,
+    Draft,
+    FeedHealth,
+    HeldBack,
+    Inert,
+    OrderMoved,
+    PolicyInForce,
+    ProposalClosed,
+)
+from operators.limits import Limits
+from operators.proposals import Proposals
+from state.actions import Action, ActionData, Because, Escalate
 from state.events import ActionApproved, ActionRejected, NetworkHalted, NetworkResumed
-from state.policy import Policy
-from state.quantities import HOUR_MS, from_ms, to_ms
+from state.policy import IRREVERSIBLE, Policy, confidence_in
+from state.quantities import from_ms
 
-_VERSION = "govern/1"
+_VERSION = "govern/2"
 #: Named on every action, so that a reader knows which code decided.
 MODEL = "crossdock 0.1"
-
-
-class _Spent(Struct):
-    """What one kind has done in the current hour of journal time."""
-
-    hour: int = 0
-    actions: int = 0
-    cents: int = 0
+#: (The gate that keeps an action from acting, and why in words.)
+_Doubt = tuple[str, str]
 
 
 class _State(Struct):
@@ -36,95 +41,226 @@ class _State(Struct):
     policy: Policy
     fingerprint: str
     halted: str = ""
+    # Why the blast radius tripped; and until when that holds, 0 = until somebody resumes.
+    tripped: str = ""
+    tripped_until_ms: int = 0
     health: dict[str, float] = field(default_factory=dict)
-    spent: dict[str, _Spent] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
     seq: int = 0
     numbered: int = 0
+    closed: int = 0
     cause: str | None = None
-    # Action id -> (the proposal's wire bytes, expiry in ms, what it is about); the oldest first.
-    proposals: dict[str, tuple[bytes, int, str]] = field(default_factory=dict)
+    proposals: Proposals = field(default_factory=Proposals)
 
 
 class Govern(Operator):
-    """Turns drafts into actions; everything else is passed on."""
+    """Turns drafts into actions; everything else is passed on.
+
+    What became of a proposal goes back to the operator that decided it, see `operators.loop`.
+    """
 
     name = "govern"
 
     def __init__(self, network: str, policy: Policy) -> None:
         self._state = _State(network, policy, policy.fingerprint())
+        self._back: list[Record] = []
 
     @property
     def seq(self) -> int:
         """Place in the journal of the last record folded in."""
         return self._state.seq
 
+    def returned(self) -> list[Record]:
+        """Proposals that were closed without an approval."""
+        back = self._back
+        if back:
+            self._back = []
+        return back
+
     def step(self, record: Record) -> list[Record]:
         """Fold in drafts and what people say."""
         state = self._state
         if record.seq != state.seq:
-            state.seq, state.numbered, state.cause = record.seq, 0, None
+            state.seq, state.numbered, state.closed, state.cause = record.seq, 0, 0, None
         if record.event is not None:
             state.cause = record.event.id
+        out: list[Record] = []
+        waiting = state.proposals.deadlines.heap
+        if waiting and waiting[0][0] < record.now_ms:  # asked here: it is asked at every record
+            out = self._expire(record)
         match record.fact:
             case Draft() as draft:
-                return [self._gate(record, draft)]
+                return out + self._gate(record, draft)
             case FeedHealth() as health:
                 state.health[health.family] = health.score
             case PolicyInForce() as changed:
-                state.policy = changed.policy
-                state.fingerprint = changed.policy.fingerprint()
+                self._adopt(changed.policy)
             case NetworkHalted() as halted:
                 state.halted = halted.reason or f"halted by {halted.by}"
             case NetworkResumed():
-                state.halted = ""
+                state.halted = state.tripped = ""
+                state.limits.forget_window()
             case ActionApproved() as approved:
-                return [record, *self._approve(record, approved)]
-            case OrderMoved(after="cancelled") as moved:
-                for name in [n for n, p in state.proposals.items() if p[2] == moved.order]:
-                    del state.proposals[name]
+                return [*out, record, *self._approve(record, approved)]
             case ActionRejected() as rejected:
-                state.proposals.pop(rejected.action, None)
+                proposal = state.proposals.take(rejected.action)
+                if proposal is not None:
+                    self._return(record, proposal, "rejected", rejected.by, rejected.reason)
+            case OrderMoved(after="cancelled") as moved:
+                for proposal in state.proposals.take_about(moved.order):
+                    self._return(record, proposal, "withdrawn")
             case _:
                 pass
-        return [record]
+        out.append(record)
+        return out
 
-    def _gate(self, record: Record, draft: Draft) -> Record:
+    def _adopt(self, policy: Policy) -> None:
+        state = self._state
+        before = state.policy.governance.blast_radius.window_s
+        state.policy, state.fingerprint = policy, policy.fingerprint()
+        if policy.governance.blast_radius.window_s != before:
+            state.limits.forget_window()
+
+    def _gate(self, record: Record, draft: Draft) -> list[Record]:
         kind = draft.decision.verb
-        autonomy = self._state.policy.governance.autonomy_of(kind)
-        if autonomy == "off":
+        if self._state.policy.governance.is_off(kind):
             reason = "switched off by the policy"
-            return record.derive(Inert(kind=kind, about=draft.subject, reason=reason))
-        held_back = "the policy asks for a person" if autonomy == "propose" else ""
-        held_back = held_back or self._doubt(draft) or self._over_limit(kind, draft, record)
-        if not held_back:
-            return record.derive(self._action(record, draft, "act"))
-        action = self._action(record, draft, "propose", held_back)
-        self._remember(action, record.now_ms)
-        return record.derive(action)
+            return [record.derive(Inert(kind=kind, about=draft.subject, reason=reason))]
+        was_tripped = self._state.tripped
+        doubt = self._doubt(kind, draft, record.now_ms) or self._over_limit(kind, draft, record)
+        if doubt is None:
+            return [record.derive(self._action(record, draft, "act"))]
+        gate, why = doubt
+        action = self._action(record, draft, "propose", why)
+        self._state.proposals.add(action)
+        held = HeldBack(kind=kind, gate=gate)  # type: ignore[arg-type] # all gates are below
+        out = [record.derive(action), record.derive(held)]
+        if self._state.tripped and not was_tripped:
+            out += self._call(record, draft)
+        return out
 
-    def _remember(self, action: Action, now_ms: int) -> None:
-        """Keep a proposal for its approval; drop those that have expired."""
-        proposals = self._state.proposals
-        assert action.expirytime is not None
-        # Money that a customer is owed stays owed when the order ends.
-        about = "" if action.kind == "refund" else action.correlationid or ""
-        proposals[action.id] = (encode_action(action), to_ms(action.expirytime), about)
-        while proposals and proposals[next(iter(proposals))][1] < now_ms:
-            del proposals[next(iter(proposals))]
+    def _doubt(self, kind: str, draft: Draft, now_ms: int) -> _Doubt | None:
+        """Why the draft may not be trusted to act; None if it may."""
+        state = self._state
+        rules = state.policy.governance
+        if rules.autonomy_of(kind) == "propose":
+            return "autonomy", "the policy asks for a person"
+        if state.halted:
+            return "halted", f"the network is halted: {state.halted}"
+        if state.tripped and state.tripped_until_ms and now_ms >= state.tripped_until_ms:
+            state.tripped = ""
+            state.limits.forget_window()
+        if state.tripped:
+            return "blast_radius", f"{state.tripped}, and nobody has resumed the network yet"
+        bound = state.policy.hygiene.trusted_above
+        if kind in IRREVERSIBLE:
+            bound = max(bound, rules.trusted_above_irreversible)
+        for family in draft.rests_on:
+            score = state.health.get(family, 1.0)
+            if score < bound:
+                return "feed_health", (
+                    f"the {family} feed's health is {score:.2f}, below {bound:g}"
+                )
+        least = rules.limit_of(kind).least_confidence
+        if draft.confidence is not None:
+            sure = confidence_in(kind, draft.confidence.probability)
+            if sure < least:
+                return "confidence", f"it is {sure:.0%} sure, and has to be {least:.0%}"
+        return None
+
+    def _over_limit(self, kind: str, draft: Draft, record: Record) -> _Doubt | None:
+        """Why the draft is over a limit; None, and counted, if it is not."""
+        state, now_ms = self._state, record.now_ms
+        rules, limits = state.policy.governance, state.limits
+        exceeded = limits.exceeded(kind, draft.value_cents, rules.limit_of(kind), now_ms)
+        if exceeded is not None:
+            return exceeded
+        if kind == Escalate.verb:
+            limits.count(kind, draft.value_cents, None, now_ms)
+            return None
+        radius, cents = rules.blast_radius, max(draft.value_cents, 0)
+        overreach = limits.overreach(cents, radius, now_ms)
+        if overreach:
+            state.tripped = overreach
+            ends = radius.resumed_by == "window"
+            state.tripped_until_ms = now_ms + radius.window_s * 1000 if ends else 0
+            return "blast_radius", overreach
+        limits.count(kind, cents, radius, now_ms)
+        return None
+
+    def _call(self, record: Record, draft: Draft) -> list[Record]:
+        """Tell people, once, that the blast radius tripped."""
+        state = self._state
+        until = "somebody resumes the network"
+        if state.tripped_until_ms:
+            until = f"{from_ms(state.tripped_until_ms):%Y-%m-%d %H:%M} UTC"
+        reason = f"blast radius: {state.tripped}"
+        call = Draft(
+            decision=Escalate(about=state.network, reason=reason),
+            subject=state.network,
+            correlation=None,
+            summary=f"Network {state.network} only proposes until {until}: {state.tripped}. "
+            f"The next would have been {draft.decision.verb} {draft.subject}.",
+            terms={},
+            value_cents=0,
+            causes=(record.seq,),
+        )
+        tripped = record.derive(BlastRadiusTripped(reason=state.tripped))
+        if state.policy.governance.is_off(Escalate.verb):
+            return [tripped]
+        return [tripped, record.derive(self._action(record, call, "act"))]
+
+    def _expire(self, record: Record) -> list[Record]:
+        """Say of each proposal that nobody decided in time."""
+        out = []
+        for proposal in self._state.proposals.take_expired(record.now_ms):
+            reason = "the proposal expired: nobody decided in time"
+            out.append(
+                record.derive(Inert(kind=proposal.kind, about=proposal.subject, reason=reason))
+            )
+            self._return(record, proposal, "expired")
+        return out
+
+    def _return(
+        self,
+        record: Record,
+        proposal: Action,
+        outcome: Literal["rejected", "expired", "withdrawn"],
+        by: str = "",
+        why: str = "",
+    ) -> None:
+        self._back.append(record.derive(self._close(proposal, outcome, by, why)))
+
+    def _close(
+        self,
+        proposal: Action,
+        outcome: Literal["approved", "rejected", "expired", "withdrawn"],
+        by: str,
+        why: str,
+    ) -> ProposalClosed:
+        self._state.closed += 1
+        return ProposalClosed(
+            action=proposal.id,
+            decision=proposal.data.decision,
+            about=proposal.subject,
+            outcome=outcome,
+            place=self._state.closed,
+            by=by,
+            why=why,
+        )
 
     def _approve(self, record: Record, approved: ActionApproved) -> list[Record]:
         """The approved proposal as an action to carry out, under an id of its own."""
-        raw, expires_ms, _ = self._state.proposals.pop(approved.action, (b"", 0, ""))
-        kind = "approve"
-        if not raw or expires_ms < record.now_ms:
-            reason = "no such proposal is open" if not raw else "the proposal has expired"
-            return [record.derive(Inert(kind=kind, about=approved.action, reason=reason))]
-        proposal = decode_action(raw)
+        proposal = self._state.proposals.take(approved.action)
+        if proposal is None:
+            reason = "no such proposal is open"
+            return [record.derive(Inert(kind="approve", about=approved.action, reason=reason))]
+        closed = self._close(proposal, "approved", approved.by, approved.reason)
         self._state.numbered += 1
-        summary = f"{proposal.data.because.summary} Approved by {approved.by}."
+        said = f": {approved.reason}" if approved.reason else ""
         because = msgspec.structs.replace(
             proposal.data.because,
-            summary=summary,
+            summary=f"{proposal.data.because.summary} Approved by {approved.by}{said}.",
             causes=tuple(sorted({*proposal.data.because.causes, proposal.seq, record.seq})),
         )
         data = msgspec.structs.replace(
@@ -137,36 +273,7 @@ class Govern(Operator):
             causationid=self._state.cause,
             data=data,
         )
-        return [record.derive(action)]
-
-    def _doubt(self, draft: Draft) -> str:
-        """Why the draft may not be trusted to act; empty if it may."""
-        state = self._state
-        if state.halted:
-            return f"the network is halted: {state.halted}"
-        bound = state.policy.hygiene.trusted_above
-        for family in draft.rests_on:
-            score = state.health.get(family, 1.0)
-            if score < bound:
-                return f"the {family} feed's health is {score:.2f}, below {bound:g}"
-        return ""
-
-    def _over_limit(self, kind: str, draft: Draft, record: Record) -> str:
-        """Why the draft is over a limit; empty, and counted, if it is not."""
-        limit = self._state.policy.governance.limit_of(kind)
-        spent = self._state.spent.setdefault(kind, _Spent())
-        hour = record.now_ms // HOUR_MS
-        if spent.hour != hour:
-            spent.hour, spent.actions, spent.cents = hour, 0, 0
-        if draft.value_cents > limit.value_cents:
-            return f"{draft.value_cents} cents at stake, more than {limit.value_cents} alone"
-        if spent.actions + 1 > limit.per_hour:
-            return f"{limit.per_hour} of its kind acted this hour already"
-        if spent.cents + draft.value_cents > limit.value_cents_per_hour:
-            return f"over {limit.value_cents_per_hour} cents at stake this hour"
-        spent.actions += 1
-        spent.cents += draft.value_cents
-        return ""
+        return [record.derive(action), record.derive(closed)]
 
     def _action(
         self,

@@ -73,6 +73,13 @@ class HoldDesk:
             return [Inert(kind="lift", about=lifted.scope, reason=reason)]
         return self._over(held, lifted.by, lifted.reason)
 
+    def withdraw(self, hold: Hold) -> list[Derived]:
+        """End a hold that was proposed and not approved."""
+        held = self._floor.twin.holds.get(hold_key(hold.kind, hold.scope))
+        if held is None or from_ms(held.until_ms) != hold.until:
+            return []
+        return self._over(held, "", "it was not approved")
+
     def expire(self, key: str) -> list[Derived]:
         """End a hold whose time is over; a later hold on the same scope stands."""
         held = self._floor.twin.holds.get(key)

@@ -7,7 +7,7 @@ for more than the policy allows; a node of few parcels is thought to be on time.
 
 from operators.outlook import Outlook
 from operators.prediction.level import Level, LevelState
-from state.steering import Nodes
+from state.policy import Nodes
 from state.twin import OpenOrder
 
 _NEW: LevelState = (0, 0.0, 0.0)

@@ -15,6 +15,7 @@ from operators.derived import (
     Duplicate,
     LaneOutlook,
     PolicyInForce,
+    ProposalClosed,
 )
 from operators.floor import Floor, FloorState
 from operators.hold_desk import HoldDesk
@@ -26,11 +27,12 @@ from operators.pickups import Pickups
 from operators.price_desk import PriceDesk
 from operators.reevaluation import ReevaluationDesk
 from operators.refunds import asks_a_person
-from operators.refusals import Refusals
+from operators.refusals import Refusals, record_of
 from operators.repositioning import Repositioning
 from operators.shipment_desk import ShipmentDesk
 from operators.stock_desk import StockDesk
 from operators.transfer_desk import TransferDesk
+from state.actions import Hold, Transfer
 from state.events import (
     ActionApproved,
     ActionFailed,
@@ -102,6 +104,11 @@ class Orchestrate(Operator):
     def twin(self) -> Twin:
         """The twin; only to be read."""
         return self._floor.twin
+
+    @property
+    def floor(self) -> Floor:
+        """What its desks share: to be read, or to put a witness in place of its sourcing."""
+        return self._floor
 
     @property
     def outlook(self) -> Outlook:
@@ -208,8 +215,23 @@ class Orchestrate(Operator):
                 self._holds.doubt(fact)
             case PolicyInForce():
                 floor.adopt(fact.policy)
+            case ProposalClosed():
+                return self._closed(fact)
             case _:
                 pass
+        return []
+
+    def _closed(self, closed: ProposalClosed) -> list[Derived]:
+        """A proposal came to nothing: undo what it held."""
+        match closed.decision:
+            case Transfer() as transfer:
+                self._transfers.give_up(transfer, record_of(closed.action))
+            case Hold() as hold:
+                return self._holds.withdraw(hold)
+            case _ if closed.outcome == "expired":
+                return self._refusals.expired(closed)
+            case _:
+                pass  # the rejection, or the cancellation, was heard itself
         return []
 
     def _place(self, placed: OrderPlaced, event: Event) -> list[Derived]:
@@ -238,8 +260,12 @@ class Orchestrate(Operator):
     def _hear(
         self, said: ActionApproved | ActionFailed | ActionRejected, event: Event
     ) -> list[Derived]:
+        seq = record_of(said.action)
         if isinstance(said, ActionApproved):
             self._refusals.approved(said)
+            self._transfers.approved(seq)
+            return []
+        if said.kind in ("", Transfer.verb) and self._transfers.failed(seq):
             return []
         return self._refusals.refused(said)
 

@@ -89,6 +89,8 @@ class OrderDesk:
             return []
         if self._is_held(order):
             return self._stay_held(order)
+        if self._floor.policy.governance.is_off(Allocate.verb):
+            return self._switched_off(order)
         unknown = self._unknown(order)
         if unknown:
             return self._keep_waiting(order, "unknown_reference", unknown, None)
@@ -252,6 +254,16 @@ class OrderDesk:
             )
         ]
 
+    def wait(self, order: OpenOrder) -> list[Derived]:
+        """Put an order back behind those that wait already."""
+        self._wait(order)
+        return self.move(order, "unfillable")
+
+    def _switched_off(self, order: OpenOrder) -> list[Derived]:
+        """Hold nothing for an order that nobody is to serve, and look again: policies change."""
+        inert = Inert(kind="allocate", about=order.name, reason="switched off by the policy")
+        return [*self.wait(order), inert]
+
     def _already_shipped(self, order: OpenOrder) -> list[Derived]:
         for name in order.shipments:
             shipment = self._floor.twin.shipments[name]
@@ -336,14 +348,11 @@ class OrderDesk:
         floor = self._floor
         name = order.name
         after: OrderStatus = "backordered" if reason == "no_stock" else "unfillable"
-        floor.twin.wait(order)
         if after == "unfillable":
-            # Nothing announces that a route opened: look again, ever less often.
-            pause_s = min(HOUR_S << min(order.retries, 5), DAY_S)
-            if order.retry_ms <= floor.now_ms:
-                order.retry_ms = floor.now_ms + pause_s * 1000
-                floor.deadlines.set(order.retry_ms, "retry", name)
-        order.retries += 1
+            self._wait(order)
+        else:
+            floor.twin.wait(order)
+            order.retries += 1
         if order.status == after:
             return [Inert(kind="allocate", about=name, reason=f"still {reason}")]
         floor.cases.open("unfillable", "retailer", name, name)
@@ -374,6 +383,16 @@ class OrderDesk:
             rests_on=_RESTS_ON,
         )
         return [*self.move(order, after), draft]
+
+    def _wait(self, order: OpenOrder) -> None:
+        """Queue an order that nothing will announce a route for: look again, ever less often."""
+        floor = self._floor
+        floor.twin.wait(order)
+        pause_s = min(HOUR_S << min(order.retries, 5), DAY_S)
+        if order.retry_ms <= floor.now_ms:
+            order.retry_ms = floor.now_ms + pause_s * 1000
+            floor.deadlines.set(order.retry_ms, "retry", order.name)
+        order.retries += 1
 
     def _causes(self, order: OpenOrder) -> tuple[int, ...]:
         return tuple(sorted({order.seq, *order.causes, self._floor.seq}))

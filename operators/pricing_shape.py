@@ -10,7 +10,7 @@ from math import erfc, exp, log, pi, sqrt
 
 from msgspec import Struct, field
 
-from state.steering import Pricing
+from state.policy import Pricing
 
 #: Variance of log demand over a window for other reasons than price: drift of some 20 %.
 _DRIFT = 0.04

@@ -4,10 +4,10 @@ Who refuses names the action's id. Its `seq` tells which record decided it; wher
 decided more than one thing, the refusal's own `kind` and `order` tell them apart.
 """
 
-from operators.derived import Derived, Draft, Inert
+from operators.derived import Derived, Draft, Inert, ProposalClosed
 from operators.floor import Floor
 from operators.order_desk import OrderDesk
-from state.actions import Escalate
+from state.actions import Allocate, Escalate, Refund, Reroute, Reship
 from state.events import ActionApproved, ActionFailed, ActionRejected
 from state.twin import OpenOrder, PlannedLeg
 
@@ -29,7 +29,7 @@ class Refusals:
 
     def approved(self, approved: ActionApproved) -> None:
         """A proposal comes again as an action of the approval's record."""
-        for name, kind, seq in self._floor.state.decided.get(_seq_of(approved.action), ()):
+        for name, kind, seq in self._floor.state.decided.get(record_of(approved.action), ()):
             self._floor.cases.person_decided(name)
             self._remember(name, kind, seq)
 
@@ -37,7 +37,7 @@ class Refusals:
         """Undo what was refused, and source the order again without the node that refused it."""
         found = [
             (name, kind, seq)
-            for name, kind, seq in self._floor.state.decided.get(_seq_of(refused.action), ())
+            for name, kind, seq in self._floor.state.decided.get(record_of(refused.action), ())
             if refused.order in (None, name) and refused.kind in ("", kind)
         ]
         if len(found) != 1:
@@ -65,6 +65,44 @@ class Refusals:
             case _:
                 return [Inert(kind="refusal", about=name, reason=f"a {kind} needs no undoing")]
 
+    def expired(self, closed: ProposalClosed) -> list[Derived]:
+        """Nobody decided on a proposal: undo it, and try again later, behind who waits by then."""
+        floor, decision = self._floor, closed.decision
+        order = floor.twin.orders.get(getattr(decision, "order", ""))
+        if order is None:
+            return []
+        why = f"nobody decided on the {decision.verb} in time"
+        match decision:
+            case Allocate() | Reship():
+                legs = [leg for leg in order.legs if leg.seq == record_of(closed.action)]
+                if not sum(self._give_back(order, leg) for leg in legs):
+                    return []
+                order.legs = [leg for leg in order.legs if leg not in legs]
+                order.refusals += 1
+                order.follows(floor.seq)
+                if not order.unsourced():
+                    return []
+                if order.refusals > floor.policy.exceptions.most_attempts:
+                    return self._give_up(order, why)
+                return self._orders.wait(order)
+            case Reroute():
+                shipment = floor.twin.shipments.get(decision.shipment)
+                if shipment is not None and shipment.remedy == "reroute":
+                    shipment.remedy = "refused"
+                return []
+            case Refund():
+                return [self._escalate(order, why)]
+            case _:
+                return []
+
+    def _give_up(self, order: OpenOrder, why: str) -> list[Derived]:
+        """Ask a person about an order that was refused too often, and pay it back in the end."""
+        floor = self._floor
+        floor.cases.act("refused", order.name, needs_person=True)
+        ends_ms = order.promised_ms + floor.policy.exceptions.unfillable_after_s * 1000
+        floor.deadlines.set(max(ends_ms, floor.now_ms), "unfillable", order.name)
+        return [*self._orders.move(order, "unfillable"), self._escalate(order, why)]
+
     def _undo(self, order: OpenOrder, legs: list[PlannedLeg], why: str) -> list[Derived]:
         floor = self._floor
         given_back = sum(self._give_back(order, leg) for leg in legs)
@@ -76,11 +114,7 @@ class Refusals:
         order.excluded = list(dict.fromkeys([*order.excluded, *(leg.node for leg in legs)]))
         order.refusals += 1
         if order.refusals > floor.policy.exceptions.most_attempts and order.unsourced():
-            floor.cases.act("refused", order.name, needs_person=True)
-            after = "unfillable"
-            ends_ms = order.promised_ms + floor.policy.exceptions.unfillable_after_s * 1000
-            floor.deadlines.set(max(ends_ms, floor.now_ms), "unfillable", order.name)
-            return [*self._orders.move(order, after), self._escalate(order, why)]  # type: ignore[arg-type]
+            return self._give_up(order, why)
         return self._orders.source(order, why=why)
 
     def _give_back(self, order: OpenOrder, leg: PlannedLeg) -> int:
@@ -119,7 +153,7 @@ class Refusals:
         )
 
 
-def _seq_of(action: str) -> int:
+def record_of(action: str) -> int:
     """Place in the journal of the record that caused an action; -1 if that is no action's id."""
     seq = action.rpartition(":")[2].partition("-")[0]
     return int(seq) if seq.isdecimal() and len(seq) < 20 else -1

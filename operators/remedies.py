@@ -115,7 +115,7 @@ class Remedies:
 
     def _reroutes(self, risk: DelayRisk, shipment: Shipment) -> list[Remedy]:
         """Faster services of the same carrier, for the rest of the way."""
-        if shipment.status not in _REROUTABLE:
+        if shipment.status not in _REROUTABLE or self._is_off(Reroute.verb):
             return []
         floor, shipped = self._floor, shipment.dispatched
         geography, weights = floor.twin.geography, floor.policy.weights
@@ -164,7 +164,7 @@ class Remedies:
         floor = self._floor
         if not lines or any(sku not in floor.twin.skus for sku, _ in lines):
             return []
-        if f"order {order.name}" in floor.twin.holds:
+        if f"order {order.name}" in floor.twin.holds or self._is_off(Reship.verb):
             return []
         choice = floor.sourcing.decide(order.placed, lines, floor.now_ms, order.excluded)
         if choice.plan is None:
@@ -183,6 +183,10 @@ class Remedies:
                     terms["expected lateness"] = late
                 remedies.append(Remedy(label, terms, plan))
         return remedies
+
+    def _is_off(self, kind: str) -> bool:
+        """Whether the policy switches `kind` off: then it is no remedy, and nothing is held."""
+        return self._floor.policy.governance.is_off(kind)
 
     def _least_reship(self, risk: DelayRisk, shipment: Shipment) -> int:
         """What sending it again costs at least, in cents: spares pricing what cannot pay."""

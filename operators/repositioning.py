@@ -16,12 +16,14 @@ from operators.floor import Floor
 from operators.prediction.demand_counts import exceeds
 from operators.pricing import lateness, lateness_cents
 from operators.transfer_desk import TransferDesk
-from state.actions import Alternative, Confidence, Switch, Transfer
+from state.actions import Alternative, Benefit, Confidence, Switch, Transfer
 from state.quantities import DAY_MS
 from state.twin import Position
 from state.twin.holds import hold_key
 
 _RESTS_ON = ("inventory", "demand")
+#: The alternative to every transfer.
+STAYING = "leaving it where it is"
 #: Regions of a node that are looked at, the most demand first: bounds the work of a review.
 _MOST_REGIONS = 12
 
@@ -294,12 +296,12 @@ class Repositioning:
 
     def _draft(self, sku: str, need: _Need, best: _Offer, others: list[_Offer]) -> Draft:
         floor = self._floor
-        currency = floor.policy.currency
+        currency, rules = floor.policy.currency, floor.policy.repositioning
         before = need.chance(need.left - best.units)
         self._desk.hold(best.origin, need.node, sku, best.units)
         wait = span((need.until_ms - floor.now_ms) / 1000)
         runners_up = [
-            Alternative(option="leaving it where it is", score_cents=0, terms={}),
+            Alternative(option=STAYING, score_cents=0, terms={}),
             *(
                 Alternative(
                     option=f"{offer.units} from {offer.origin}",
@@ -330,12 +332,14 @@ class Repositioning:
             ),
             flips_if=(
                 Switch(
-                    when=f"the way cost {money(-best.score, currency)} more",
-                    then="leaving it where it is",
-                    quantity="cents on the transfer",
-                    by=float(-best.score),
+                    when=f"a transfer had to save {money(1 - best.score, currency)} "
+                    f"instead of {money(rules.least_gain_cents, currency)}",
+                    then=STAYING,
+                    quantity="repositioning.least_gain_cents",
+                    by=float(1 - best.score - rules.least_gain_cents),
                 ),
             ),
-            expires_ms=floor.now_ms + floor.policy.repositioning.hold_s * 1000,
+            benefit=Benefit(expected_cents=-best.score, nothing_cents=0),
+            expires_ms=floor.now_ms + rules.hold_s * 1000,
             rests_on=_RESTS_ON,
         )

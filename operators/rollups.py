@@ -11,16 +11,19 @@ from operators.contract import Operator, Record, pack, unpack
 from operators.derived import (
     Anomaly,
     BenefitRealised,
+    BlastRadiusTripped,
     DelayOutcome,
     DemandOutlook,
     Duplicate,
     ExceptionCase,
+    HeldBack,
     Incident,
     Inert,
     KpiWindow,
     OrderMoved,
     Parked,
     PolicyInForce,
+    ProposalClosed,
     TransferYield,
 )
 from operators.scores import ForecastScore
@@ -29,7 +32,7 @@ from state.codec import DeadLetter
 from state.events import FAMILY_OF, OrderPlaced
 from state.policy import Policy
 
-_VERSION = "rollups/3"
+_VERSION = "rollups/4"
 #: Orders whose expectations at booking are kept; the oldest go first.
 _MOST_BOOKED = 100_000
 #: Order states that count as allocated: a promise stands, or was kept, or lapsed.
@@ -62,6 +65,10 @@ class Totals(Struct):
     touchless: int = 0
     actions: dict[str, int] = field(default_factory=dict)
     proposed: int = 0
+    # Proposals by what kept them from acting; and what became of them, "kind outcome".
+    held_back: dict[str, int] = field(default_factory=dict)
+    people: dict[str, int] = field(default_factory=dict)
+    trips: int = 0
     inert: dict[str, int] = field(default_factory=dict)
     orders: OrderTotals = field(default_factory=OrderTotals)
     delivered: int = 0
@@ -155,6 +162,16 @@ class Rollups(Operator):
                 self._state.benefits.left(fact, totals.benefits)
             case BenefitRealised():
                 self._gained(fact)
+            case HeldBack():
+                totals.held_back[fact.gate] = totals.held_back.get(fact.gate, 0) + 1
+                self._add(f"held back by {fact.gate}", 1)
+            case ProposalClosed():
+                key = f"{fact.decision.verb} {fact.outcome}"
+                totals.people[key] = totals.people.get(key, 0) + 1
+                self._add(f"proposals {fact.outcome}", 1)
+            case BlastRadiusTripped():
+                totals.trips += 1
+                self._add("blast radius tripped", 1)
             case Duplicate():
                 totals.events += 1
                 totals.duplicates += 1

@@ -2,6 +2,7 @@
 
 from operators.derived import Derived, TransferYield
 from operators.floor import Floor
+from state.actions import Transfer
 from state.twin.moves import Landed, Move
 
 
@@ -46,10 +47,24 @@ class TransferDesk:
         self.give_back(name, move.quantity)
         return []
 
-    def failed(self, seq: int) -> None:
-        """Give back what the actions of record `seq` were to move: nobody will."""
-        for name, move in list(self._floor.twin.moves.items()):
+    def failed(self, seq: int) -> bool:
+        """Give back what the actions of record `seq` were to move: nobody will. False if none."""
+        names = [name for name, move in self._floor.twin.moves.items() if move.seq == seq]
+        for name in names:
+            self.give_back(name, self._floor.twin.moves[name].quantity)
+        return bool(names)
+
+    def approved(self, seq: int) -> None:
+        """What record `seq` proposed is acted on by the record in hand."""
+        for move in self._floor.twin.moves.values():
             if move.seq == seq:
+                move.seq = self._floor.seq
+
+    def give_up(self, transfer: Transfer, seq: int) -> None:
+        """Give back what a proposal of record `seq` held: it was not approved."""
+        way = (transfer.origin, transfer.destination, transfer.sku)
+        for name, move in list(self._floor.twin.moves.items()):
+            if move.seq == seq and (move.origin, move.destination, move.sku) == way:
                 self.give_back(name, move.quantity)
 
     def give_back(self, name: str, quantity: int) -> None:

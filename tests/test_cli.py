@@ -21,6 +21,7 @@ from state.events import EVENT_TYPES
 from state.journal_writer import JournalWriter
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_connection import connect
+from state.stores.redis_keys import PROPOSALS
 
 EVENTS = 3_000
 COMMAND = (sys.executable, "-c", "from flows.cli import main; main()")
@@ -390,7 +391,7 @@ def test_an_unreachable_redis_is_an_error_of_ours(log: Path) -> None:
 def entries(client: Any, prefix: str) -> dict[str, bytes]:
     """Entry id of every action under a prefix, and its bytes."""
     found = {}
-    for kind in KINDS:
+    for kind in (*KINDS, PROPOSALS):
         for entry_id, fields in client.xrange(f"{prefix}:demo:{kind}"):
             found[entry_id.decode() if isinstance(entry_id, bytes) else entry_id] = fields[
                 b"action"

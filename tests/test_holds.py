@@ -15,9 +15,8 @@ from state.events import (
     ShipmentDispatched,
     StockReceived,
 )
-from state.policy import Policy
+from state.policy import Holds, Policy
 from state.quantities import HoldKind, from_ms
-from state.steering import Holds
 from tests.builders import DAY, HOUR, Log, Run, dispatch, fold, order
 
 BOTH = {("N-NORTH", "BOOK"): 5, ("N-SOUTH", "BOOK"): 5}

@@ -19,6 +19,7 @@ from state.actions import KINDS
 from state.errors import JournalError
 from state.journal_writer import JournalWriter
 from state.policy import Policy
+from state.stores.redis_keys import PROPOSALS
 
 #: Kills per run in the suite; `make chaos` asks for more.
 KILLS = int(os.environ.get("CROSSDOCK_KILLS", "4"))
@@ -57,7 +58,7 @@ def command(log: Path, folder: Path, url: str, prefix: str) -> list[str]:
 
 def streams(client: redis.Redis, prefix: str) -> dict[str, list[tuple[bytes, bytes]]]:
     found = {}
-    for kind in KINDS:
+    for kind in (*KINDS, PROPOSALS):
         entries = client.xrange(f"{prefix}:demo:{kind}")
         found[kind] = [(entry_id, fields[b"action"]) for entry_id, fields in entries]
     return found

@@ -14,12 +14,13 @@ import redis
 
 from flows.ingest.ingest import ingest
 from flows.journal_source import Stop
-from flows.live.control import send_control
+from flows.live.control import send_control, send_decision
 from flows.live.publish import publish
 from flows.live.record import record
 from flows.live.requeue import listed, requeue
 from flows.live.run import Live, run_partition
-from flows.outcomes import DEAD_LETTERS, KPIS, Outcome, outcomes
+from flows.outcomes import DEAD_LETTERS, Outcome, outcomes
+from flows.outlets import RedisOutlet
 from flows.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig, simulate
 from operators.chain import build_chain, to_record
@@ -32,14 +33,14 @@ from state.errors import (
     SettingsError,
     StoreError,
 )
-from state.events import NetworkHalted
+from state.events import ActionApproved, NetworkHalted
 from state.journal_writer import JournalWriter
-from state.policy import Policy
+from state.policy import Governance, Policy
 from state.settings import Settings
 from state.stores.kafka_dead_letters import headers_of
 from state.stores.kafka_reader import committed
 from state.stores.kafka_topics import KafkaTopics
-from tests.builders import START_MS
+from tests.builders import START_MS, Log, fold, order
 from tests.live import deployment, make_topics, messages_of, sent
 from tests.services.kafka_broker import KafkaCluster
 
@@ -112,7 +113,7 @@ def expected_in_redis(found: Sequence[Outcome], prefix: str) -> dict[str, list[t
 
 
 def actions_of(found: Sequence[Outcome]) -> list[bytes]:
-    return [o.body for o in found if o.stream not in (DEAD_LETTERS, KPIS)]
+    return [o.body for o in found if o.is_action]
 
 
 def test_what_comes_out_is_what_a_fold_of_the_journal_gives(
@@ -268,6 +269,29 @@ def test_the_kill_switch_arrives_in_the_journal(live: Settings) -> None:
     ingest(live, once=True)
     (line,) = journal_of(live)
     assert orjson.loads(line.raw)["data"] == {"by": "ops", "reason": "storm"}
+
+
+def test_what_a_person_decides_arrives_in_the_journal_once_it_is_known_to_be_open(
+    live: Settings, redis_client: redis.Redis
+) -> None:
+    log = Log().network_of({("N-NORTH", "BOOK"): 1})
+    log.add(order("O-1"))
+    asking = Policy(governance=Governance(autonomy={"allocate": "propose"}))
+    run = fold(log, asking)
+    outlet = RedisOutlet(redis_client, "j", live.redis.prefix, fresh=False)
+    outlet.write(outcomes(run.records))
+    (proposed,) = run.of("allocate")
+    send_decision(live, ActionApproved(action=proposed.id, by="ann", reason="fine"), START_MS)
+    with pytest.raises(JournalError, match="expected an open proposal net:1-1"):
+        send_decision(live, ActionApproved(action="net:1-1", by="ann"), START_MS)
+    ingest(live, once=True)
+    (line,) = journal_of(live)
+    assert orjson.loads(line.raw)["partitionkey"] == "net"
+    assert orjson.loads(line.raw)["data"] == {
+        "action": proposed.id,
+        "by": "ann",
+        "reason": "fine",
+    }
 
 
 def test_a_start_without_topics_says_how_to_make_them(

@@ -62,7 +62,7 @@ class Kept:
 
 
 def an_outcome(entry_id: str = "5-1") -> Outcome:
-    return Outcome("eu", "allocate", entry_id, b"{}", "act")
+    return Outcome("eu", "allocate", entry_id, b"{}", "act", "allocate")
 
 
 # The clock

@@ -18,8 +18,7 @@ from operators.pricing import Option
 from operators.sourcing import Choice, Plan, Shipped
 from state.actions import Allocate
 from state.events import ShipmentDelivered, StockCounted, StockPicked, StockShortPicked
-from state.policy import Policy, Weights
-from state.steering import Exploration, Nodes
+from state.policy import Exploration, Nodes, Policy, Weights
 from tests.builders import DAY, HOUR, Log, Run, dispatch, fold, order
 
 BOTH = {("N-NORTH", "BOOK"): 9_000, ("N-SOUTH", "BOOK"): 9_000}

@@ -11,9 +11,8 @@ from operators.derived import BenefitRealised, Inert
 from operators.pricing_shape import Elasticities, Trial, expected_sales
 from state.actions import Action, Reprice
 from state.events import InboundScheduled, PriceChanged
-from state.policy import Policy
+from state.policy import Policy, Pricing
 from state.quantities import DAY_MS, from_ms
-from state.steering import Pricing
 from tests.builders import DAY, HOUR, START_MS, Log, Run, fold, order
 
 RULES = Pricing(enabled=True, change_cents=10)

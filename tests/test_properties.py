@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.dataflow import Flow
-from flows.outcomes import DEAD_LETTERS, KPIS, Outcome, outcomes
+from flows.outcomes import Outcome, outcomes
 from operators.chain import OPERATORS, build_chain, to_record
 from state.actions import Action, Allocate
 from state.codec import JournalLine, encode_action
@@ -49,7 +49,7 @@ class Kept:
         del self.outcomes[mark.get("count", 0) :]
 
     def actions(self) -> list[bytes]:
-        return [o.body for o in self.outcomes if o.stream not in (DEAD_LETTERS, KPIS)]
+        return [o.body for o in self.outcomes if o.is_action]
 
 
 def flown(lines: list[JournalLine], batch: int, staged: bool) -> list[Outcome]:

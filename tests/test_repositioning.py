@@ -2,10 +2,18 @@
 
 from operators.derived import TransferYield
 from state.actions import Transfer
-from state.events import StockCounted, StockPicked, TransferArrived, TransferDeparted
-from state.policy import Policy, Repositioning
+from state.events import (
+    ActionApproved,
+    ActionFailed,
+    ActionRejected,
+    StockCounted,
+    StockPicked,
+    TransferArrived,
+    TransferDeparted,
+)
+from state.policy import Governance, Policy, Repositioning
 from state.quantities import from_ms
-from tests.builders import DAY, HOUR, Log, Run, fold, order
+from tests.builders import DAY, HOUR, Log, Run, carrier, fold, order, service
 
 UNEVEN = {("N-NORTH", "BOOK"): 25, ("N-SOUTH", "BOOK"): 300}
 #: The north has one unit left for some six orders a day.
@@ -74,6 +82,50 @@ def test_nothing_moves_where_there_is_enough_or_the_policy_says_no() -> None:
 def test_it_must_gain_more_than_it_costs() -> None:
     dear = Policy(repositioning=Repositioning(unit_cents=500))
     assert not transfers(fold(short_in_the_north(), dear))
+
+
+def test_a_region_that_only_one_of_the_nodes_reaches_moves_nothing() -> None:
+    near = service("standard", max_distance_km=100)
+    log = wanted_in_the_north(Log().network_of(UNEVEN, carrier("POST", near)))
+    log.add(StockCounted(node="N-NORTH", sku="BOOK", quantity=SHORT))
+    for _ in range(7):
+        log.tick(HOUR)
+    assert not transfers(fold(log))
+
+
+def test_what_a_transfer_says_it_would_take_not_to_be_made_is_true() -> None:
+    log = short_in_the_north()
+    first = fold(log).of("transfer")[0]
+    (switch,) = first.data.because.flips_if
+    assert switch.quantity == "repositioning.least_gain_cents"
+    usual = Repositioning().least_gain_cents
+    for by, made in ((switch.by, False), (switch.by - 1, True)):
+        rules = Repositioning(least_gain_cents=usual + round(by))
+        seqs = [action.seq for action in fold(log, Policy(repositioning=rules)).of("transfer")]
+        assert (first.seq in seqs) is made
+
+
+def test_a_transfer_that_was_not_approved_or_failed_holds_nothing() -> None:
+    asking = Policy(governance=Governance(autonomy={"transfer": "propose"}))
+    for policy, refused in ((asking, ActionRejected), (Policy(), ActionFailed)):
+        log = short_in_the_north()
+        made = fold(log, policy).of("transfer")
+        assert held(fold(log, policy)) > 0
+        for action in made:
+            said = {"by": "ann"} if refused is ActionRejected else {}
+            log.add(refused(action=action.id, reason="no truck", **said))
+        assert held(fold(log, policy)) == 0
+
+
+def test_an_approved_transfer_that_fails_holds_nothing() -> None:
+    asking = Policy(governance=Governance(autonomy={"transfer": "propose"}))
+    log = short_in_the_north()
+    for action in fold(log, asking).of("transfer"):
+        log.add(ActionApproved(action=action.id, by="ann"))
+    for action in fold(log, asking).of("transfer"):
+        if action.data.mode == "act":
+            log.add(ActionFailed(action=action.id))
+    assert held(fold(log, asking)) == 0
 
 
 def test_units_are_held_until_they_depart_and_are_due_until_they_arrive() -> None:

@@ -8,10 +8,12 @@ import typer
 
 from flows.cli import (
     control_commands,
+    explain_command,
     inspect_commands,
     live_commands,
     log_commands,
     outlook_command,
+    people_commands,
     replay_command,
     whatif_command,
 )
@@ -38,9 +40,12 @@ app.command("record")(control_commands.record)
 app.command("dead-letters")(control_commands.dead_letters)
 app.command("requeue")(control_commands.requeue)
 app.add_typer(control_commands.control, name="control")
+app.command("proposals")(people_commands.proposals)
+app.command("approve")(people_commands.approve)
+app.command("reject")(people_commands.reject)
 app.command("schema")(inspect_commands.schema)
 app.command("actions")(inspect_commands.actions)
-app.command("explain")(inspect_commands.explain)
+app.command("explain")(explain_command.explain)
 app.command("redis")(inspect_commands.serve_redis)
 
 importers = typer.Typer(help="Make a log from public data.", no_args_is_help=True)

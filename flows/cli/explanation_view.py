@@ -1,11 +1,19 @@
 """How an action and its reason look on a terminal."""
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from state.actions import Action, Because
+from flows.story import Story
+from operators.why_not import WhyNot
+from state.actions import Action, Alternative
+from state.quantities import from_ms
+
+_MOST_RULED_OUT = 10
+_STYLES = {"action": "bold", "nothing": "dim", "person": "cyan"}
 
 
 def view(action: Action, verdict: str = "") -> Panel:
@@ -13,7 +21,7 @@ def view(action: Action, verdict: str = "") -> Panel:
     because = action.data.because
     parts: list[RenderableType] = [Text(because.summary, style="bold"), Text()]
     if because.terms:
-        parts += [_terms(because), Text()]
+        parts += [_terms(because.terms, because.score_cents, because.alternatives), Text()]
     if because.eliminated:
         parts.append(Text("Ruled out:"))
         for group in because.eliminated:
@@ -66,10 +74,44 @@ def one_line(action: Action) -> str:
     )
 
 
-def _terms(because: Because) -> Table:
-    """Options as rows, the choice first, then what it beat; terms in cents, but those all zero."""
-    rows = [(because.terms, because.score_cents, "this")]
-    rows += [(other.terms, other.score_cents, other.option) for other in because.alternatives]
+def why_not_view(action: Action, answer: WhyNot) -> Panel:
+    """What another option would have cost beside what was taken, or what ruled it out."""
+    parts: list[RenderableType] = [Text(answer.summary, style="bold")]
+    if answer.options:
+        taken = answer.taken
+        rows = answer.options if taken is None else (taken, *answer.options)
+        label = rows[0].option if taken is None else f"{rows[0].option} (taken)"
+        parts += [Text(), _terms(rows[0].terms, rows[0].score_cents, rows[1:], label)]
+    if answer.options or len(answer.ruled_out) > 1:  # else the summary has said it
+        parts += [Text(f"Ruled out: {each}") for each in answer.ruled_out[:_MOST_RULED_OUT]]
+    title = f"{action.id}  why not {answer.asked}?"
+    return Panel(Group(*parts), title=title, title_align="left")
+
+
+def story_table(story: Story) -> Table:
+    """An order's or a parcel's story, one line per thing that happened."""
+    table = Table(title=f"What happened to {story.about}", title_justify="left", box=None)
+    table.add_column("UTC", no_wrap=True)
+    table.add_column("record", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for each in story.chapters:
+        table.add_row(
+            f"{from_ms(each.at_ms):%Y-%m-%d %H:%M:%S}",
+            each.action or str(each.seq),
+            each.sort,
+            Text(each.text),
+            style=_STYLES.get(each.sort, ""),
+        )
+    return table
+
+
+def _terms(
+    terms: dict[str, int], score: int, others: Sequence[Alternative], label: str = "this"
+) -> Table:
+    """Options as rows, the choice first, then the others; terms in cents, but those all zero."""
+    rows = [(terms, score, label)]
+    rows += [(other.terms, other.score_cents, other.option) for other in others]
     names: list[str] = []
     for terms, _, _ in rows:
         names += [name for name, cents in terms.items() if cents and name not in names]

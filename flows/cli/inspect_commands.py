@@ -1,4 +1,4 @@
-"""`crossdock schema`, `actions`, `explain` and `redis`: look at types, actions and reasons."""
+"""`crossdock schema`, `actions` and `redis`: look at types and actions."""
 
 import signal
 import sys
@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import err, out, print_json, progress_bar
+from flows.cli.console import err, out
 
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Out = Annotated[
     Path | None,
     typer.Option("--out", help="Output folder of a replay.", exists=True, file_okay=False),
@@ -61,6 +60,7 @@ def actions(
     from state.codec import encode_action
     from state.stores.redis_connection import connect
     from state.stores.redis_follow import follow as read
+    from state.stores.redis_keys import PROPOSALS
 
     if (out_folder is None) == (redis is None):
         raise typer.BadParameter("give either --redis URL or --out DIR", param_hint="--redis")
@@ -69,8 +69,11 @@ def actions(
             raise typer.BadParameter(f"one of {', '.join(KINDS)}", param_hint="--kind")
     if redis is not None:
         client = connect(redis)
+        streams = (*(kind or KINDS), PROPOSALS)
         found = (
-            each.action for each in read(client, network, kind or KINDS, prefix=prefix, live=follow)
+            each.action
+            for each in read(client, network, streams, prefix=prefix, live=follow)
+            if not kind or each.action.kind in kind
         )
     else:
         assert out_folder is not None
@@ -91,43 +94,6 @@ def actions(
             out.print(one_line(action), markup=False, soft_wrap=True)
     if is_empty:
         err.print("no actions found")
-
-
-def explain(
-    action_id: Annotated[str, typer.Argument(metavar="ID", help="Such as demo:17446-1.")],
-    out_folder: Annotated[
-        Path,
-        typer.Option("--out", help="Output folder of the replay.", exists=True, file_okay=False),
-    ],
-    verify: Annotated[
-        bool, typer.Option(help="Derive the action again from the journal and compare.")
-    ] = True,
-    json: _Json = False,
-) -> None:
-    """Show an action with its reason, and prove it. Exit code 1 if it does not come out again."""
-    import orjson
-
-    from flows.cli.explanation_view import view
-    from flows.explain import Derivation, derive_again, find_action
-    from state.codec import encode_action
-
-    action = find_action(out_folder, action_id)
-    derivation = Derivation("", True)
-    if verify:
-        with progress_bar("deriving it again") as progress:
-            derivation = derive_again(out_folder, action, progress)
-    if json:
-        print_json(
-            {
-                "action": orjson.loads(encode_action(action)),
-                "verified": derivation.is_same if verify else None,
-                "verdict": derivation.verdict,
-            }
-        )
-    else:
-        out.print(view(action, derivation.verdict))
-    if not derivation.is_same:
-        raise typer.Exit(1)
 
 
 def serve_redis(

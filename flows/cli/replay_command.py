@@ -53,6 +53,10 @@ def replay(
     recovery: Annotated[
         Path | None, typer.Option(help="Folder to resume from after a crash; needs --out.")
     ] = None,
+    shadow: Annotated[
+        str | None,
+        typer.Option(help="A candidate policy: what would it have decided? It acts nowhere."),
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Wait for lines still to be appended; end with ^C.")
     ] = False,
@@ -74,6 +78,8 @@ def replay(
         )
     if recovery is not None and engine is not EngineName.dataflow:
         raise typer.BadParameter("needs --engine dataflow", param_hint="--recovery")
+    if shadow is not None and follow:
+        raise typer.BadParameter("needs a journal that ends: no --follow", param_hint="--shadow")
     if fresh and redis == "none":
         raise typer.BadParameter("needs --redis: it deletes keys there", param_hint="--fresh")
     try:
@@ -91,6 +97,7 @@ def replay(
         recovery=recovery,
         follow=follow,
         epoch=timedelta(seconds=epoch_s),
+        shadow=None if shadow is None else named(find_policy, shadow, "--shadow"),
     )
     spare_the_collector()
     stop = Stop()
@@ -110,11 +117,30 @@ def replay(
         print_json(to_builtins(summary))
     else:
         show(summary)
+        if shadow is not None:
+            from flows.cli.shadow_view import shadow_table
+
+            out.print(shadow_table(summary.shadow, summary.currency))
     _warn(summary)
     if json:
         return
     if redis == "embedded" and out_folder is not None:
         out.print(f"Read its Redis again with: crossdock redis {out_folder}")
+
+
+def _proposals(summary: Summary) -> str:
+    """Why actions were only proposed, what people said, and whether all of it was stopped."""
+    why = ", ".join(
+        f"{count:,} by {gate.replace('_', ' ')}" for gate, count in summary.held_back.items()
+    )
+    said = ", ".join(
+        f"{count:,} {kind} {outcome}"
+        for kind, outcomes in summary.people.items()
+        for outcome, count in outcomes.items()
+    )
+    trips = summary.blast_radius_trips
+    tripped = f"; the blast radius tripped {trips:,} times" if trips else ""
+    return f"held back {why}; {said or 'nobody decided on any'}{tripped}"
 
 
 def _warn(summary: Summary) -> None:
@@ -204,6 +230,8 @@ def show(summary: Summary) -> None:
         ", ".join(f"{count:,} {kind}" for kind, count in summary.actions.items())
         + (f"; {summary.proposed:,} of them only proposed" if summary.proposed else ""),
     )
+    if summary.proposed:
+        table.add_row("proposals", _proposals(summary))
     quiet = sum(summary.inert.values())
     table.add_row("left alone", f"{quiet:,} times, with a reason (summary.json)")
     if summary.redis:

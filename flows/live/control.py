@@ -2,15 +2,20 @@
 
 from uuid import uuid4
 
+from flows.explain import place_of
+from flows.proposals import open_proposal
 from state.codec import encode, make_event
-from state.errors import SettingsError
-from state.events import Fact
+from state.errors import JournalError, SettingsError
+from state.events import ActionApproved, ActionRejected, Fact
 from state.settings import Settings
 from state.stores.kafka_writer import KafkaWriter
+from state.stores.redis_connection import connect_with
 
 _TOPIC = "control"
 _SOURCE = "crossdock/control"
 _TIMEOUT_S = 10.0
+#: A Redis that is there answers at once; a person does not wait long for another.
+REDIS_READ_S, REDIS_RETRIES = 10.0, 3
 
 
 def send_control(settings: Settings, network: str, fact: Fact, now_ms: int) -> str:
@@ -28,3 +33,25 @@ def send_control(settings: Settings, network: str, fact: Fact, now_ms: int) -> s
     writer.send(topics[0], encode(event), key=network.encode())
     writer.flush(_TIMEOUT_S)
     return event.id
+
+
+def send_decision(
+    settings: Settings, fact: ActionApproved | ActionRejected, now_ms: int, *, unseen: bool = False
+) -> str:
+    """Send what a person decided on a proposal; returns the event's id.
+
+    Raises JournalError if Redis has no such open proposal, unless `unseen`; and what `send_control`
+    raises.
+    """
+    network, _ = place_of(fact.action)
+    if not unseen:
+        with connect_with(
+            settings.redis, read_timeout_s=REDIS_READ_S, retries=REDIS_RETRIES
+        ) as client:
+            if open_proposal(client, settings.redis.prefix, fact.action) is None:
+                raise JournalError(
+                    f"expected an open proposal {fact.action}, was none: somebody has decided, it "
+                    "has expired, or it was never there (`crossdock proposals` lists the open "
+                    "ones); --unseen sends it all the same"
+                )
+    return send_control(settings, network, fact, now_ms)

@@ -8,7 +8,7 @@ by their origin and may come twice after a crash.
 
 from collections.abc import Callable, Sequence
 
-from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
+from flows.outcomes import DEAD_LETTERS, Outcome
 from flows.outlets import Mark
 from state.dead_letters import decode_dead_letter
 from state.errors import EntriesLost
@@ -52,7 +52,7 @@ class KafkaOutlet:
         for outcome in outcomes:
             if outcome.stream == DEAD_LETTERS:
                 self._refused(outcome)
-            elif outcome.stream != KPIS and self._topics.actions:
+            elif outcome.is_action and self._topics.actions:
                 self._action(outcome)
         self._writer.poll()
 

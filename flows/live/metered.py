@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from flows.live.metrics import RunMetrics
-from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
+from flows.outcomes import DEAD_LETTERS, Outcome
 from flows.outlets import Mark, Outlet
 from state.dead_letters import reason_of
 from state.stores.kafka_journal import Arrivals
@@ -25,8 +25,8 @@ class MeteredOutlet:
         for outcome in outcomes:
             if outcome.stream == DEAD_LETTERS:
                 self._metrics.dead_letters.labels(reason_of(outcome.body)).inc()
-            elif outcome.stream != KPIS:
-                self._metrics.actions.labels(outcome.stream, outcome.mode).inc()
+            elif outcome.is_action:
+                self._metrics.actions.labels(outcome.kind, outcome.mode).inc()
                 seq = entry_order(outcome.entry_id)[0]
                 first = seq if first is None else min(first, seq)
                 self._observe(seq, now, now_ms)

@@ -16,8 +16,10 @@ from state.errors import Diverged, EntriesLost, JournalMismatch
 from state.stores.redis_append import NOTHING, UNCLAIMED, EntryId, GuardedAppend
 from state.stores.redis_connection import place, store_error
 from state.stores.redis_keys import (
+    DECIDED,
     FIELD,
     PREFIX,
+    PROPOSALS,
     checked_name,
     entry_order,
     journal_key,
@@ -29,6 +31,7 @@ from state.stores.redis_keys import (
 #: Entries in one round trip: bounds what is held in memory here and at Redis.
 CHUNK = 512
 _SCAN_COUNT = 1_000
+_STREAMS = (*KINDS, PROPOSALS, DECIDED)
 _LOST = (
     "Redis has lost what it had acknowledged (restarted without its data, restored, or failed over "
     "to a replica that lagged). Start again: what was written since the last recovery point is "
@@ -37,7 +40,10 @@ _LOST = (
 
 
 class StreamEntry(Struct, frozen=True, gc=False):
-    """An action on its way to its stream. `body` is `state.codec.encode_action`'s bytes."""
+    """An action on its way to its stream. `body` is `state.codec.encode_action`'s bytes.
+
+    `kind` names the stream: the action's kind, `PROPOSALS`, or what else is kept beside them.
+    """
 
     network: str
     kind: str
@@ -242,7 +248,7 @@ class RedisActionWriter:
     def _ends(self, network: str) -> dict[str, EntryId]:
         """Where each stream of the network ends."""
         keys = [key for key in self._promised if key.startswith(f"{self._prefix}:{network}:")]
-        keys += [stream_key(self._prefix, network, kind) for kind in KINDS]
+        keys += [stream_key(self._prefix, network, kind) for kind in _STREAMS]
         with self._client.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.xinfo_stream(key)
@@ -260,7 +266,7 @@ class RedisActionWriter:
     def _has_actions(self, network: str) -> bool:
         # Length, not existence: a consumer that came first has made empty streams.
         with self._client.pipeline(transaction=False) as pipeline:
-            for kind in KINDS:
+            for kind in _STREAMS:
                 pipeline.xlen(stream_key(self._prefix, network, kind))
             return any(pipeline.execute())
 

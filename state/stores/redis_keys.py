@@ -3,6 +3,8 @@
     {prefix}:networks                          set     networks that have been written
     {prefix}:{network}:journal                 hash    which journal the network's ids belong to
     {prefix}:{network}:{kind}                  stream  actions of one kind, id {seq}-{n}, one field
+    {prefix}:{network}:proposals               stream  actions of any kind that a person decides on
+    {prefix}:{network}:decided                 stream  what became of each of these
     {prefix}:{network}:poison:{group}          stream  entries that a consumer group could not read
     {prefix}:{network}:failed:{group}          stream  actions that it could not carry out
     {prefix}:{network}:failing:{group}         text    how many of these in a row, a number
@@ -22,6 +24,9 @@ from state.codec import decode_action
 #: The one field of a stream entry: the action as one JSON object, as in the action log.
 FIELD = b"action"
 PREFIX = "crossdock"
+#: Streams beside those of the kinds. A kind's stream holds only what is to be carried out.
+PROPOSALS = "proposals"
+DECIDED = "decided"
 #: How often a reader looks for networks that it does not know yet.
 DISCOVER_EVERY_S = 3.0
 
@@ -97,7 +102,10 @@ def entry_order(entry_id: str) -> tuple[int, int]:
 def read_entry(
     network: str, kind: str, entry_id: str, fields: Mapping[bytes, bytes]
 ) -> Action | Poison:
-    """Typed action of a stream entry; never raises on account of what is in it."""
+    """Typed action of a stream entry; never raises on account of what is in it.
+
+    `kind` names the stream: that of a kind of action, or `PROPOSALS`.
+    """
     body = fields.get(FIELD)
     if body is None:
         reason = f"expected the field {FIELD.decode()!r}, was {sorted(fields)!r:.200}"
@@ -107,7 +115,8 @@ def read_entry(
         except ValueError as error:
             reason = str(error)
         else:
-            if action.id == f"{network}:{entry_id}" and action.kind == kind:
+            is_of = action.kind == kind or (kind == PROPOSALS and action.data.mode == "propose")
+            if action.id == f"{network}:{entry_id}" and is_of:
                 return action
             # Acting on it would confirm or reject some other action than the one that was read.
             reason = f"expected {kind} {network}:{entry_id}, was {action.kind} {action.id}"

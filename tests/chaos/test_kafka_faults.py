@@ -171,7 +171,7 @@ def test_poison_among_the_messages_is_kept_as_dead_letters(
 
 def outcome(seq: int) -> Outcome:
     body = b'{"id":"net:%d-1"}' % seq
-    return Outcome("net", "allocate", f"{seq}-1", body, "act")
+    return Outcome("net", "allocate", f"{seq}-1", body, "act", "allocate")
 
 
 def written(settings: Settings) -> list[bytes | None]:

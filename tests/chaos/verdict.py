@@ -13,7 +13,7 @@ import redis
 from confluent_kafka import Message
 
 from flows.live.kafka_outlet import ACTION_ID
-from flows.outcomes import DEAD_LETTERS, KPIS, outcomes
+from flows.outcomes import DEAD_LETTERS, outcomes
 from operators.chain import NO_NETWORK, build_chain, to_record
 from operators.contract import Chain, Record, step_all
 from operators.derived import Duplicate
@@ -102,7 +102,7 @@ def judge(settings: Settings, client: redis.Redis) -> Verdict:
         ticks=folded.ticks,
         duplicates=folded.duplicates,
         refused=len(folded.refused - folded.inside),
-        actions=sum(len(e) for (_, kind), e in folded.streams.items() if kind != KPIS),
+        actions=sum(map(len, folded.actions.values())),
     )
 
 
@@ -167,7 +167,7 @@ class _Fold:
             return
         before = self.partitions.setdefault(network, self._number)
         assert before == self._number, f"{network} is in partitions {before} and {self._number}"
-        hygiene, *others = chain.operators
+        hygiene, *others = chain.parts
         admitted = hygiene.step(record)
         self._gate(record, admitted)
         self._leaves(step_all(Chain(others), admitted))
@@ -198,7 +198,7 @@ class _Fold:
                 continue
             entry = (outcome.entry_id, outcome.body)
             self.streams.setdefault((outcome.network, outcome.stream), []).append(entry)
-            if outcome.stream != KPIS:
+            if outcome.is_action:
                 self.actions.setdefault(outcome.network, []).append(entry)
         for record in records:
             if isinstance(record.fact, DeadLetter):

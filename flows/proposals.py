@@ -1,0 +1,63 @@
+"""Proposals that nobody has decided on yet, in Redis or in a replay's folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import redis
+from redis.exceptions import RedisError
+
+from flows.explain import actions_in
+from state.actions import Action
+from state.errors import JournalError
+from state.stores.redis_connection import store_error
+from state.stores.redis_follow import follow
+from state.stores.redis_keys import DECIDED, FIELD, PROPOSALS, networks_key, stream_key, text
+
+_PAGE = 1_000
+
+
+def open_in_folder(folder: Path) -> list[Action]:
+    """Open proposals of a replay, the oldest first; raises JournalError if it has no actions."""
+    whole = folder / f"{DECIDED}.jsonl"
+    paths = [whole] if whole.exists() else sorted((folder / "parts").glob(f"{DECIDED}:*"))
+    closed = set()
+    try:
+        for path in paths:
+            with path.open("rb") as file:
+                closed |= {orjson.loads(line)["proposal"] for line in file}
+    except (OSError, ValueError, KeyError) as error:
+        raise JournalError(f"expected decisions in {folder}, was {error}") from error
+    return [a for a in actions_in(folder) if a.data.mode == "propose" and a.id not in closed]
+
+
+def open_in_redis(client: redis.Redis, prefix: str, networks: list[str] | None) -> list[Action]:
+    """Open proposals, by network, the oldest first; raises StoreError."""
+    try:
+        names = networks
+        if names is None:
+            names = sorted(text(member) for member in client.smembers(networks_key(prefix)))
+        closed = {name for network in names for name in _decided(client, prefix, network)}
+    except RedisError as error:
+        raise store_error(client, "read decisions", error) from error
+    found = follow(client, names, [PROPOSALS], prefix=prefix)
+    return [each.action for each in found if each.action.id not in closed]
+
+
+def open_proposal(client: redis.Redis, prefix: str, action_id: str) -> Action | None:
+    """The proposal, if it is open; raises StoreError."""
+    network = action_id.rpartition(":")[0]
+    waiting = open_in_redis(client, prefix, [network])
+    return next((action for action in waiting if action.id == action_id), None)
+
+
+def _decided(client: redis.Redis, prefix: str, network: str) -> Iterator[str]:
+    key, after = stream_key(prefix, network, DECIDED), "-"
+    while True:
+        page: Any = client.xrange(key, after, count=_PAGE)
+        for _, fields in page:
+            yield orjson.loads(fields[FIELD])["proposal"]
+        if len(page) < _PAGE:
+            return
+        after = f"({text(page[-1][0])}"

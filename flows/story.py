@@ -1,0 +1,133 @@
+"""The story of an order or a parcel: what happened to it, what was done, and why nothing was."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from flows.explain import Evidence
+from flows.journal_source import Progress
+from operators.chain import NO_NETWORK, Chains, to_record
+from operators.contract import Record
+from operators.derived import Anomaly, DelayRisk, Inert, OrderMoved, ProposalClosed
+from operators.explanation import day
+from state.actions import Action
+from state.events import (
+    OrderCancelled,
+    OrderPlaced,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentFailed,
+    ShipmentScanned,
+    StockPicked,
+    StockShortPicked,
+)
+from state.journals import open_journal
+
+
+class Chapter(Struct, frozen=True):
+    """One thing that happened: when (ms), at which journal position, of what sort, in words.
+
+    `sort` is ``event``, ``state``, ``belief``, ``action``, ``person`` or ``nothing``.
+    """
+
+    at_ms: int
+    network: str
+    seq: int
+    sort: str
+    text: str
+    action: str = ""
+
+
+class Story(Struct, frozen=True):
+    """All of it in the journal's order; `parcels` are those that were sent for it."""
+
+    about: str
+    parcels: tuple[str, ...]
+    chapters: tuple[Chapter, ...]
+
+
+def story_of(evidence: Evidence, about: str, progress: Progress) -> Story:
+    """Fold the whole journal, and keep what concerns `about`; raises JournalError."""
+    teller = _Teller(about)
+    chains = Chains(evidence.policy)
+    with open_journal(evidence.logs) as reader:
+        while lines := reader.read(1_000):
+            for line in lines:
+                record = to_record(line)
+                if record.network == NO_NETWORK:
+                    continue
+                for each in chains[record.network].step(record):
+                    teller.hear(each)
+            progress(reader.lines, *reader.progress())
+    return Story(about, tuple(teller.names)[1:], tuple(teller.chapters))
+
+
+class _Teller:
+    """Keeps what is about a name, and about the parcels sent for it."""
+
+    def __init__(self, about: str) -> None:
+        self.names: dict[str, None] = {about: None}
+        self.chapters: list[Chapter] = []
+
+    def hear(self, record: Record) -> None:
+        fact = record.fact
+        if isinstance(fact, ShipmentDispatched) and fact.order in self.names:
+            self.names[fact.shipment] = None
+        if self._concerns(fact):
+            told = _told(fact)
+            if told is not None:
+                sort, text = told
+                name = fact.id if isinstance(fact, Action) else ""
+                self.chapters.append(
+                    Chapter(record.now_ms, record.network, record.seq, sort, text, name)
+                )
+
+    def _concerns(self, fact: Any) -> bool:
+        if isinstance(fact, Action):
+            return fact.subject in self.names or fact.correlationid in self.names
+        return any(
+            getattr(fact, field, None) in self.names for field in ("order", "shipment", "about")
+        )
+
+
+def _told(fact: Any) -> tuple[str, str] | None:
+    """The sort of a fact and its words; None for what nobody asks after."""
+    match fact:
+        case OrderPlaced():
+            goods = ", ".join(f"{line.quantity} {line.sku}" for line in fact.lines)
+            return "event", f"{fact.order} placed: {goods} to {fact.region}"
+        case OrderCancelled():
+            return "event", f"{fact.order} cancelled" + (f": {fact.reason}" if fact.reason else "")
+        case ShipmentDispatched():
+            how = f"{fact.node} with {fact.carrier}/{fact.service}"
+            return "event", f"{fact.shipment} handed over at {how}"
+        case ShipmentScanned():
+            return "event", f"{fact.shipment} scanned: {fact.status}"
+        case ShipmentDelivered():
+            return "event", f"{fact.shipment} delivered"
+        case ShipmentFailed():
+            return "event", f"{fact.shipment} failed: {fact.reason}, fault of the {fact.party}"
+        case StockPicked():
+            return "event", f"{fact.quantity} {fact.sku} picked at {fact.node}"
+        case StockShortPicked():
+            return "event", f"{fact.picked} of {fact.expected} {fact.sku} found at {fact.node}"
+        case OrderMoved():
+            return "state", f"{fact.order} is {fact.after}" + (
+                f", was {fact.before}" if fact.before else ""
+            )
+        case DelayRisk():
+            expected = day(fact.expected_ms)
+            return "belief", f"{fact.shipment} late with {fact.p_late:.0%}, expected {expected}"
+        case Anomaly():
+            return "belief", f"not believed: {fact.reason}"
+        case Action():
+            proposed = " (proposed)" if fact.data.mode == "propose" else ""
+            return "action", f"{fact.kind}{proposed}: {fact.data.because.summary}"
+        case ProposalClosed():
+            by = f" by {fact.by}" if fact.by else ""
+            why = f": {fact.why}" if fact.why else ""
+            return "person", f"proposal {fact.action} {fact.outcome}{by}{why}"
+        case Inert():
+            return "nothing", f"no {fact.kind} for {fact.about}: {fact.reason}"
+        case _:
+            return None

@@ -1,0 +1,44 @@
+"""Proposals: what waits for a person, until when, and what became of it."""
+
+from msgspec import Struct, field
+
+from operators.deadlines import Deadlines
+from state.actions import Action
+from state.codec import decode_action, encode_action
+from state.quantities import to_ms
+
+
+class Proposals(Struct):
+    """The open proposals; part of the gate's state. They are kept as wire bytes: few are read."""
+
+    # Action id -> (wire bytes, expiry in ms, the order it is about or empty)
+    open: dict[str, tuple[bytes, int, str]] = field(default_factory=dict)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+    def add(self, action: Action) -> None:
+        """Keep a proposal until its expiry."""
+        assert action.expirytime is not None
+        expires_ms = to_ms(action.expirytime)
+        # Money that a customer is owed stays owed when the order ends.
+        about = "" if action.kind == "refund" else action.correlationid or ""
+        self.open[action.id] = (encode_action(action), expires_ms, about)
+        self.deadlines.set(expires_ms, "expire", action.id)
+
+    def take(self, action_id: str) -> Action | None:
+        """Take an open proposal out; None if there is none under this id."""
+        found = self.open.pop(action_id, None)
+        return None if found is None else decode_action(found[0])
+
+    def take_expired(self, now_ms: int) -> list[Action]:
+        """Take out what nobody decided before its expiry, which has passed."""
+        heap = self.deadlines.heap
+        # At the very instant of its expiry a proposal can still be approved.
+        if not heap or heap[0][0] >= now_ms:
+            return []
+        due = self.deadlines.due(now_ms - 1)
+        return [action for _, name, _ in due if (action := self.take(name)) is not None]
+
+    def take_about(self, order: str) -> list[Action]:
+        """Take out what is about an order."""
+        names = [name for name, (_, _, about) in self.open.items() if about == order]
+        return [action for name in names if (action := self.take(name)) is not None]

@@ -1,0 +1,210 @@
+"""Why not: what an option that was not taken would have cost, or which constraint ruled it out.
+
+A witness stands where decisions on nodes and services are made, and prices what is asked about at
+that very moment: on the stock, capacity and predictions that the decision itself saw.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from operators.candidates import find_supplies
+from operators.explanation import money
+from operators.floor import Floor
+from operators.parcels import Eliminations, Lines, Pricer, Supply
+from operators.pricing import Option
+from operators.sourcing import Choice, Plan, Sourcing
+from state.actions import Alternative
+from state.events import OrderPlaced
+
+#: More than any network offers from one node: nothing is passed over for being dearer.
+_ALL = 1_000_000
+_SHOWN = 5
+
+
+class Wanted(Struct, frozen=True):
+    """What is asked about: a node, a carrier's service, or one with the other; empty is any."""
+
+    node: str
+    service: str
+
+    def describe(self) -> str:
+        """As it is said of plans: ``N-1 with POST/express``."""
+        if self.node and self.service:
+            return f"{self.node} with {self.service}"
+        return self.node or f"any node with {self.service}"
+
+
+def parse_wanted(text: str) -> Wanted:
+    """Read ``NODE``, ``CARRIER/SERVICE`` or ``NODE+CARRIER/SERVICE``; raises ValueError."""
+    node, plus, service = text.partition("+")
+    if not plus and "/" in text:
+        node, service = "", text
+    if not (node or service) or (plus and not (node and service)) or service.count("/") > 1:
+        raise ValueError(f"expected NODE, CARRIER/SERVICE or NODE+CARRIER/SERVICE, was {text!r}")
+    if service and "/" not in service:
+        raise ValueError(f"expected a service as CARRIER/SERVICE, was {service!r}")
+    return Wanted(node, service)
+
+
+class WhyNot(Struct, frozen=True, kw_only=True):
+    """The answer. `options` are what was asked about, priced, the cheapest first.
+
+    `taken` is what was chosen then, None if nothing was. `ruled_out` says which constraints were in
+    the way of what could not be had.
+    """
+
+    asked: str
+    summary: str
+    taken: Alternative | None
+    options: tuple[Alternative, ...]
+    ruled_out: tuple[str, ...]
+
+
+class Witness(Sourcing):
+    """Stands in for a floor's sourcing: decides the same, and answers for one order."""
+
+    def __init__(self, floor: Floor, order: str, wanted: Wanted) -> None:
+        self._real, self._floor = floor.sourcing, floor
+        self._order, self._wanted = order, wanted
+        self.policy = floor.sourcing.policy
+        self.answer: WhyNot | None = None
+
+    def decide(self, order: OrderPlaced, lines: Lines, now_ms: int, *excluded: Any) -> Choice:
+        """What the real one decides; what is excluded is handed on as it came."""
+        choice = self._real.decide(order, lines, now_ms, *excluded)
+        if order.order == self._order:
+            self.answer = _answer(self._floor, order, lines, now_ms, excluded, self._wanted, choice)
+        return choice
+
+
+def _answer(
+    floor: Floor,
+    order: OrderPlaced,
+    lines: Lines,
+    now_ms: int,
+    excluded: tuple[Any, ...],
+    wanted: Wanted,
+    choice: Choice,
+) -> WhyNot:
+    """Candidates → eliminate → price → compare, for the option asked about alone."""
+    eliminated: Eliminations = {}
+    supplies, _ = find_supplies(
+        floor.twin,
+        floor.policy.sourcing,
+        lines,
+        now_ms,
+        excluded[0] if excluded else "",
+        eliminated,
+    )
+    pricer = Pricer(
+        floor.twin, floor.outlook, floor.rates, floor.policy, order, lines, supplies, now_ms
+    )
+    nodes = [wanted.node] if wanted.node else sorted(floor.twin.geography.nodes)
+    found: list[Option] = []
+    ruled_out: list[str] = []
+    for node in nodes:
+        obstacle = _obstacle(floor, node, lines, supplies, {**choice.eliminated, **eliminated})
+        if obstacle:
+            ruled_out.append(obstacle)
+            continue
+        pricer.eliminated = {}
+        offered: list[Option] = []
+        pricer.collect(node, lines, offered, _ALL)
+        found += (o for o in offered if wanted.service in ("", o.service))
+        ruled_out += _services_out(floor, node, wanted, offered, pricer.eliminated)
+    found.sort()
+    taken = choice.plan
+    return WhyNot(
+        asked=wanted.describe(),
+        summary=_summary(floor, wanted, found, ruled_out, taken),
+        taken=None if taken is None else _shown(taken.describe(), taken.score, taken.terms()),
+        options=tuple(
+            _shown(f"{o.node} with {o.service}", o.score, o.terms()) for o in found[:_SHOWN]
+        ),
+        ruled_out=tuple(ruled_out),
+    )
+
+
+def _obstacle(
+    floor: Floor, node: str, lines: Lines, supplies: dict[str, Supply], eliminated: Eliminations
+) -> str:
+    """Why the node cannot send all of the lines in one parcel; empty if it can."""
+    if node not in floor.twin.geography.nodes:
+        return f"{node} is not registered"
+    for constraint, options in eliminated.items():
+        if node in options:
+            return f"{node}: {constraint}"
+    supply = supplies.get(node)
+    if supply is None:
+        empty = [o for o in eliminated.get("nothing left to promise", ()) if o.startswith(node)]
+        if empty:
+            return f"{node}: nothing left to promise of {', '.join(sku for sku, _ in lines)}"
+        held = any(node in floor.twin.stock.get(sku, {}) for sku, _ in lines)
+        if held:
+            return f"{node}: excluded, since an earlier attempt from there failed"
+        return f"{node} has never had any of {', '.join(sku for sku, _ in lines)}"
+    short = [
+        f"{supply.units[index]} of {quantity} of {sku}"
+        for index, (sku, quantity) in enumerate(lines)
+        if supply.ready_ms[index] is None
+    ]
+    return f"{node} can promise only {', '.join(short)}: no whole parcel" if short else ""
+
+
+def _services_out(
+    floor: Floor, node: str, wanted: Wanted, offered: list[Option], eliminated: Eliminations
+) -> list[str]:
+    """What kept the node's services from being offered: those asked about, or all."""
+    name = f"{node} with {wanted.service}" if wanted.service else ""
+    out = [
+        f"{option}: {constraint}"
+        for constraint, options in eliminated.items()
+        for option in options
+        if not name or option == name
+    ]
+    if name and not out and all(o.service != wanted.service for o in offered):
+        geography = floor.twin.geography
+        if wanted.service not in geography.services:
+            return [f"{wanted.service} is not registered"]
+        if wanted.service in geography.withdrawn:
+            return [f"{wanted.service} was withdrawn by its carrier"]
+        return [f"{name} is not offered on this lane"]
+    return out
+
+
+def _summary(
+    floor: Floor, wanted: Wanted, found: list[Option], ruled_out: list[str], taken: Plan | None
+) -> str:
+    if not found:
+        why = "; ".join(ruled_out[:_SHOWN]) or "it is not offered"
+        return f"{wanted.describe()} was no option: {why}."
+    best, currency = found[0], floor.policy.currency
+    name = f"{best.node} with {best.service}"
+    costs = f"{name} would have cost {money(best.score, currency)}"
+    if taken is None:
+        return f"{costs}, but the order could not be served as a whole."
+    if name == taken.describe():
+        return f"{name} is what was taken, for {money(best.score, currency)}."
+    gap = best.score - taken.score
+    if gap < 0:
+        rule = floor.policy.sourcing.rule
+        return (
+            f"{costs}, {money(-gap, currency)} less than {taken.describe()}: "
+            f"the rule {rule} does not go by cost alone."
+        )
+    ours, theirs = taken.terms(), best.terms()
+    parts = sorted(
+        ((theirs.get(term, 0) - ours.get(term, 0), term) for term in {**ours, **theirs}),
+        key=lambda part: (-part[0], part[1]),
+    )
+    more = ", ".join(
+        f"{money(abs(cents), currency)} {'more' if cents > 0 else 'less'} {term}"
+        for cents, term in parts
+        if cents
+    )
+    return f"{costs}, {money(gap, currency)} more than {taken.describe()} ({more or 'a tie'})."
+
+
+def _shown(option: str, score: int, terms: dict[str, int]) -> Alternative:
+    return Alternative(option=option, score_cents=score, terms=terms)
