@@ -20,7 +20,7 @@ from state.events import (
     ShipmentFailed,
 )
 from state.policies import BUILT_IN, find_policy
-from state.policy import NEVER, Delays, Policy, Sourcing
+from state.policy import NEVER, Delays, Notices, Policy, Sourcing
 from state.quantities import from_ms
 from tests.builders import (
     DAY,
@@ -265,7 +265,8 @@ def test_at_one_nothing_is_done_about_a_delay_and_nobody_is_told(
     log = Log().network_of({("N-NORTH", "BOOK"): 1})
     log.add(order("O-1", promised_s=HOUR))
     log.add(dispatch("S-1", "O-1", promised_ms=promised_ms))
-    run = fold(log, Policy(delays=Delays(act_above=act_above, notify_above=notify_above)))
+    rules = Delays(act_above=act_above, notify_above=notify_above)
+    run = fold(log, Policy(delays=rules, notices=Notices(last_call_s=0)))
     risk = DelayRisk(
         shipment="S-1",
         order="O-1",

@@ -37,6 +37,8 @@ from state.events import (
     StockReceived,
     StockReturned,
     StockShortPicked,
+    TransferArrived,
+    TransferDeparted,
     WeatherObserved,
 )
 from state.policies import find_policy
@@ -225,6 +227,10 @@ def test_shelves_never_hold_fewer_than_no_units(distinct: list[Event]) -> None:
                 shelf[node, sku] = 0
             case StockAdjusted(node=node, sku=sku, delta=delta):
                 shelf[node, sku] += delta
+            case TransferDeparted(origin=node, sku=sku, quantity=quantity):
+                shelf[node, sku] -= quantity
+            case TransferArrived(node=node, sku=sku, quantity=quantity):
+                shelf[node, sku] += quantity
             case StockReturned(node=node, sku=sku, quantity=quantity, sellable=True):
                 shelf[node, sku] += quantity
             case _:
