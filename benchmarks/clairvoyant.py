@@ -74,13 +74,16 @@ def clairvoyant_bound(
     days: float,
     scenario: Scenario = UNDISTURBED,
     prices: Prices | None = None,
+    others: int = 0,
 ) -> Bound:
     """Bound the total cost-to-serve, in cents, of a run of `days` days from below.
 
-    The same arguments give the same bound, but for its `seconds`.
+    The same arguments give the same bound, but for its `seconds`. With `others`, it is no bound of
+    a run, but of what is to be expected of whoever allocates without foreseeing a parcel's own luck
+    on the road: lateness is the mean over the luck of so many others. All else is foreseen still.
     """
     begun = perf_counter()
-    truth = find_truth(world_config, seed, days, scenario)
+    truth = find_truth(world_config, seed, days, scenario, others)
     bound = bound_of(truth, Limits(truth), prices or Prices())
     return Bound(**{**vars(bound), "seconds": perf_counter() - begun})
 

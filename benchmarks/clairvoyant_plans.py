@@ -229,14 +229,15 @@ class Options:
 
     def _find_out(self, way: int) -> None:
         """Replace lower bounds on lateness by what it is."""
-        first_ms, best_ms = self._truth.arrivals_ms(
-            self.order, int(self.node[way]), int(self.service[way]), int(self.truck_ms[way])
+        first, at_best = self._truth.late_cents(
+            self.order,
+            int(self.node[way]),
+            int(self.service[way]),
+            int(self.truck_ms[way]),
+            self._prices,
         )
-        promised_ms, late_cents = self.order.promised_ms, self._prices.lateness_cents
-        self._late_any[way] = late_cents(best_ms - promised_ms)
-        self.late_cents[way] = min(
-            late_cents(first_ms - promised_ms), self._late_any[way] + self._again_cents
-        )
+        self._late_any[way] = at_best
+        self.late_cents[way] = min(first, at_best + self._again_cents)
         self._is_exact[way] = True
 
     def _plan(self, parcels: list[tuple[int, int]], way: int) -> Plan:

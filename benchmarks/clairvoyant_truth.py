@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from statistics import fmean
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from flows.simulation.fulfilment import _MINUTE_MS, _PACKING_SHARE, _PACKING_SIG
 from flows.simulation.journeys import Fate, Journeys, Trip, next_tour_ms
 from flows.simulation.levels import Level
 from flows.simulation.luck import Luck
+from flows.simulation.prices import Prices
 from flows.simulation.returns import _SELLABLE_SHARE
 from flows.simulation.scenario import UNDISTURBED, Scenario
 from flows.simulation.simulation import Simulation
@@ -63,6 +65,8 @@ class Truth:
     `orders` are those that a run is measured by: without those that the customer took back at once.
     `shelves` is keyed (SKU, node): the first fill, suppliers' lots, and, as early as can be, what
     customers send back. Tables are arrays by (service, day), or by (node, service, day) for trucks:
+    `others`, if not 0, is by how many others' luck on the road an order's own is replaced: then the
+    luck of a single parcel is not foreseen, only what is to be expected of it.
     `due_ms` is the pickup's time, `truck_ms` when the truck is there, `tour_ms` the first delivery
     tour after the pickup; `taken` and `begun` (node, day) are most parcels per day; `rates` are
     cents by ``base_cents``, ``per_kg_cents`` and ``per_100km_cents``.
@@ -74,10 +78,11 @@ class Truth:
         orders: list[Order],
         shelves: dict[tuple[int, int], Shelves],
         rates: list[list[tuple[int, CarrierService]]],
+        others: int = 0,
     ) -> None:
         config, world = simulation.config, simulation.world
         self._seed, self.config, self.world = simulation.seed, config, world
-        self.orders, self.shelves = orders, shelves
+        self.orders, self.shelves, self.others = orders, shelves, others
         self._journeys = _Arriving(
             simulation.seed, config, world, simulation.conditions, simulation.disruptions
         )
@@ -123,15 +128,35 @@ class Truth:
         share = order.luck.lognormal(f"pack {registration.node}", 0, _PACKING_SIGMA)
         return round(registration.handling_time_s * 1_000 * _PACKING_SHARE * share)
 
-    def arrivals_ms(self, order: Order, node: int, service: int, truck_ms: int) -> tuple[int, int]:
-        """When a parcel that a truck takes along arrives, as the order's first and at best.
+    def late_cents(
+        self, order: Order, node: int, service: int, truck_ms: int, prices: Prices
+    ) -> tuple[float, float]:
+        """What the lateness costs of a parcel that a truck takes, as the order's first and at best.
 
-        A parcel that is on time with one number is not asked about those after it.
+        A parcel that is on time with one number is not asked about those after it. Without knowing
+        the order's luck, both are the mean over others' luck.
         """
-        first_ms = best_ms = 0
-        for number in range(_NUMBERS):
-            trip = Trip(
-                luck=order.luck,
+        way = node, service, truck_ms
+        if self.others:
+            lucks = (Luck(self._seed, "others", number) for number in range(self.others))
+            arrivals_ms = [self._arrival_ms(order, luck, 0, way) for luck in lucks]
+            mean = fmean(prices.lateness_cents(ms - order.promised_ms) for ms in arrivals_ms)
+            return mean, mean
+        first_ms = best_ms = self._arrival_ms(order, order.luck, 0, way)
+        for number in range(1, _NUMBERS):
+            if best_ms <= order.promised_ms:
+                break
+            best_ms = min(best_ms, self._arrival_ms(order, order.luck, number, way))
+        return (
+            prices.lateness_cents(first_ms - order.promised_ms),
+            prices.lateness_cents(best_ms - order.promised_ms),
+        )
+
+    def _arrival_ms(self, order: Order, luck: Luck, number: int, way: tuple[int, int, int]) -> int:
+        node, service, truck_ms = way
+        return self._journeys.arrival_ms(
+            Trip(
+                luck=luck,
                 number=number,
                 service=self.world.services[service],
                 origin=self.world.nodes[node].region,
@@ -139,13 +164,7 @@ class Truth:
                 km=self.world.km[node][order.region],
                 handed_over_ms=truck_ms,
             )
-            arrival_ms = self._journeys.arrival_ms(trip)
-            if number == 0:
-                first_ms = best_ms = arrival_ms
-            best_ms = min(best_ms, arrival_ms)
-            if best_ms <= order.promised_ms:
-                break
-        return first_ms, best_ms
+        )
 
     def _truck_ms(self, node: int, service: Service, due_ms: int) -> int:
         """When the truck of a pickup comes, as in `Fulfilment._wait_for_truck`."""
@@ -166,9 +185,13 @@ class Truth:
 
 
 def find_truth(
-    config: WorldConfig, seed: int, days: float, scenario: Scenario = UNDISTURBED
+    config: WorldConfig,
+    seed: int,
+    days: float,
+    scenario: Scenario = UNDISTURBED,
+    others: int = 0,
 ) -> Truth:
-    """Run a world in which nobody does anything, and keep all of its history."""
+    """Run a world in which nobody does anything, and keep all of its history; `others` see there."""
     simulation = Simulation(seed, config, days=days, scenario=scenario)
     simulation.conditions.remembers_all = True
     simulation.disruptions.remembers_all = True
@@ -209,7 +232,7 @@ def find_truth(
     for key, arrivals in came.items():
         arrivals.sort()
         shelves[key] = Shelves([ms for ms, _ in arrivals], [units for _, units in arrivals])
-    return Truth(simulation, kept, shelves, rates)
+    return Truth(simulation, kept, shelves, rates, others)
 
 
 def _expect_return(
