@@ -191,7 +191,7 @@ def find_truth(
     scenario: Scenario = UNDISTURBED,
     others: int = 0,
 ) -> Truth:
-    """Run a world in which nobody does anything, and keep all of its history; `others` see there."""
+    """Run a world in which nobody does anything, and keep its history; `others` as in `Truth`."""
     simulation = Simulation(seed, config, days=days, scenario=scenario)
     simulation.conditions.remembers_all = True
     simulation.disruptions.remembers_all = True
