@@ -1,14 +1,14 @@
 """Measure decisions: what orders cost under each policy in worlds that are the same for all.
 
 ``python -m benchmarks.decisions``, or ``make bench-decisions``. Every policy meets the same orders,
-supply, weather and luck (one seed = one world), so differences are paired by seed. What nobody
-could go below is `benchmarks.clairvoyant`. Exit code 0 whoever wins, 1 if the bound is beaten.
+supply, weather and luck (one seed = one world), so differences are paired by seed. Ours is run
+without some of its parts as well. What nobody could go below is `benchmarks.clairvoyant`.
+Exit code 0 whoever wins, 1 if the bound is beaten.
 """
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter
@@ -21,33 +21,29 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import report
-from benchmarks.clairvoyant import clairvoyant_bound
+from benchmarks.decisions_runs import (
+    BLIND,
+    BOUND,
+    CHEAPEST,
+    MEASURED,
+    OURS,
+    POLICIES,
+    VARIANTS,
+    Job,
+    Setting,
+    do,
+)
 from benchmarks.decisions_table import above_bound, table_of
 from benchmarks.document import put_between_markers
 from benchmarks.processes import ROOT
 from benchmarks.workload import machine
-from flows.simulation.config import find_world
-from flows.simulation.kpis import KPIS
-from flows.simulation.scenario import NONE, find_scenario
 from flows.whatif.statistics import interval
-from flows.whatif.trial import Trial, run_trial
-from state.policies import find_policy
 
 RESULTS = ROOT / "benchmarks" / "results" / "decisions.json"
 MEASUREMENTS = ROOT / "docs" / "measurements.md"
-POLICIES = ("nearest", "cheapest", "ours")
-DAYS = 10
 _QUICK_SEEDS = 3
-_BOUND = "bound"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A world under a scenario, by their names."""
-
-    name: str
-    world: str
-    scenario: str = NONE
+#: Seeds for which the bound without a parcel's own luck is found: it takes long.
+_BLIND_SEEDS = 4
 
 
 SETTINGS = (
@@ -55,31 +51,9 @@ SETTINGS = (
     Setting("medium", "medium"),
     Setting("disrupted", "small", "perfect_storm"),
     Setting("rough", "rough"),
+    # What is moved shows its worth, or not, after days.
+    Setting("longer", "small", days=20, has_bound=False),
 )
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of one policy, or one bound (`policy` is ``bound``)."""
-
-    setting: Setting
-    policy: str
-    seed: int
-
-
-def do(job: Job) -> dict[str, Any]:
-    """KPIs of the run by name, or the fields of the bound; in a process of its own."""
-    world, scenario = find_world(job.setting.world), find_scenario(job.setting.scenario)
-    if job.policy == _BOUND:
-        return asdict(clairvoyant_bound(world, job.seed, DAYS, scenario))
-    trial = Trial(
-        seed=job.seed,
-        world=world,
-        days=DAYS,
-        scenario=scenario,
-        policy=find_policy(job.policy),
-    )
-    return run_trial(trial).kpis
 
 
 def decisions(
@@ -105,13 +79,12 @@ def decisions(
     whole = {
         "machine": where,
         "quick": quick,
-        "days": DAYS,
         "seeds": list(range(1, count + 1)),
         "seconds": perf_counter() - begun,
         "settings": {setting.name: _summary(setting, found, count) for setting in settings},
     }
     for name, summary in whole["settings"].items():
-        for policy in POLICIES:
+        for policy in (*POLICIES, *VARIANTS) if summary["bounds"] else ():
             if min(above_bound(summary, policy)) < 0:
                 raise SystemExit(f"{policy} beat the bound in {name}: one of the two is wrong")
     table = table_of(whole)
@@ -129,9 +102,11 @@ def _do_all(settings: Sequence[Setting], seeds: Sequence[int]) -> dict[Job, dict
     """Run everything, the longest first, on all processors."""
     jobs = [
         Job(setting, policy, seed)
-        for policy in (_BOUND, *POLICIES)
+        for policy in (BLIND, BOUND, *POLICIES, *VARIANTS)
         for setting in sorted(settings, key=lambda setting: setting.world != "medium")
         for seed in seeds
+        if policy not in (BLIND, BOUND) or setting.has_bound
+        if policy != BLIND or seed <= _BLIND_SEEDS
     ]
     found: dict[Job, dict[str, Any]] = {}
     columns = (
@@ -156,30 +131,46 @@ def _do_all(settings: Sequence[Setting], seeds: Sequence[int]) -> dict[Job, dict
 
 
 def _summary(setting: Setting, found: dict[Job, dict[str, Any]], count: int) -> dict[str, Any]:
-    """KPIs by policy and seed, their means, paired differences, and how far the bound is."""
+    """KPIs by policy and seed, their means, paired differences, and how far the bounds are."""
     seeds = range(1, count + 1)
-    runs = {name: [found[Job(setting, name, seed)] for seed in seeds] for name in POLICIES}
-    bounds = [found[Job(setting, _BOUND, seed)] for seed in seeds]
+    names = (*POLICIES, *VARIANTS)
+    runs = {name: [found[Job(setting, name, seed)] for seed in seeds] for name in names}
     means = {
-        name: {kpi.name: _mean([run[kpi.name] for run in kept]) for kpi in KPIS}
+        name: {kpi.name: _mean([run[kpi.name] for run in kept]) for kpi in MEASURED}
         for name, kept in runs.items()
     }
-    least = fmean(bound["cents_per_order"] for bound in bounds)
-    cheapest, ours = means["cheapest"]["cost"], means["ours"]["cost"]
+    bounds, blind = (
+        [found[job] for seed in seeds if (job := Job(setting, name, seed)) in found]
+        for name in (BOUND, BLIND)
+    )
     return {
         "world": setting.world,
         "scenario": setting.scenario,
+        "days": setting.days,
         "runs": runs,
         "bounds": bounds,
+        "blind": blind,
         "means": means,
-        "bound": least,
-        "gap_closed": (cheapest - ours) / (cheapest - least),
+        "bound": fmean(one["cents_per_order"] for one in bounds) if bounds else None,
+        "gap_closed": _gap_closed(runs, bounds),
+        "gap_closed_blind": _gap_closed(runs, blind),
         "differences": {
-            other: {kpi.name: _difference(runs["ours"], runs[other], kpi.name) for kpi in KPIS}
-            for other in POLICIES
-            if other != "ours"
+            other: {kpi.name: _difference(runs[OURS], runs[other], kpi.name) for kpi in MEASURED}
+            for other in names
+            if other != OURS
         },
     }
+
+
+def _gap_closed(
+    runs: dict[str, list[dict[str, Any]]], bounds: Sequence[dict[str, Any]]
+) -> float | None:
+    """(cheapest − ours) ÷ (cheapest − bound), of mean costs over the seeds that have a bound."""
+    if not bounds:
+        return None
+    seeds = len(bounds)
+    cheapest, ours = (fmean(run["cost"] for run in runs[name][:seeds]) for name in (CHEAPEST, OURS))
+    return (cheapest - ours) / (cheapest - fmean(one["cents_per_order"] for one in bounds))
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

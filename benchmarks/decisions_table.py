@@ -1,8 +1,10 @@
 """The decisions benchmark as Markdown: a table per world, put between markers of a document."""
 
+from statistics import fmean
 from typing import Any
 
-from flows.simulation.kpis import COST_TERMS, KPIS, Kpi
+from benchmarks.decisions_runs import MEASURED, OURS, POLICIES, VARIANTS
+from flows.simulation.kpis import COST_TERMS, Kpi
 
 _SHOWN = (
     "cost",
@@ -12,10 +14,18 @@ _SHOWN = (
     "split_excess",
     "local",
     "transfer_yield",
+    "churn",
+    "told",
+    "false_alarms",
+    "touchless",
+    "touches",
     "carbon_g",
 )
+#: What is shown of ours without one of its parts.
+_OF_PARTS = ("cost", "on_time", "split_excess", "local", "lost_sale", "touches")
 _DASH = "–"
 _TERMS = {term.name for term in COST_TERMS}
+_KPIS = {kpi.name: kpi for kpi in MEASURED}
 
 
 def table_of(document: dict[str, Any]) -> str:
@@ -25,7 +35,7 @@ def table_of(document: dict[str, Any]) -> str:
     """
     kind = "A quick run, to be replaced by a full one: " if document["quick"] else ""
     parts = [
-        f"{kind}{document['days']} days of orders per run, {len(document['seeds'])} seeds, "
+        f"{kind}{len(document['seeds'])} seeds, "
         f"{_duration(document['seconds'])} on {document['machine']['usable_cpus']} cores. Money "
         "in cents per order; brackets are 95 % intervals of paired differences.",
     ]
@@ -35,14 +45,15 @@ def table_of(document: dict[str, Any]) -> str:
 
 
 def _table(name: str, found: dict[str, Any]) -> str:
-    policies, others = list(found["means"]), list(found["differences"])
+    policies = list(POLICIES)
+    others = [policy for policy in policies if policy != OURS]
     orders = found["means"][policies[0]]["orders"]
-    title = f"**{name}** (world `{found['world']}`, scenario `{found['scenario']}`"
+    title = f"**{name}** (world `{found['world']}`, scenario `{found['scenario']}`, "
+    title += f"{found['days']} days of orders"
     titles = [f"{orders:,.0f} orders", *policies, *(f"ours − {other}" for other in others)]
     rows = [titles, ["---"] + ["---:"] * (len(titles) - 1)]
-    kpis = {kpi.name: kpi for kpi in KPIS}
     for key in _SHOWN:
-        kpi = kpis[key]
+        kpi = _KPIS[key]
         values = [found["means"][policy][key] for policy in policies]
         if key in _TERMS and not any(values):
             continue
@@ -52,8 +63,23 @@ def _table(name: str, found: dict[str, Any]) -> str:
         if key == "cost":
             label, cells = f"**{label}**", [f"**{cell}**" for cell in cells]
         rows.append([label, *cells])
-    rows += _bound_rows(found, policies, others)
-    return f"{title})\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    if found["bounds"]:
+        rows += _bound_rows(found, policies, others)
+    return f"{title})\n\n{_lines(rows)}\n\n{_lines(_parts_rows(found))}"
+
+
+def _parts_rows(found: dict[str, Any]) -> list[list[str]]:
+    """What ours gains by each of its parts: ours − ours without it."""
+    titles = ["ours − …", *(f"{name}" for name in VARIANTS)]
+    rows = [titles, ["---"] + ["---:"] * len(VARIANTS)]
+    for key in _OF_PARTS:
+        changes = [_change(found["differences"][name][key], _KPIS[key]) for name in VARIANTS]
+        rows.append([_KPIS[key].title, *changes])
+    return rows
+
+
+def _lines(rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _bound_rows(found: dict[str, Any], policies: list[str], others: list[str]) -> list[list[str]]:
@@ -65,8 +91,9 @@ def _bound_rows(found: dict[str, Any], policies: list[str], others: list[str]) -
     none = [""] * len(others)
     above = [f"{found['means'][policy]['cost'] / bound - 1:+.1%}" for policy in policies]
     least = [f"{min(above_bound(found, policy)):+.1%}" for policy in policies]
-    closed = ["" if policy != "ours" else f"{found['gap_closed']:.1%}" for policy in policies]
-    return [
+    closed = ["" if policy != OURS else f"{found['gap_closed']:.1%}" for policy in policies]
+    blind = found["blind"]
+    rows = [
         [label, *[f"{bound:.1f}"] * len(policies), *none],
         ["above the bound", *(cell.replace("%", " %") for cell in above), *none],
         ["… in the run that came nearest", *(cell.replace("%", " %") for cell in least), *none],
@@ -76,6 +103,13 @@ def _bound_rows(found: dict[str, Any], policies: list[str], others: list[str]) -
             *none,
         ],
     ]
+    if blind:
+        least_blind = fmean(one["cents_per_order"] for one in blind)
+        share = f"{found['gap_closed_blind']:.1%}".replace("%", " %")
+        label = f"gap closed to what can be had without a parcel's own luck ({len(blind)} seeds"
+        label += f", {least_blind:.1f})"
+        rows.append([label, *(share if policy == OURS else "" for policy in policies), *none])
+    return rows
 
 
 def above_bound(found: dict[str, Any], policy: str) -> list[float]:
