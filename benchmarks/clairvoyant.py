@@ -79,8 +79,9 @@ def clairvoyant_bound(
     """Bound the total cost-to-serve, in cents, of a run of `days` days from below.
 
     The same arguments give the same bound, but for its `seconds`. With `others`, it is no bound of
-    a run, but of what is to be expected of whoever allocates without foreseeing a parcel's own luck
-    on the road: lateness is the mean over the luck of so many others. All else is foreseen still.
+    a run, but of what is to be expected of whoever allocates without foreseeing what is drawn on
+    the road, for a parcel and for a lane on a day: lateness is the mean over so many other draws.
+    Demand, supply, weather, traffic and trouble are foreseen still.
     """
     begun = perf_counter()
     truth = find_truth(world_config, seed, days, scenario, others)

@@ -18,7 +18,7 @@ from flows.simulation.carriers import Service
 from flows.simulation.config import WorldConfig
 from flows.simulation.controller import Idle
 from flows.simulation.fulfilment import _MINUTE_MS, _PACKING_SHARE, _PACKING_SIGMA
-from flows.simulation.journeys import Fate, Journeys, Trip, next_tour_ms
+from flows.simulation.journeys import _DAY_SHARE, Fate, Journeys, Trip, next_tour_ms
 from flows.simulation.levels import Level
 from flows.simulation.luck import Luck
 from flows.simulation.prices import Prices
@@ -47,6 +47,14 @@ class _Arriving(Journeys):
         return "arrives"
 
 
+class _Drawn(_Arriving):
+    """Journeys on which all lanes of a day draw the same: differences between ways stay exact."""
+
+    def _day(self, trip: Trip, day: int) -> float:
+        sigma = trip.service.character.spread * _DAY_SHARE
+        return Luck(self._seed, "others").lognormal("day", 0, sigma)
+
+
 @dataclass(frozen=True)
 class Shelves:
     """What comes to lie at one node of one SKU: `units[i]` at `since_ms[i]`, ascending."""
@@ -65,8 +73,8 @@ class Truth:
     `orders` are those that a run is measured by: without those that the customer took back at once.
     `shelves` is keyed (SKU, node): the first fill, suppliers' lots, and, as early as can be, what
     customers send back. Tables are arrays by (service, day), or by (node, service, day) for trucks:
-    `others`, if not 0, is by how many others' luck on the road an order's own is replaced: then the
-    luck of a single parcel is not foreseen, only what is to be expected of it.
+    `others`, if not 0, is by how many draws of luck on the road, of parcels and of lanes on a day,
+    what was drawn is replaced: then it is not foreseen, only what is to be expected of it.
     `due_ms` is the pickup's time, `truck_ms` when the truck is there, `tour_ms` the first delivery
     tour after the pickup; `taken` and `begun` (node, day) are most parcels per day; `rates` are
     cents by ``base_cents``, ``per_kg_cents`` and ``per_100km_cents``.
@@ -83,9 +91,11 @@ class Truth:
         config, world = simulation.config, simulation.world
         self._seed, self.config, self.world = simulation.seed, config, world
         self.orders, self.shelves, self.others = orders, shelves, others
-        self._journeys = _Arriving(
-            simulation.seed, config, world, simulation.conditions, simulation.disruptions
-        )
+        around = config, world, simulation.conditions, simulation.disruptions
+        self._journeys = _Arriving(simulation.seed, *around)
+        self._drawn = [
+            (_Drawn(number, *around), Luck(number, "others")) for number in range(others)
+        ]
         self.first_day = config.start_ms // DAY_MS
         self.days = simulation.now_ms // DAY_MS - self.first_day + 2
         self.due_ms = self._table(lambda service, due_ms: due_ms)
@@ -133,28 +143,31 @@ class Truth:
     ) -> tuple[float, float]:
         """What the lateness costs of a parcel that a truck takes, as the order's first and at best.
 
-        A parcel that is on time with one number is not asked about those after it. Without knowing
-        the order's luck, both are the mean over others' luck.
+        A parcel that is on time with one number is not asked about those after it. Without
+        foreseeing what is drawn, both are the mean over `others` draws.
         """
         way = node, service, truck_ms
         if self.others:
-            lucks = (Luck(self._seed, "others", number) for number in range(self.others))
-            arrivals_ms = [self._arrival_ms(order, luck, 0, way) for luck in lucks]
-            mean = fmean(prices.lateness_cents(ms - order.promised_ms) for ms in arrivals_ms)
+            mean = fmean(
+                prices.lateness_cents(trip_ms - order.promised_ms)
+                for trip_ms in (self._arrival_ms(order, *other, 0, way) for other in self._drawn)
+            )
             return mean, mean
-        first_ms = best_ms = self._arrival_ms(order, order.luck, 0, way)
+        first_ms = best_ms = self._arrival_ms(order, self._journeys, order.luck, 0, way)
         for number in range(1, _NUMBERS):
             if best_ms <= order.promised_ms:
                 break
-            best_ms = min(best_ms, self._arrival_ms(order, order.luck, number, way))
+            best_ms = min(best_ms, self._arrival_ms(order, self._journeys, order.luck, number, way))
         return (
             prices.lateness_cents(first_ms - order.promised_ms),
             prices.lateness_cents(best_ms - order.promised_ms),
         )
 
-    def _arrival_ms(self, order: Order, luck: Luck, number: int, way: tuple[int, int, int]) -> int:
+    def _arrival_ms(
+        self, order: Order, journeys: Journeys, luck: Luck, number: int, way: tuple[int, int, int]
+    ) -> int:
         node, service, truck_ms = way
-        return self._journeys.arrival_ms(
+        return journeys.arrival_ms(
             Trip(
                 luck=luck,
                 number=number,

@@ -219,10 +219,13 @@ class Journeys:
                 self._days.clear()
             way = (trip.service.name, trip.origin, trip.destination)
             always = Luck(self._config.layout, "lane", *way).lognormal("always", 0, _LANE_SIGMA)
-            sigma = trip.service.character.spread * _DAY_SHARE
-            known = always * Luck(self._seed, "lane", *way).lognormal(f"{day}", 0, sigma)
-            self._days[key] = known
+            known = self._days[key] = always * self._day(trip, day)
         return known
+
+    def _day(self, trip: Trip, day: int) -> float:
+        """How slow a lane is on a day, beside what it always is."""
+        luck = Luck(self._seed, "lane", trip.service.name, trip.origin, trip.destination)
+        return luck.lognormal(f"{day}", 0, trip.service.character.spread * _DAY_SHARE)
 
     def _place(self, trip: Trip) -> int:
         """The region where the stop just reached is."""
