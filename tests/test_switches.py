@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.candidates import find_supplies
+from operators.chain import build_chain, to_record
 from operators.floor import Floor, FloorState
+from operators.orchestrate import Orchestrate
 from operators.parcels import Pricer
 from operators.remedy_choice import WAITING, Remedy, choose, ranked, remedy_switches
 from operators.sourcing import Choice, Sourcing
@@ -187,14 +189,54 @@ def test_every_switch_point_of_a_remedy_holds(
         assert choose(changed, least_gain).label == switch.then
 
 
-def test_terms_of_every_action_of_a_recorded_run_sum_to_its_score() -> None:
-    reader = JournalReader([LOG])
+class Proving:
+    """Sourcing that applies each switch point of its choices and decides again, on the spot."""
+
+    def __init__(self, sourcing: Any, floor: Floor) -> None:
+        self._sourcing, self._floor = sourcing, floor
+        self.applied = 0
+
+    def decide(self, placed: OrderPlaced, lines: Lines, now_ms: int, excluded: Any = ()) -> Choice:
+        floor = self._floor
+        choice: Choice = self._sourcing.decide(placed, lines, now_ms, excluded)
+        for switch in switches(choice, floor.policy):
+            changed, discounts = floor.policy, None
+            if switch.quantity == "freight_cents":
+                discounts = {(switch.node, switch.service): round(-switch.by)}
+            else:
+                key = switch.quantity.removeprefix("weights.")
+                value = getattr(changed.weights, key) + switch.by
+                weights = msgspec.structs.replace(changed.weights, **{key: value})
+                changed = msgspec.structs.replace(changed, weights=weights)
+            sourcing = Sourcing(floor.twin, floor.outlook, floor.rates, changed)
+            plan = sourcing.decide(placed, lines, now_ms, excluded, discounts).plan
+            assert plan is not None and plan.describe() == switch.then, switch
+            self.applied += 1
+        return choice
+
+
+def recorded() -> list[JournalLine]:
     journal: list[JournalLine] = []
-    while lines := reader.read(1_000):
-        journal += lines
-    reader.close()
+    with JournalReader([LOG]) as reader:
+        while lines := reader.read(1_000):
+            journal += lines
+    return journal
+
+
+def test_every_switch_point_of_a_recorded_run_holds_when_and_where_it_was_said() -> None:
+    chain, proving = build_chain("reference", Policy()), None
+    orchestrate = next(each for each in chain.operators if isinstance(each, Orchestrate))
+    for each in recorded():
+        floor = orchestrate.floor
+        if proving is None or floor.sourcing is not proving:
+            proving = floor.sourcing = Proving(floor.sourcing, floor)  # type: ignore[assignment]
+        chain.step(to_record(each))
+    assert proving is not None and proving.applied > 500
+
+
+def test_terms_of_every_action_of_a_recorded_run_sum_to_its_score() -> None:
     kinds = set()
-    for action in fold(journal).actions:
+    for action in fold(recorded()).actions:
         because = action.data.because
         kinds.add(action.kind)
         assert sum(because.terms.values()) == because.score_cents
