@@ -75,16 +75,7 @@ class Chain:
 
     def step(self, record: Record) -> list[Record]:
         """Pass one record through all operators; returns all that leaves the last one."""
-        records = [record]
-        for step in self._steps:
-            if len(records) == 1:
-                records = step(records[0])
-            else:
-                passed: list[Record] = []
-                for each in records:
-                    passed += step(each)
-                records = passed
-        return records
+        return through(self._steps, record)
 
     def snapshot(self) -> bytes:
         """All operators' snapshots, by name."""
@@ -93,6 +84,20 @@ class Chain:
     def restore(self, data: bytes) -> None:
         """Restore every operator; raises SnapshotError if they are not the same operators."""
         restore_all(self.operators, data)
+
+
+def through(steps: Sequence[Callable[[Record], list[Record]]], record: Record) -> list[Record]:
+    """Pass one record through all `steps`; returns all that leaves the last one, in order."""
+    records = [record]
+    for step in steps:
+        if len(records) == 1:
+            records = step(records[0])
+        else:
+            passed: list[Record] = []
+            for each in records:
+                passed += step(each)
+            records = passed
+    return records
 
 
 def pack_all(operators: Sequence[Operator]) -> bytes:

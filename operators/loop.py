@@ -8,7 +8,7 @@ goes through all of them once more, caused by the same journal record.
 from collections.abc import Sequence
 from typing import Protocol
 
-from operators.contract import Operator, Record, pack_all, restore_all
+from operators.contract import Operator, Record, pack_all, restore_all, through
 
 
 class Returning(Operator, Protocol):
@@ -26,27 +26,15 @@ class Loop:
         self.name = "loop"
         self.operators = (*before, last)
         self._last = last
+        self._steps = tuple(operator.step for operator in self.operators)
 
     def step(self, record: Record) -> list[Record]:
         """Pass one record through all operators, then what the last one sends back."""
-        out = self._through(record)
+        out = through(self._steps, record)
         while back := self._last.returned():
             for each in back:
-                out += self._through(each)
+                out += through(self._steps, each)
         return out
-
-    def _through(self, record: Record) -> list[Record]:
-        records = [record]
-        for operator in self.operators:
-            step = operator.step
-            if len(records) == 1:
-                records = step(records[0])
-            else:
-                passed: list[Record] = []
-                for each in records:
-                    passed += step(each)
-                records = passed
-        return records
 
     def snapshot(self) -> bytes:
         """All operators' snapshots, by name."""

@@ -22,7 +22,7 @@ from state.policy import Policy
 from state.stores.redis_keys import PROPOSALS
 
 #: Kills per run in the suite; `make chaos` asks for more.
-KILLS = int(os.environ.get("CROSSDOCK_KILLS", "4"))
+KILLS = int(os.environ.get("CROSSDOCK_KILLS", "3"))
 _WORLD = WorldConfig(nodes=10, regions=8, skus=120)
 
 
@@ -30,7 +30,7 @@ _WORLD = WorldConfig(nodes=10, regions=8, skus=120)
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("log") / "log.jsonl.zst"
     with JournalWriter(path) as writer:
-        for event in simulate(seed=11, events=40_000, config=_WORLD):
+        for event in simulate(seed=11, events=24_000, config=_WORLD):
             writer.write(event)
     return path
 
