@@ -69,7 +69,7 @@ class Watched(Engine):
         actions = super().hear(event)
         for action in actions:
             moved = action.data.decision
-            if isinstance(moved, Transfer) and action.data.mode == "act":
+            if isinstance(moved, Transfer) and not moved.order and action.data.mode == "act":
                 self.transfers += 1
                 self.churned += (moved.origin, moved.sku) in self._came
                 self._came.add((moved.destination, moved.sku))

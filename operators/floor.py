@@ -52,6 +52,8 @@ class Floor:
         self.cases = CaseBook(state.cases)
         # SKUs that have new supply since the record in hand came.
         self.freed: dict[str, None] = {}
+        # (node, SKU) whose promises may be covered no longer since then.
+        self.shaken: dict[tuple[str, str], None] = {}
         self.nodes = NodeRecords(state.outlook)
         self.seq = 0
         self.now_ms = 0

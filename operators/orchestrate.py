@@ -90,7 +90,7 @@ class Orchestrate(Operator):
         self._transfers = TransferDesk(self._floor)
         self._stock = StockDesk(self._floor, self._orders, self._transfers)
         self._repositioning = Repositioning(self._floor, self._transfers)
-        self._again = ReevaluationDesk(self._floor, self._orders)
+        self._again = ReevaluationDesk(self._floor, self._orders, self._transfers)
         self._making_good = MakingGood(self._floor, self._orders)
         self._shipments = ShipmentDesk(self._floor, self._orders, self._stock, self._making_good)
         self._cancellations = Cancellations(self._floor, self._orders, self._shipments)
@@ -137,6 +137,8 @@ class Orchestrate(Operator):
         out.append(record)
         event = record.event
         derived = self._derived(record.fact) if event is None else self._journal(event)
+        if floor.shaken:
+            derived = [*derived, *self._stock.uncover_shaken()]
         if floor.freed:
             freed, floor.freed = floor.freed, {}
             derived = [*derived, *self._orders.serve_waiting(freed), *self._again.supplied(freed)]

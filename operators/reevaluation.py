@@ -5,6 +5,7 @@ and does not go back to where the order was before. An order that is split may a
 order to make room (`operators.exchange`).
 """
 
+from operators.consolidation import Consolidation, bring, find_consolidation
 from operators.derived import Derived, Draft, LaneOutlook
 from operators.exchange import Exchange, Side, find_exchange
 from operators.explanation import (
@@ -29,6 +30,7 @@ from operators.replan import (
     ways,
 )
 from operators.sourcing import Choice, Plan
+from operators.transfer_desk import TransferDesk
 from state.actions import Allocate, Switch
 from state.policy import Policy
 from state.quantities import from_ms
@@ -42,8 +44,8 @@ _BARRED = "the order left it before, or it is likelier late than what it has"
 class ReevaluationDesk:
     """Moves what may still move. All methods return what they derive, in order."""
 
-    def __init__(self, floor: Floor, orders: OrderDesk) -> None:
-        self._floor, self._orders = floor, orders
+    def __init__(self, floor: Floor, orders: OrderDesk, transfers: TransferDesk) -> None:
+        self._floor, self._orders, self._transfers = floor, orders, transfers
 
     def look(self, key: str) -> list[Derived]:
         """Look again at the orders of a pickup, from behind the order that ends `key`.
@@ -81,12 +83,13 @@ class ReevaluationDesk:
             return placed
         if drafts[-1].draw is not None:
             return placed  # it was drawn to learn from
-        found = find_exchange(self._floor, order, list(order.legs), is_new=True)
-        if found is None:
-            return placed
         # The split was never published: it is replaced, not released.
         moved = [each for each in placed if each is not drafts[-1]]
-        return moved + self._exchange(order, found, is_new=True)
+        found = find_exchange(self._floor, order, list(order.legs), is_new=True)
+        if found is not None:
+            return moved + self._exchange(order, found, is_new=True)
+        whole = find_consolidation(self._floor, self._transfers, order, list(order.legs))
+        return placed if whole is None else moved + self._consolidate(order, whole)
 
     def learn_lane(self, outlook: LaneOutlook) -> None:
         """Take in a lane's outlook; if it is much slower at once, look at its pickups soon."""
@@ -176,6 +179,15 @@ class ReevaluationDesk:
         out += self._take(order, mine, made_room, found.gain / movers, is_new)
         makes_room = f"makes room at {found.node} for {order.name}: saves {saved} over both"
         out += self._take(theirs.order, theirs, makes_room, found.gain / movers)
+        return out
+
+    def _consolidate(self, order: OpenOrder, found: Consolidation) -> list[Derived]:
+        """Bring the rest of a new order to one node, and promise it from there."""
+        self._give_up(order, found.side.legs)
+        out: list[Derived] = [*bring(self._floor, self._transfers, found)]
+        whole = f"the rest is brought to {found.home} first, so that it goes in one parcel"
+        out += self._take(order, found.side, whole, found.gain, is_new=True)
+        order.moves = self._floor.policy.reevaluation.most_moves  # what is brought stays for it
         return out
 
     def _give_up(self, order: OpenOrder, old_legs: list[PlannedLeg]) -> list[Derived]:

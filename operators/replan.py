@@ -88,6 +88,14 @@ def decide(floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines) ->
     return floor.sourcing.decide(placed, lines, floor.now_ms, order.excluded)
 
 
+def decide_from(
+    floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines, node: str
+) -> Choice:
+    """What would be chosen for `lines` if all of them had to come from `node`."""
+    elsewhere = {other for other in floor.twin.geography.nodes if other != node}
+    return floor.sourcing.decide(placed, lines, floor.now_ms, elsewhere | set(order.excluded))
+
+
 def price(floor: Floor, placed: OrderPlaced, legs: list[PlannedLeg]) -> Plan | None:
     """What `legs` cost if they stay, by today's prices, with their own stock lifted.
 

@@ -15,7 +15,7 @@ from operators.explanation import money, span
 from operators.floor import Floor
 from operators.prediction.demand_counts import exceeds
 from operators.pricing import lateness, lateness_cents
-from operators.transfer_desk import TransferDesk
+from operators.transfer_desk import PLANNED, TransferDesk
 from state.actions import Alternative, Benefit, Confidence, Switch, Transfer
 from state.quantities import DAY_MS
 from state.twin import Position
@@ -164,13 +164,15 @@ class Repositioning:
         safety = floor.policy.sourcing.safety_stock
         needs: dict[str, _Need] = {}
         for node, position in stock.items():
+            if not position.counted_ms and position.on_hand <= position.reserved:
+                continue  # it is there for an order only
             until_ms = floor.now_ms + rules.horizon_s * 1000
             free = position.on_hand - position.reserved - safety
             free += self._desk.bound_for(node, sku)
             for name, due in position.inbound.items():
                 # What comes soon is as good as there, and so is what was moved on account of it;
                 # other supply ends the shortage when it comes.
-                if due.eta_ms <= floor.now_ms + _SOON_MS or name.startswith("transfer "):
+                if due.eta_ms <= floor.now_ms + _SOON_MS or name.startswith(("transfer ", PLANNED)):
                     free += due.quantity
                 else:
                     until_ms = min(until_ms, due.eta_ms)

@@ -205,6 +205,15 @@ class StockDesk:
             out += self._orders.source(order, (short.node,), f"short pick at {short.node}")
         return out
 
+    def uncover_shaken(self) -> list[Derived]:
+        """Take back promises on what was to be brought and is not, or not all of it."""
+        self._blame = ("oversold", "retailer")
+        out: list[Derived] = []
+        while self._floor.shaken:
+            (node, sku), _ = self._floor.shaken.popitem()
+            out += self._uncover(node, sku)
+        return out
+
     def _uncover(self, node: str, sku: str) -> list[Derived]:
         """Take back promises that shelf and inbound no longer cover, the newest first."""
         position = self._floor.twin.position(node, sku)

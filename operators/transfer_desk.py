@@ -4,6 +4,10 @@ from operators.derived import Derived, TransferYield
 from operators.floor import Floor
 from state.actions import Transfer
 from state.twin.moves import Landed, Move
+from state.twin.stock import Inbound
+
+#: Before the name of what an order is promised at a node, and is not on its way yet.
+PLANNED = "planned "
 
 
 class TransferDesk:
@@ -13,23 +17,37 @@ class TransferDesk:
         self._floor = floor
 
     def hold(self, origin: str, destination: str, sku: str, quantity: int) -> None:
-        """Keep units from being promised until a truck has them."""
+        """Keep units from being promised until a truck has them; nothing goes back for a while."""
         floor = self._floor
-        twin = floor.twin
-        twin.moved += 1
-        name = f"transfer {twin.moved}"
-        until_ms = floor.now_ms + floor.policy.repositioning.hold_s * 1000
-        twin.moves[name] = Move(origin, destination, sku, quantity, until_ms, floor.seq)
-        twin.position(origin, sku).reserve(name, quantity)
-        floor.deadlines.set(until_ms, "unhold", name)
+        self._ask(Move(origin, destination, sku, quantity, 0, floor.seq))
         settle_ms = floor.now_ms + floor.policy.repositioning.settle_s * 1000
         floor.state.left[f"{origin}\n{sku}"] = settle_ms
         floor.state.come[f"{destination}\n{sku}"] = settle_ms
 
+    def hold_for(
+        self, order: str, origin: str, destination: str, sku: str, quantity: int, due_ms: int
+    ) -> None:
+        """Keep units for an order that is promised them at the destination, where they are due."""
+        name = self._ask(Move(origin, destination, sku, quantity, 0, self._floor.seq, order))
+        position = self._floor.twin.position(destination, sku)
+        position.inbound[f"{PLANNED}{name}"] = Inbound(due_ms, quantity)
+
+    def _ask(self, move: Move) -> str:
+        floor = self._floor
+        floor.twin.moved += 1
+        name = f"transfer {floor.twin.moved}"
+        move.until_ms = floor.now_ms + floor.policy.repositioning.hold_s * 1000
+        floor.twin.moves[name] = move
+        floor.twin.position(move.origin, move.sku).reserve(name, move.quantity)
+        floor.deadlines.set(move.until_ms, "unhold", name)
+        return name
+
     def bound_for(self, node: str, sku: str) -> int:
-        """Units that were asked to be moved to a node and have not departed yet."""
+        """Units that were asked to be moved ahead of demand and have not departed yet."""
         moves = self._floor.twin.moves.values()
-        return sum(m.quantity for m in moves if m.destination == node and m.sku == sku)
+        return sum(
+            m.quantity for m in moves if m.destination == node and m.sku == sku and not m.order
+        )
 
     def has_left(self, node: str, sku: str) -> bool:
         """Whether stock was moved away from there not long ago: it must not come back."""
@@ -75,6 +93,12 @@ class TransferDesk:
         move.quantity -= freed
         if freed:
             self._floor.freed[move.sku] = None
+        if move.order:
+            inbound = twin.position(move.destination, move.sku).inbound
+            inbound[f"{PLANNED}{name}"].quantity = move.quantity
+            if move.quantity <= 0:
+                del inbound[f"{PLANNED}{name}"]
+            self._floor.shaken[move.destination, move.sku] = None
         if move.quantity <= 0:
             del twin.moves[name]
 

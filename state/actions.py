@@ -140,13 +140,14 @@ class Cancel(Decision, frozen=True, kw_only=True):
 
 
 class Transfer(Decision, frozen=True, kw_only=True):
-    """Move stock between nodes ahead of demand."""
+    """Move stock between nodes: ahead of demand, or for an order that goes in one parcel then."""
 
     verb: ClassVar[str] = "transfer"
     origin: Id
     destination: Id
     sku: Id
     quantity: TotalUnits
+    order: Annotated[Id | None, doc("the order that it is for; None = ahead of demand")] = None
 
 
 class Reconcile(Decision, frozen=True, kw_only=True):

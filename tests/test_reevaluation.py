@@ -1,10 +1,19 @@
 """Allocations move before their pick where that pays, and stay where it does not."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.actions import Action, Allocate, Release
-from state.events import CarrierDisrupted, NodeCapacityChanged, StockPicked, StockReceived
+from state.actions import Action, Allocate, Release, Transfer
+from state.events import (
+    ActionFailed,
+    CarrierDisrupted,
+    NodeCapacityChanged,
+    StockPicked,
+    StockReceived,
+    TransferArrived,
+    TransferDeparted,
+)
 from state.policy import Governance, Policy
 from state.quantities import from_ms
 from tests.builders import DAY, HOUR, Log, Run, fold, order
@@ -122,6 +131,80 @@ def test_a_split_is_freed_by_an_exchange_once_the_other_can_be_served_elsewhere(
     assert kinds == ["allocate"] * 2 + ["release"] * 3 + ["allocate"] * 2
 
 
+def consolidated(promised_s: int = 5 * DAY) -> Log:
+    """The south has the only lamp, the north books."""
+    log = evening(APART)
+    log.add(order("O-1", PAIR, promised_s=promised_s))
+    return log
+
+
+def brought(run: Run) -> Transfer:
+    (action,) = run.of("transfer")
+    assert isinstance(action.data.decision, Transfer)
+    return action.data.decision
+
+
+def test_an_order_that_would_be_split_goes_in_one_parcel_if_there_is_time_to_bring_the_rest() -> (
+    None
+):
+    run = checked(consolidated())
+    assert [action.kind for action in run.actions] == ["transfer", "allocate"]
+    assert brought(run).order == "O-1"
+    (whole,) = run.of("allocate")
+    assert nodes_of(whole) == [brought(run).destination]
+    assert "brought to" in whole.data.because.summary
+    held = run.twin.orders["O-1"].reserved
+    assert set(held) == {(brought(run).destination, sku) for sku in PAIR}
+    hurried = checked(consolidated(2 * DAY + 6 * HOUR))
+    assert not hurried.of("transfer") and len(nodes_of(hurried.of("allocate")[0])) == 2
+
+
+def departs(log: Log, run: Run, units: int = 1) -> None:
+    move = brought(run)
+    eta = from_ms(log.now_ms + 20 * HOUR * 1000)
+    way = {"transfer": "T-1", "origin": move.origin, "destination": move.destination}
+    log.add(TransferDeparted(**way, sku=move.sku, quantity=units, eta=eta), 3 * HOUR)
+
+
+def test_what_is_brought_is_promised_until_it_is_there() -> None:
+    log = consolidated()
+    run = checked(log)
+    move = brought(run)
+    departs(log, run)
+    arrived = TransferArrived(transfer="T-1", node=move.destination, sku=move.sku, quantity=1)
+    log.add(arrived, 18 * HOUR)
+    run = checked(log)
+    assert [action.kind for action in run.actions] == ["transfer", "allocate"]
+    assert not run.twin.moves
+    position = run.twin.position(move.destination, move.sku)
+    assert (position.on_hand, position.reserved, position.inbound) == (1, 1, {})
+
+
+@pytest.mark.parametrize("how", ["failed", "no truck", "lost"])
+def test_an_order_that_waits_for_what_does_not_come_is_sourced_in_another_way(how: str) -> None:
+    log = consolidated()
+    run = checked(log)
+    move = brought(run)
+    match how:
+        case "failed":
+            log.add(ActionFailed(action=run.of("transfer")[0].id, reason="no truck"))
+        case "no truck":
+            log.tick(13 * HOUR)
+        case _:
+            departs(log, run)
+            log.add(
+                TransferArrived(transfer="T-1", node=move.destination, sku=move.sku, quantity=0)
+            )
+    run = checked(log)
+    assert not run.twin.moves
+    if how == "lost":
+        assert run.twin.orders["O-1"].status == "backordered"
+    else:
+        (_, again) = run.of("allocate")
+        assert move.origin in nodes_of(again)
+        assert not run.twin.orders["O-1"].unsourced()
+
+
 def test_trouble_at_a_node_moves_what_waits_there() -> None:
     log = evening({("N-NORTH", "BOOK"): 1, ("N-SOUTH", "BOOK"): 1})
     log.add(order("O-1", promised_s=2 * DAY))
@@ -192,9 +275,11 @@ def test_no_order_goes_back_and_all_terms_sum(
         plans.setdefault(action.subject, []).append(repr(sorted(parts, key=repr)))
     for ways in plans.values():
         assert len(set(ways)) == len(ways)
-    log.tick(3 * DAY)
+    log.tick(6 * DAY)
     log.tick(1)
-    pickups = fold(log).operator("orchestrate").pickups
-    assert not pickups.orders and not pickups.split  # memory follows open work
+    later = fold(log)
+    pickups = later.operator("orchestrate").pickups  # memory follows open work
+    assert all(int(each.rpartition("\n")[2]) > log.now_ms for each in pickups.orders)
+    assert {name for names in pickups.split.values() for name in names} <= set(later.twin.orders)
     for one in run.twin.orders.values():
         assert one.moves <= Policy().reevaluation.most_moves

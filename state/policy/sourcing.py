@@ -88,6 +88,16 @@ class Reevaluation(Section, frozen=True, kw_only=True):
     most_later: Annotated[
         Share, doc("P(late) that a move may add, however much it saves: a promise is kept")
     ] = 0.05
+    consolidate: Annotated[
+        bool,
+        doc(
+            "whether the rest of an order that would be split is brought to one node first, where "
+            "that is cheaper and the promise leaves the time"
+        ),
+    ] = True
+    consolidation_margin: Annotated[
+        NonNegative, doc("share by which that way may take longer than expected")
+    ] = 0.1
     most_partners: Annotated[
         int,
         Meta(ge=0, le=100),
@@ -99,7 +109,7 @@ class Reevaluation(Section, frozen=True, kw_only=True):
     slower_by: Annotated[
         NonNegative,
         doc("share by which a lane must have become slower at once for its orders to be looked at"),
-    ] = 0.15
+    ] = 0.155
 
 
 class Nodes(Section, frozen=True, kw_only=True):

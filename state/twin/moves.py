@@ -6,7 +6,8 @@ from msgspec import Struct
 class Move(Struct, array_like=True):
     """A transfer that was asked for: its units are held at the origin until they depart.
 
-    `until_ms` is when nobody will load them any more. `seq` is the record that caused it.
+    `until_ms` is when nobody will load them any more. `seq` is the record that caused it. `order`,
+    if any, is what it is for, and is promised the units at the destination already.
     """
 
     origin: str
@@ -15,6 +16,7 @@ class Move(Struct, array_like=True):
     quantity: int
     until_ms: int
     seq: int
+    order: str = ""
 
 
 class Landed(Struct, array_like=True):
