@@ -155,7 +155,7 @@ def test_an_order_that_would_be_split_goes_in_one_parcel_if_there_is_time_to_bri
     assert "brought to" in whole.data.because.summary
     held = run.twin.orders["O-1"].reserved
     assert set(held) == {(brought(run).destination, sku) for sku in PAIR}
-    hurried = checked(consolidated(2 * DAY + 6 * HOUR))
+    hurried = checked(consolidated(3 * DAY + 2 * HOUR))
     assert not hurried.of("transfer") and len(nodes_of(hurried.of("allocate")[0])) == 2
 
 
