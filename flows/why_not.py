@@ -5,7 +5,7 @@ from flows.journal_source import Progress
 from operators.contract import Chain
 from operators.orchestrate import Orchestrate
 from operators.why_not import Wanted, WhyNot, Witness
-from state.actions import Action
+from state.actions import Action, Allocate, Reship
 from state.errors import JournalError
 
 
@@ -15,10 +15,14 @@ def why_not(evidence: Evidence, action: Action, wanted: Wanted, progress: Progre
     Raises JournalError if no node or service was chosen then, or the journal has changed.
     """
     witnesses: list[Witness] = []
+    decision = action.data.decision
+    legs = decision.legs if isinstance(decision, Allocate) else ()
+    legs = (decision.leg,) if isinstance(decision, Reship) else legs
+    taken = frozenset(f"{leg.node} {leg.carrier}/{leg.service}" for leg in legs)
 
     def place(chain: Chain) -> None:
         floor = next(o for o in chain.operators if isinstance(o, Orchestrate)).floor
-        witness = Witness(floor, action.correlationid or action.subject, wanted)
+        witness = Witness(floor, action.correlationid or action.subject, wanted, taken)
         floor.sourcing = witness
         witnesses.append(witness)
 

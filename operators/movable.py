@@ -3,9 +3,20 @@
 from operators.floor import Floor
 from operators.replan import nodes_and_lines, planned, ways
 from operators.sourcing import Plan
+from state.policy import Policy
 from state.twin import OpenOrder
 from state.twin.holds import hold_key
 from state.twin.orders import PlannedLeg
+
+
+def moves_alone(policy: Policy) -> bool:
+    """Whether both halves of a move are carried out without a person, and costs decide.
+
+    A rule weighs nothing again, as it prices no lateness; half a move would send a parcel twice.
+    """
+    governance = policy.governance
+    acts = governance.autonomy_of("allocate") == governance.autonomy_of("release") == "act"
+    return acts and policy.sourcing.rule == "least_cost"
 
 
 def start_ms(floor: Floor, leg: PlannedLeg) -> int:

@@ -12,13 +12,14 @@ from msgspec.structs import astuple
 from operators.derived import Derived, Inert
 from operators.explanation import money
 from operators.floor import Floor
-from operators.movable import start_ms
+from operators.movable import moves_alone, start_ms
 from operators.order_desk import OrderDesk
 from operators.pricing import lateness, lateness_cents
 from operators.replan import nodes_and_lines, occupy, ways
 from state.events import CarrierCapacityChanged, CarrierDisrupted, NodeCapacityChanged
 from state.quantities import DAY_MS, to_ms
 from state.twin import OpenOrder, PlannedLeg
+from state.twin.holds import hold_key
 
 #: Orders weighed per record: bounds the work of one event.
 _MOST_WEIGHED = 25
@@ -105,8 +106,8 @@ class Outages:
     def _open(self, trouble: _Trouble) -> list[Derived]:
         party = "retailer" if trouble.node else "carrier"
         self._floor.cases.open(_kind(trouble), party, trouble.name)  # type: ignore[arg-type]
-        if self._floor.policy.sourcing.rule != "least_cost":
-            return []  # a rule weighs nothing again, as it prices no lateness
+        if not moves_alone(self._floor.policy):
+            return []
         return self._weigh_all(trouble, "")
 
     def _weigh_all(self, trouble: _Trouble, after: str) -> list[Derived]:
@@ -127,6 +128,8 @@ class Outages:
 
     def _weigh(self, trouble: _Trouble, order: OpenOrder) -> list[Derived]:
         if trouble.region and order.placed.region != trouble.region:
+            return []
+        if hold_key("order", order.name) in self._floor.twin.holds:
             return []
         out: list[Derived] = []
         for leg in list(order.legs):

@@ -17,7 +17,7 @@ from operators.explanation import (
     money,
 )
 from operators.floor import Floor
-from operators.movable import may_take, movable, watch
+from operators.movable import may_take, movable, moves_alone, watch
 from operators.order_desk import OrderDesk
 from operators.replan import (
     decide,
@@ -117,14 +117,8 @@ class ReevaluationDesk:
 
     @property
     def _is_on(self) -> bool:
-        """Whether both halves of a move are carried out without a person, and costs decide."""
-        policy = self._floor.policy
-        governance = policy.governance
-        return (
-            policy.reevaluation.enabled
-            and policy.sourcing.rule == "least_cost"
-            and governance.autonomy_of("allocate") == governance.autonomy_of("release") == "act"
-        )
+        """Whether orders are looked at again."""
+        return self._floor.policy.reevaluation.enabled and moves_alone(self._floor.policy)
 
     def _look_at(self, name: str) -> list[Derived]:
         order = self._floor.twin.orders.get(name)

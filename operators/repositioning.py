@@ -9,6 +9,7 @@ newsvendor's rule, at the margin, unit by unit).
 from math import inf
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from operators.derived import DemandLift, Derived, Draft, Inert
 from operators.explanation import money, span
@@ -26,8 +27,7 @@ _RESTS_ON = ("inventory", "demand")
 STAYING = "leaving it where it is"
 #: Regions of a node that are looked at, the most demand first: bounds the work of a review.
 _MOST_REGIONS = 12
-
-
+#: Supply that comes within so long counts as there.
 _SOON_MS = DAY_MS // 2
 
 
@@ -51,14 +51,13 @@ class _Need(Struct):
 
 
 class _Offer(Struct):
-    """A transfer priced: `cost` and `gain` in cents, and P(its last unit is wanted)."""
+    """A transfer priced: what the way costs, what it displaces and what it gains, in cents."""
 
     origin: str
     units: int
     cost: int
     displaced: int
     gain: int
-    wanted: float
 
     @property
     def terms(self) -> dict[str, int]:
@@ -146,8 +145,8 @@ class Repositioning:
             and hold_key("node", other.node) not in floor.twin.holds
             and floor.twin.capacity.limits.get(f"node {other.node}") != 0
         ]
-        self._price_regions(sku, need, needs)
-        offers = [offer for other in spare if (offer := self._offer(sku, need, other)) is not None]
+        priced = self._priced(sku, need, needs)
+        offers = [o for other in spare if (o := self._offer(sku, priced, other)) is not None]
         offers.sort(key=lambda offer: (offer.score, offer.origin))
         if not offers:
             return []
@@ -156,7 +155,7 @@ class Repositioning:
             return [Inert(kind="transfer", about=f"{need.node}/{sku}", reason="too little to gain")]
         needs[best.origin].left -= best.units
         need.left += best.units
-        return [self._draft(sku, need, best, offers[1:])]
+        return [self._draft(sku, priced, best, offers[1:])]
 
     def _needs(self, sku: str, stock: dict[str, Position]) -> dict[str, _Need]:
         """By node: what is free, and what the regions nearest to it want until its next supply."""
@@ -200,8 +199,8 @@ class Repositioning:
                 best = distance, node
         return None if best is None else best[1]
 
-    def _price_regions(self, sku: str, need: _Need, needs: dict[str, _Need]) -> None:
-        """Find what a customer near a node costs more if the next-best node serves them.
+    def _priced(self, sku: str, need: _Need, needs: dict[str, _Need]) -> _Need:
+        """The need with what a customer costs more if the next-best node serves them.
 
         Only regions where the node is the cheaper one count, and only their demand.
         """
@@ -228,8 +227,8 @@ class Repositioning:
                 continue
             mean, variance = mean + wanted, variance + spread
             spared += wanted * less
-        need.mean, need.variance = mean, variance
-        need.spared_cents = spared / mean if mean else 0.0
+        spared_cents = spared / mean if mean else 0.0
+        return replace(need, mean=mean, variance=variance, spared_cents=spared_cents)
 
     def _serve_cents(self, node: str, region: str, kg: float) -> float:
         """What a parcel of one unit costs from `node`: mean over the usual promises, in cents."""
@@ -275,7 +274,7 @@ class Repositioning:
         kg = floor.twin.skus[sku].weight_g / 1000
         unit_cents = rules.unit_cents + rules.kg_100km_cents * kg * distance / 100
         gain = displaced = 0.0
-        units, wanted = 0, 0.0
+        units = 0
         for taken in range(1, min(other.left, rules.most_units) + 1):
             risk = other.chance(other.left - taken)
             if risk > rules.origin_risk:
@@ -288,18 +287,16 @@ class Repositioning:
                 break
             gain += chance * need.spared_cents
             displaced += risk * need.spared_cents
-            units, wanted = taken, chance
+            units = taken
         if units < rules.lot:
             return None
         units -= units % rules.lot
-        return _Offer(
-            other.node, units, round(unit_cents * units), round(displaced), round(gain), wanted
-        )
+        return _Offer(other.node, units, round(unit_cents * units), round(displaced), round(gain))
 
     def _draft(self, sku: str, need: _Need, best: _Offer, others: list[_Offer]) -> Draft:
         floor = self._floor
         currency, rules = floor.policy.currency, floor.policy.repositioning
-        before = need.chance(need.left - best.units)
+        before = need.chance(need.left)
         self._desk.hold(best.origin, need.node, sku, best.units)
         wait = span((need.until_ms - floor.now_ms) / 1000)
         runners_up = [
@@ -320,7 +317,7 @@ class Repositioning:
             subject=f"{need.node}/{sku}",
             correlation=None,
             summary=f"{best.units} unit{'s' * (best.units != 1)} of {sku} move from {best.origin} "
-            f"to {need.node}, which has {need.left - best.units} free or on the way and is "
+            f"to {need.node}, which has {need.left} free or on the way and is "
             f"{before:.0%} likely to be asked for more within {wait} ({need.mean:.1f} expected). "
             f"The way costs {money(best.cost, currency)}; serving its customers from elsewhere "
             f"would cost {money(best.gain, currency)} more.",

@@ -11,11 +11,13 @@ from msgspec import Struct
 from operators.candidates import find_supplies
 from operators.explanation import money
 from operators.floor import Floor
+from operators.holds import rule_out_held
 from operators.parcels import Eliminations, Lines, Pricer, Supply
 from operators.pricing import Option
 from operators.sourcing import Choice, Plan, Sourcing
 from state.actions import Alternative
 from state.events import OrderPlaced
+from state.twin.holds import hold_key
 
 #: More than any network offers from one node: nothing is passed over for being dearer.
 _ALL = 1_000_000
@@ -62,20 +64,37 @@ class WhyNot(Struct, frozen=True, kw_only=True):
 
 
 class Witness(Sourcing):
-    """Stands in for a floor's sourcing: decides the same, and answers for one order."""
+    """Stands in for a floor's sourcing: decides the same, and answers for one order.
 
-    def __init__(self, floor: Floor, order: str, wanted: Wanted) -> None:
+    A record may decide on an order several times, also to see what would be if another order made
+    room. What chose the nodes and services `taken` is asked; the first time, if none did.
+    """
+
+    def __init__(self, floor: Floor, order: str, wanted: Wanted, taken: frozenset[str]) -> None:
         self._real, self._floor = floor.sourcing, floor
-        self._order, self._wanted = order, wanted
+        self._order, self._wanted, self._taken = order, wanted, taken
         self.policy = floor.sourcing.policy
         self.answer: WhyNot | None = None
+        self._excluded: tuple[Any, ...] | None = None
+        self._is_sure = False
 
     def decide(self, order: OrderPlaced, lines: Lines, now_ms: int, *excluded: Any) -> Choice:
         """What the real one decides; what is excluded is handed on as it came."""
         choice = self._real.decide(order, lines, now_ms, *excluded)
-        if order.order == self._order:
-            self.answer = _answer(self._floor, order, lines, now_ms, excluded, self._wanted, choice)
+        if order.order == self._order and not self._is_sure:
+            # With more nodes excluded, it is about bringing all of it to one of them.
+            is_alike = self._excluded in (None, excluded)
+            is_it = is_alike and choice.plan is not None and _legs(choice.plan) == self._taken
+            self._excluded = excluded if self._excluded is None else self._excluded
+            if is_it or self.answer is None:
+                given = order, lines, now_ms, excluded
+                self.answer = _answer(self._floor, *given, self._wanted, choice)
+            self._is_sure = is_it
         return choice
+
+
+def _legs(plan: Plan) -> frozenset[str]:
+    return frozenset(f"{leg.option.node} {leg.option.service}" for leg in plan.legs)
 
 
 def _answer(
@@ -89,14 +108,15 @@ def _answer(
 ) -> WhyNot:
     """Candidates → eliminate → price → compare, for the option asked about alone."""
     eliminated: Eliminations = {}
-    supplies, _ = find_supplies(
+    supplies, closed = find_supplies(
         floor.twin,
         floor.policy.sourcing,
         lines,
         now_ms,
-        excluded[0] if excluded else "",
+        excluded[0] if excluded else (),
         eliminated,
     )
+    rule_out_held(floor.twin, order.region, lines, supplies, closed, eliminated)
     pricer = Pricer(
         floor.twin, floor.outlook, floor.rates, floor.policy, order, lines, supplies, now_ms
     )
@@ -133,7 +153,7 @@ def _obstacle(
     if node not in floor.twin.geography.nodes:
         return f"{node} is not registered"
     for constraint, options in eliminated.items():
-        if node in options:
+        if any(option == node or option.endswith(f" at {node}") for option in options):
             return f"{node}: {constraint}"
     supply = supplies.get(node)
     if supply is None:
@@ -167,6 +187,8 @@ def _services_out(
         geography = floor.twin.geography
         if wanted.service not in geography.services:
             return [f"{wanted.service} is not registered"]
+        if hold_key("service", wanted.service) in floor.twin.holds:
+            return [f"{wanted.service} is on hold"]
         if wanted.service in geography.withdrawn:
             return [f"{wanted.service} was withdrawn by its carrier"]
         return [f"{name} is not offered on this lane"]
@@ -189,10 +211,10 @@ def _summary(
     gap = best.score - taken.score
     if gap < 0:
         rule = floor.policy.sourcing.rule
-        return (
-            f"{costs}, {money(-gap, currency)} less than {taken.describe()}: "
-            f"the rule {rule} does not go by cost alone."
-        )
+        why = "it was not taken for its price alone"
+        if rule != "least_cost":
+            why = f"the rule {rule} does not go by cost alone"
+        return f"{costs}, {money(-gap, currency)} less than {taken.describe()}: {why}."
     ours, theirs = taken.terms(), best.terms()
     parts = sorted(
         ((theirs.get(term, 0) - ours.get(term, 0), term) for term in {**ours, **theirs}),
