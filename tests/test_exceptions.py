@@ -12,6 +12,7 @@ from state.events import (
     CarrierCapacityChanged,
     CarrierDisrupted,
     Fact,
+    HoldPlaced,
     NodeCapacityChanged,
     OrderCancelled,
     ShipmentDelivered,
@@ -23,7 +24,7 @@ from state.events import (
     StockReturned,
     StockShortPicked,
 )
-from state.policy import Exceptions, Policy
+from state.policy import Exceptions, Governance, Policy
 from state.quantities import from_ms
 from tests.builders import DAY, HOUR, NODES, SKUS, Log, Run, carrier, dispatch, fold, order, service
 from tests.random_logs import control, demand, inventory, telemetry
@@ -269,6 +270,18 @@ def test_a_closed_node_loses_what_waits_there_if_that_is_cheaper() -> None:
         ("node_down", "acting", ""),
         ("node_down", "closed", "itself"),
     ]
+
+
+def test_a_closed_node_loses_nothing_that_is_on_hold_or_that_a_person_decides_on() -> None:
+    asking = Policy(governance=Governance(autonomy={"release": "propose"}))
+    for policy, is_held in ((Policy(), True), (asking, False)):
+        log = Log().network_of(BOTH)
+        log.add(order("O-1", promised_s=2 * DAY))
+        if is_held:
+            log.add(HoldPlaced(kind="order", scope="O-1", by="ann"))
+        log.add(NodeCapacityChanged(node="N-NORTH", parcels_per_day=0))
+        run = fold(log, policy)
+        assert nodes(run) == ["N-NORTH"] and not run.of("release")
 
 
 def test_what_has_time_waits_for_a_closed_node() -> None:

@@ -15,9 +15,10 @@ from operators.why_not import Wanted, parse_wanted
 from state.actions import Action
 from state.codec import encode, encode_action
 from state.errors import JournalError
-from state.events import ActionApproved
+from state.events import ActionApproved, HoldPlaced
 from state.journal import JournalReader
 from state.policy import Governance, Policy
+from state.quantities import HoldKind
 from tests.builders import DAY, Log, dispatch, fold, line, order
 
 RECORDED = Path(__file__).parent / "data" / "golden.jsonl.zst"
@@ -89,6 +90,24 @@ def test_what_could_not_be_had_names_what_was_in_the_way(
     log = allocated()
     (action,) = fold(log).of("allocate")
     answer = why_not(evidence(tmp_path, log), action, parse_wanted(wanted), quiet)
+    assert answer.options == () and reason in answer.summary
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "reason"),
+    [
+        ("sku", "BOOK", "N-NORTH: on hold: recall"),
+        ("service", "POST/express", "POST/express is on hold"),
+    ],
+)
+def test_what_is_on_hold_could_not_be_had(
+    tmp_path: Path, kind: HoldKind, scope: str, reason: str
+) -> None:
+    log = Log().network_of(STOCK)
+    log.add(HoldPlaced(kind=kind, scope=scope, by="ann", reason="recall"))
+    log.add(order("O-1", {"BOOK": 2}))
+    (action,) = [a for a in fold(log).actions if a.subject == "O-1"]
+    answer = why_not(evidence(tmp_path, log), action, parse_wanted("N-NORTH+POST/express"), quiet)
     assert answer.options == () and reason in answer.summary
 
 
