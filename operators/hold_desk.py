@@ -157,7 +157,7 @@ class HoldDesk:
                 skus = [sku for sku in twin.waiting if scope in twin.stock.get(sku, ())]
             case _:
                 skus = list(twin.waiting)
-        self._floor.freed |= dict.fromkeys(skus)
+        self._floor.freed.update(dict.fromkeys(skus))
         return []
 
 

@@ -138,7 +138,7 @@ class Orchestrate(Operator):
         event = record.event
         derived = self._derived(record.fact) if event is None else self._journal(event)
         if floor.freed:
-            freed, floor.freed = floor.freed, {}
+            freed = floor.take_freed()
             derived = [*derived, *self._orders.serve_waiting(freed), *self._again.supplied(freed)]
         if derived or floor.cases.news:
             out += (record.derive(each) for each in self._note(derived))

@@ -60,7 +60,7 @@ class OrderDesk:
             reason = "the order is already under way"
             return [Inert(kind="cancel", about=cancelled.order, reason=reason)]
         freed = sum(order.reserved.values())
-        self._floor.freed |= dict.fromkeys(sku for _, sku in order.reserved)
+        self._floor.freed.update(dict.fromkeys(sku for _, sku in order.reserved))
         before = order.status
         self.close(order)
         draft = Draft(

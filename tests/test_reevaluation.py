@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operators.chain import build_chain, to_record
 from state.actions import Action, Allocate, Release
 from state.events import CarrierDisrupted, NodeCapacityChanged, StockPicked, StockReceived
 from state.policy import Governance, Policy
@@ -198,3 +199,19 @@ def test_no_order_goes_back_and_all_terms_sum(
     assert not pickups.orders and not pickups.split  # memory follows open work
     for one in run.twin.orders.values():
         assert one.moves <= Policy().reevaluation.most_moves
+
+
+def test_a_restart_forgets_nothing_that_a_move_freed_for_others() -> None:
+    log = evening(APART)
+    log.add(order("O-1", PAIR))
+    log.add(order("O-2", {"LAMP": 1, "SOFA": 1}))
+    log.add(received("N-NORTH", "LAMP"), HOUR)
+    assert moved(fold(log))
+    at = len(log.events)
+    log.tick(60)
+    lines = log.lines()
+    restored = build_chain("net", Policy())
+    restored.restore(fold(lines[:at]).chains["net"].snapshot())
+    told = [record.fact for record in restored.step(to_record(lines[at]))]
+    assert told == [record.fact for record in fold(log).records][-len(told) :]
+    assert restored.snapshot() == fold(log).chains["net"].snapshot()
