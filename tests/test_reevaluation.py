@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from operators.chain import build_chain, to_record
 from state.actions import Action, Allocate, Release
 from state.events import CarrierDisrupted, NodeCapacityChanged, StockPicked, StockReceived
-from state.policy import Governance, Policy
+from state.policy import Exploration, Governance, Policy, Reevaluation
 from state.quantities import from_ms
 from tests.builders import DAY, HOUR, Log, Run, fold, order
 
@@ -199,6 +199,23 @@ def test_no_order_goes_back_and_all_terms_sum(
     assert not pickups.orders and not pickups.split  # memory follows open work
     for one in run.twin.orders.values():
         assert one.moves <= Policy().reevaluation.most_moves
+
+
+def test_an_order_that_was_drawn_to_learn_from_is_not_moved() -> None:
+    log = evening({("N-NORTH", "BOOK"): 1, ("N-SOUTH", "BOOK"): 1})
+    log.add(order("O-1", promised_s=9 * DAY))
+    for _ in range(14):
+        log.tick(HOUR)
+
+    def drawn(share: float) -> Run:
+        exploration = Exploration(share=share, most_extra_cents=2_000)
+        return checked(
+            log, Policy(exploration=exploration, reevaluation=Reevaluation(churn_cents=0.0))
+        )
+
+    (action,) = drawn(1.0).of("allocate")
+    assert action.data.because.draw is not None and action.data.because.draw.is_explored
+    assert len(drawn(0.0).of("allocate")) == 1
 
 
 def test_a_restart_forgets_nothing_that_a_move_freed_for_others() -> None:
