@@ -386,6 +386,18 @@ def test_an_order_that_waits_for_a_part_goes_on_waiting_when_the_rest_is_given_b
     assert list(run.twin.waiting) == ["BOOK"]
 
 
+def test_what_is_refused_gives_back_nothing_of_a_later_parcel_from_the_same_shelf() -> None:
+    log = Log().network_of({("N-NORTH", "BOOK"): 2})
+    log.add(order("O-1", {"BOOK": 2}))
+    log.add(StockAdjusted(node="N-NORTH", sku="BOOK", delta=-1, reason="damage"))
+    log.add(StockReceived(node="N-NORTH", sku="BOOK", quantity=1))
+    log.add(refused(fold(log), nth=0))
+    run = fold(log)
+    run.twin.check()
+    assert len(run.of("allocate")) == 2
+    assert run.twin.position("N-NORTH", "BOOK").reserved == 1
+
+
 def test_a_parcel_of_an_earlier_order_of_the_same_name_is_none_of_the_later_one() -> None:
     log = Log().network_of({})
     log.add(order("O-1"))

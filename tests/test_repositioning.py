@@ -206,3 +206,19 @@ def test_where_transfers_are_switched_off_nothing_is_held_for_them() -> None:
     run = fold(short_in_the_north(), off)
     assert held(run) == 0
     assert run.totals.inert["transfer: switched off by the policy"] > 0
+
+
+def test_approving_something_else_or_too_late_keeps_no_stock_of_a_transfer() -> None:
+    rules = Governance(autonomy={"transfer": "propose"}, proposal_s=HOUR)
+    asking = Policy(governance=rules, repositioning=Repositioning(hold_s=5 * DAY))
+    log = short_in_the_north()
+    log.events = log.events[: fold(log, asking).of("transfer")[0].seq]
+    log.now_ms = log.events[-1].recorded_ms
+    (proposed,) = fold(log, asking).of("transfer")
+    assert held(fold(log, asking)) > 0
+    log.add(ActionApproved(action=f"net:{proposed.seq}-99", by="ann"))
+    log.add(ActionApproved(action=proposed.id, by="ann"), HOUR + 1)
+    run = fold(log, asking)
+    run.twin.check()
+    assert "transfer 1" not in run.twin.moves
+    assert not any(action.data.mode == "act" for action in run.of("transfer"))
