@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from state.actions import Alternative, Benefit, Confidence, Decision, Draw, Eliminated, Switch
+from state.events import ActionFailed, ActionRejected
 from state.policy import Policy
 from state.quantities import DAY_S
 
@@ -298,7 +299,8 @@ class ProposalClosed(Derived, frozen=True, kw_only=True):
     """What became of a proposal. `by` and `why` are a person's, empty where none spoke.
 
     `place` counts those that one journal record closed, from 1. What a proposal held is given back
-    unless it was approved. `withdrawn`: its order was cancelled before anybody decided.
+    unless it was approved. `withdrawn`: before anybody decided, its order ended, or the units that
+    it was to send were released.
     """
 
     action: str
@@ -308,6 +310,16 @@ class ProposalClosed(Derived, frozen=True, kw_only=True):
     place: int
     by: str = ""
     why: str = ""
+
+
+class Refused(Derived, frozen=True, kw_only=True):
+    """An action that is no open proposal was refused, as `said`: whoever decided it undoes it.
+
+    `proposed` are (order, kind) of what the same record decided and is an open proposal still.
+    """
+
+    said: ActionFailed | ActionRejected
+    proposed: tuple[tuple[str, str], ...] = ()
 
 
 class Draft(Derived, frozen=True, kw_only=True):

@@ -36,6 +36,9 @@ class FloorState(Struct):
     # Journal seq -> (order, kind of action, the seq that first decided it), of open orders.
     decided: dict[int, list[tuple[str, str, int]]] = field(default_factory=dict)
     prices: PriceState = field(default_factory=PriceState)
+    # SKUs that have new supply and were not offered to who waits yet. What is moved on account of
+    # supply frees some again, for the next record to offer.
+    freed: dict[str, None] = field(default_factory=dict)
 
 
 class Floor:
@@ -50,9 +53,7 @@ class Floor:
         self.rates.disruptions = state.disruptions
         self.sourcing = self._sourcing_by(state.policy)
         self.cases = CaseBook(state.cases)
-        # SKUs that have new supply since the record in hand came.
-        self.freed: dict[str, None] = {}
-        # (node, SKU) whose promises may be covered no longer since then.
+        # (node, SKU) whose promises may be covered no longer since the record in hand came.
         self.shaken: dict[tuple[str, str], None] = {}
         self.nodes = NodeRecords(state.outlook)
         self.seq = 0
@@ -64,6 +65,16 @@ class Floor:
     def policy(self) -> Policy:
         """The policy in force."""
         return self.state.policy
+
+    @property
+    def freed(self) -> dict[str, None]:
+        """SKUs that have new supply, to be offered to who waits."""
+        return self.state.freed
+
+    def take_freed(self) -> dict[str, None]:
+        """What is freed by now; what is freed from here on is another matter."""
+        freed, self.state.freed = self.state.freed, {}
+        return freed
 
     def adopt(self, policy: Policy) -> None:
         """Let another policy hold from here on."""

@@ -21,11 +21,18 @@ from operators.derived import (
     OrderMoved,
     PolicyInForce,
     ProposalClosed,
+    Refused,
 )
 from operators.limits import Limits
 from operators.proposals import Proposals
-from state.actions import Action, ActionData, Because, Escalate
-from state.events import ActionApproved, ActionRejected, NetworkHalted, NetworkResumed
+from state.actions import Action, ActionData, Because, Cancel, Escalate, Release
+from state.events import (
+    ActionApproved,
+    ActionFailed,
+    ActionRejected,
+    NetworkHalted,
+    NetworkResumed,
+)
 from state.policy import IRREVERSIBLE, Policy, confidence_in
 from state.quantities import from_ms
 
@@ -34,6 +41,9 @@ _VERSION = "govern/2"
 MODEL = "crossdock 0.1"
 #: (The gate that keeps an action from acting, and why in words.)
 _Doubt = tuple[str, str]
+_Outcome = Literal["approved", "rejected", "expired", "withdrawn"]
+#: States in which an order needs nothing sent any more; what is owed or told of it stands.
+_ENDED = ("delivered", "lost", "abandoned")
 
 
 class _State(Struct):
@@ -71,7 +81,7 @@ class Govern(Operator):
         return self._state.seq
 
     def returned(self) -> list[Record]:
-        """Proposals that were closed without an approval."""
+        """What became of proposals, and refusals of what is none."""
         back = self._back
         if back:
             self._back = []
@@ -90,6 +100,8 @@ class Govern(Operator):
             out = self._expire(record)
         match record.fact:
             case Draft() as draft:
+                if state.proposals.open and isinstance(draft.decision, Release | Cancel):
+                    self._overtake(record, draft.decision)
                 return out + self._gate(record, draft)
             case FeedHealth() as health:
                 state.health[health.family] = health.score
@@ -102,12 +114,13 @@ class Govern(Operator):
                 state.limits.forget_window()
             case ActionApproved() as approved:
                 return [*out, record, *self._approve(record, approved)]
-            case ActionRejected() as rejected:
-                proposal = state.proposals.take(rejected.action)
-                if proposal is not None:
-                    self._return(record, proposal, "rejected", rejected.by, rejected.reason)
+            case ActionRejected() | ActionFailed() as refused:
+                self._refuse(record, refused)
             case OrderMoved(after="cancelled") as moved:
                 for proposal in state.proposals.take_about(moved.order):
+                    self._return(record, proposal, "withdrawn")
+            case OrderMoved() as moved if moved.after in _ENDED:
+                for proposal in state.proposals.take_sending(moved.order):
                     self._return(record, proposal, "withdrawn")
             case _:
                 pass
@@ -221,11 +234,36 @@ class Govern(Operator):
             self._return(record, proposal, "expired")
         return out
 
+    def _overtake(self, record: Record, decision: Release | Cancel) -> None:
+        """Close what was to send units that are released, or of an order that is withdrawn.
+
+        Approved later, it would send them twice, or to nobody.
+        """
+        proposals = self._state.proposals
+        outcome: _Outcome = "withdrawn"
+        if isinstance(decision, Cancel):
+            overtaken = proposals.take_sending(decision.order)
+        else:
+            overtaken = proposals.take_released(decision)
+            outcome = "expired" if decision.reason == "expired" else outcome
+        for proposal in overtaken:
+            self._return(record, proposal, outcome)
+
+    def _refuse(self, record: Record, refused: ActionFailed | ActionRejected) -> None:
+        """Close the proposal that is refused; what was carried out, whoever decided it undoes."""
+        proposal = self._state.proposals.take(refused.action)
+        if proposal is None:
+            proposed = self._state.proposals.of_record(refused.action.rpartition("-")[0])
+            self._back.append(record.derive(Refused(said=refused, proposed=proposed)))
+            return
+        by = refused.by if isinstance(refused, ActionRejected) else ""
+        self._return(record, proposal, "rejected", by, refused.reason)
+
     def _return(
         self,
         record: Record,
         proposal: Action,
-        outcome: Literal["rejected", "expired", "withdrawn"],
+        outcome: _Outcome,
         by: str = "",
         why: str = "",
     ) -> None:
@@ -234,7 +272,7 @@ class Govern(Operator):
     def _close(
         self,
         proposal: Action,
-        outcome: Literal["approved", "rejected", "expired", "withdrawn"],
+        outcome: _Outcome,
         by: str,
         why: str,
     ) -> ProposalClosed:
@@ -255,7 +293,7 @@ class Govern(Operator):
         if proposal is None:
             reason = "no such proposal is open"
             return [record.derive(Inert(kind="approve", about=approved.action, reason=reason))]
-        closed = self._close(proposal, "approved", approved.by, approved.reason)
+        self._return(record, proposal, "approved", approved.by, approved.reason)
         self._state.numbered += 1
         said = f": {approved.reason}" if approved.reason else ""
         because = msgspec.structs.replace(
@@ -273,7 +311,7 @@ class Govern(Operator):
             causationid=self._state.cause,
             data=data,
         )
-        return [record.derive(action), record.derive(closed)]
+        return [record.derive(action)]
 
     def _action(
         self,

@@ -73,10 +73,10 @@ class HoldDesk:
             return [Inert(kind="lift", about=lifted.scope, reason=reason)]
         return self._over(held, lifted.by, lifted.reason)
 
-    def withdraw(self, hold: Hold) -> list[Derived]:
-        """End a hold that was proposed and not approved."""
+    def withdraw(self, hold: Hold, seq: int) -> list[Derived]:
+        """End a hold that record `seq` proposed and nobody approved; a later one stands."""
         held = self._floor.twin.holds.get(hold_key(hold.kind, hold.scope))
-        if held is None or from_ms(held.until_ms) != hold.until:
+        if held is None or held.seq != seq:
             return []
         return self._over(held, "", "it was not approved")
 
@@ -157,7 +157,7 @@ class HoldDesk:
                 skus = [sku for sku in twin.waiting if scope in twin.stock.get(sku, ())]
             case _:
                 skus = list(twin.waiting)
-        self._floor.freed |= dict.fromkeys(skus)
+        self._floor.freed.update(dict.fromkeys(skus))
         return []
 
 

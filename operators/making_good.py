@@ -32,6 +32,10 @@ class MakingGood:
             self._again(order, order.promised_ms + rules.unfillable_after_s * 1000)
             return []
         missing = order.unsourced()
+        if not missing:  # it was picked all the same: there is nothing to pay back
+            floor.twin.stop_waiting(order)
+            floor.cases.close("unfillable", name)
+            return self._orders.move(order, "allocated")
         back = money_back(order.placed, missing, rules)
         waiting = lateness_cents(1.0, max(2 * past_s, 1.0), floor.policy.weights)
         if waiting <= back.score:

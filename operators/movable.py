@@ -66,7 +66,7 @@ def standing(order: OpenOrder) -> list[PlannedLeg]:
 
 def movable(floor: Floor, order: OpenOrder) -> list[PlannedLeg]:
     """The standing legs that nobody has begun to pick, save those sent instead of a parcel."""
-    if hold_key("order", order.name) in floor.twin.holds:
+    if order.is_drawn or hold_key("order", order.name) in floor.twin.holds:
         return []
     return [
         leg for leg in standing(order) if not leg.shipment and floor.now_ms < freezes_ms(floor, leg)

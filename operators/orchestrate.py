@@ -16,6 +16,7 @@ from operators.derived import (
     LaneOutlook,
     PolicyInForce,
     ProposalClosed,
+    Refused,
 )
 from operators.floor import Floor, FloorState
 from operators.hold_desk import HoldDesk
@@ -34,9 +35,6 @@ from operators.stock_desk import StockDesk
 from operators.transfer_desk import TransferDesk
 from state.actions import Hold, Transfer
 from state.events import (
-    ActionApproved,
-    ActionFailed,
-    ActionRejected,
     CarrierCapacityChanged,
     CarrierDisrupted,
     CarrierRegistered,
@@ -140,7 +138,7 @@ class Orchestrate(Operator):
         if floor.shaken:
             derived = [*derived, *self._stock.uncover_shaken()]
         if floor.freed:
-            freed, floor.freed = floor.freed, {}
+            freed = floor.take_freed()
             derived = [*derived, *self._orders.serve_waiting(freed), *self._again.supplied(freed)]
         if derived or floor.cases.news:
             out += (record.derive(each) for each in self._note(derived))
@@ -184,9 +182,6 @@ class Orchestrate(Operator):
             PriceChanged: lambda f, e: self._prices.changed(f),
             OrderPlaced: self._place,
             OrderCancelled: lambda f, e: self._cancellations.withdraw(f),
-            ActionApproved: self._hear,
-            ActionFailed: self._hear,
-            ActionRejected: self._hear,
             ShipmentDispatched: lambda f, e: shipments.dispatched(f, e.time_ms),
             ShipmentScanned: lambda f, e: shipments.scanned(f, e.time_ms, e.id),
             ShipmentDelivered: lambda f, e: shipments.delivered(f, e.time_ms, e.id),
@@ -219,21 +214,27 @@ class Orchestrate(Operator):
                 floor.adopt(fact.policy)
             case ProposalClosed():
                 return self._closed(fact)
+            case Refused():
+                return self._refused(fact)
             case _:
                 pass
         return []
 
     def _closed(self, closed: ProposalClosed) -> list[Derived]:
-        """A proposal came to nothing: undo what it held."""
+        """A proposal was approved and is acted on, or it came to nothing: undo what it held.
+
+        The gate tells it, as it alone knows which action of a record an id names.
+        """
+        seq, is_approved = record_of(closed.action), closed.outcome == "approved"
         match closed.decision:
+            case Transfer() as transfer if is_approved:
+                self._transfers.approved(transfer, seq)
             case Transfer() as transfer:
-                self._transfers.give_up(transfer, record_of(closed.action))
-            case Hold() as hold:
-                return self._holds.withdraw(hold)
-            case _ if closed.outcome == "expired":
-                return self._refusals.expired(closed)
+                self._transfers.give_up(transfer, seq)
+            case Hold() as hold if not is_approved:
+                return self._holds.withdraw(hold, seq)
             case _:
-                pass  # the rejection, or the cancellation, was heard itself
+                return self._refusals.closed(closed)
         return []
 
     def _place(self, placed: OrderPlaced, event: Event) -> list[Derived]:
@@ -259,17 +260,17 @@ class Orchestrate(Operator):
         self._cancellations.returned(fact)
         return self._stock.handle(fact, event.time_ms, event.id)
 
-    def _hear(
-        self, said: ActionApproved | ActionFailed | ActionRejected, event: Event
-    ) -> list[Derived]:
+    def _refused(self, refused: Refused) -> list[Derived]:
+        said = refused.said
         seq = record_of(said.action)
-        if isinstance(said, ActionApproved):
-            self._refusals.approved(said)
-            self._transfers.approved(seq)
+        is_unnamed = not said.kind and said.order is None
+        # What the record decided of orders as well, only the refusal's kind can tell apart.
+        is_transfer = said.kind == Transfer.verb or (
+            is_unnamed and seq not in self._floor.state.decided
+        )
+        if is_transfer and self._transfers.failed(seq):
             return []
-        if said.kind in ("", Transfer.verb) and self._transfers.failed(seq):
-            return []
-        return self._refusals.refused(said)
+        return self._refusals.refused(refused)
 
     def _register(
         self,

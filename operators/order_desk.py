@@ -60,7 +60,7 @@ class OrderDesk:
             reason = "the order is already under way"
             return [Inert(kind="cancel", about=cancelled.order, reason=reason)]
         freed = sum(order.reserved.values())
-        self._floor.freed |= dict.fromkeys(sku for _, sku in order.reserved)
+        self._floor.freed.update(dict.fromkeys(sku for _, sku in order.reserved))
         before = order.status
         self.close(order)
         draft = Draft(
@@ -156,6 +156,8 @@ class OrderDesk:
             order.lapses_ms = max(order.lapses_ms, lapses_ms)
             floor.deadlines.set(order.lapses_ms, "lapse", name)
         order.follows(floor.seq)
+        if order.status == "held" and not order.unsourced():
+            return self.move(order, "allocated")
         return self.source(order)
 
     def lapse(self, name: str) -> list[Derived]:
@@ -164,14 +166,13 @@ class OrderDesk:
         if order is None or not order.reserved or self._floor.now_ms < order.lapses_ms:
             return []
         if self._is_held(order):
-            return []  # nobody may pick it; its time begins anew when the hold is over
+            return []  # its time begins anew when the hold is over
         out: list[Derived] = []
         for (node, sku), quantity in list(order.reserved.items()):
             out += self.release(order, node, sku, quantity, "expired")
             self._floor.freed[sku] = None
-        out.append(OrderMoved(order=name, before=order.status, after="released"))
-        order.status = "released"
-        return out
+        # One of which the rest is missing goes on waiting: it is served, or paid back.
+        return out if order.is_waiting else [*out, *self.move(order, "released")]
 
     def sweep(self) -> list[Derived]:
         """Drop orders of which nothing is under way long after their promise."""
@@ -179,9 +180,8 @@ class OrderDesk:
         over_ms = floor.now_ms - floor.policy.delays.give_up_s * 1000
         out: list[Derived] = []
         for name, order in list(floor.twin.orders.items()):
-            if order.open_shipments or order.is_waiting or order.promised_ms > over_ms:
-                continue
-            if self._is_held(order):
+            is_open = order.open_shipments or order.is_waiting or self._is_held(order)
+            if is_open or order.promised_ms > over_ms:
                 continue
             for (node, sku), quantity in list(order.reserved.items()):
                 out += self.release(order, node, sku, quantity, "expired")
@@ -317,6 +317,7 @@ class OrderDesk:
         )
         explored = draw is not None and draw.is_explored
         if explored:
+            order.is_drawn = True
             summary += " It was drawn to learn from, among options that cost little more."
         draft = Draft(
             decision=Allocate(
@@ -353,7 +354,8 @@ class OrderDesk:
         else:
             floor.twin.wait(order)
             order.retries += 1
-        if order.status == after:
+        # Of one that was put back to wait, nobody was told that nothing can serve it.
+        if order.status == after and floor.cases.is_open("unfillable", name):
             return [Inert(kind="allocate", about=name, reason=f"still {reason}")]
         floor.cases.open("unfillable", "retailer", name, name)
         ends_ms = order.promised_ms + floor.policy.exceptions.unfillable_after_s * 1000

@@ -16,6 +16,7 @@ from operators.movable import moves_alone, start_ms
 from operators.order_desk import OrderDesk
 from operators.pricing import lateness, lateness_cents
 from operators.replan import nodes_and_lines, occupy, ways
+from state.actions import Allocate, Release
 from state.events import CarrierCapacityChanged, CarrierDisrupted, NodeCapacityChanged
 from state.quantities import DAY_MS, to_ms
 from state.twin import OpenOrder, PlannedLeg
@@ -112,6 +113,10 @@ class Outages:
 
     def _weigh_all(self, trouble: _Trouble, after: str) -> list[Derived]:
         floor = self._floor
+        governance = floor.policy.governance
+        # A parcel whose release waits for a person could be sent from both nodes.
+        if governance.is_off(Allocate.verb) or governance.autonomy_of(Release.verb) != "act":
+            return []
         names = [
             name
             for name, order in floor.twin.orders.items()
@@ -127,6 +132,8 @@ class Outages:
         return out
 
     def _weigh(self, trouble: _Trouble, order: OpenOrder) -> list[Derived]:
+        if hold_key("order", order.name) in self._floor.twin.holds:
+            return []  # what is reserved for it stays reserved
         if trouble.region and order.placed.region != trouble.region:
             return []
         if hold_key("order", order.name) in self._floor.twin.holds:

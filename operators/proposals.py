@@ -3,7 +3,7 @@
 from msgspec import Struct, field
 
 from operators.deadlines import Deadlines
-from state.actions import Action
+from state.actions import Action, Allocate, Release, Reroute, Reship
 from state.codec import decode_action, encode_action
 from state.quantities import to_ms
 
@@ -40,5 +40,36 @@ class Proposals(Struct):
 
     def take_about(self, order: str) -> list[Action]:
         """Take out what is about an order."""
-        names = [name for name, (_, _, about) in self.open.items() if about == order]
-        return [action for name in names if (action := self.take(name)) is not None]
+        return [each for each in self._about(order) if self.open.pop(each.id)]
+
+    def take_sending(self, order: str) -> list[Action]:
+        """Take out what was to send goods of an order, or to move its parcels."""
+        kinds = (Allocate.verb, Reship.verb, Reroute.verb)
+        return [e for e in self._about(order) if e.kind in kinds and self.open.pop(e.id)]
+
+    def take_released(self, release: Release) -> list[Action]:
+        """Take out what was to send units that are released: nothing is held for it any more."""
+        released = {(release.node, line.sku) for line in release.lines}
+        found = []
+        for each in self._about(release.order):
+            match each.data.decision:
+                case Allocate(legs=legs):
+                    pass
+                case Reship(leg=leg):
+                    legs = (leg,)
+                case _:
+                    continue
+            planned = {(leg.node, line.sku) for leg in legs for line in leg.lines}
+            if not planned.isdisjoint(released):
+                found.append(each)
+                del self.open[each.id]
+        return found
+
+    def of_record(self, record: str) -> tuple[tuple[str, str], ...]:
+        """(Order, kind) of what is open of a record, ``{network}:{seq}``."""
+        found = [raw for name, (raw, _, _) in self.open.items() if name.startswith(f"{record}-")]
+        actions = map(decode_action, found)
+        return tuple((action.correlationid or "", action.kind) for action in actions)
+
+    def _about(self, order: str) -> list[Action]:
+        return [decode_action(raw) for raw, _, about in self.open.values() if about == order]

@@ -1,14 +1,15 @@
 """Refusals: an action was rejected or failed. Its effect is undone, and another way is sought.
 
-Who refuses names the action's id. Its `seq` tells which record decided it; where that record
-decided more than one thing, the refusal's own `kind` and `order` tell them apart.
+Who refuses names the action's id. Which proposal that is, the gate knows (`ProposalClosed`). Of
+what was carried out, the id's `seq` tells which record decided it; where that record decided more
+than one thing, the refusal's own `kind` and `order` tell them apart.
 """
 
-from operators.derived import Derived, Draft, Inert, ProposalClosed
+from operators.derived import Derived, Draft, Inert, ProposalClosed, Refused
 from operators.floor import Floor
 from operators.order_desk import OrderDesk
 from state.actions import Allocate, Escalate, Refund, Reroute, Reship
-from state.events import ActionApproved, ActionFailed, ActionRejected
+from state.events import ActionFailed, ActionRejected
 from state.twin import OpenOrder, PlannedLeg
 
 #: Records that an order's latest decisions are remembered by.
@@ -27,20 +28,16 @@ class Refusals:
             if isinstance(each, Draft) and each.correlation in self._floor.twin.orders:
                 self._remember(each.correlation, each.decision.verb, self._floor.seq)
 
-    def approved(self, approved: ActionApproved) -> None:
-        """A proposal comes again as an action of the approval's record."""
-        for name, kind, seq in self._floor.state.decided.get(record_of(approved.action), ()):
-            self._floor.cases.person_decided(name)
-            self._remember(name, kind, seq)
-
-    def refused(self, refused: ActionFailed | ActionRejected) -> list[Derived]:
+    def refused(self, fact: Refused) -> list[Derived]:
         """Undo what was refused, and source the order again without the node that refused it."""
+        refused = fact.said
         found = [
             (name, kind, seq)
             for name, kind, seq in self._floor.state.decided.get(record_of(refused.action), ())
             if refused.order in (None, name) and refused.kind in ("", kind)
+            if (name, kind) not in fact.proposed
         ]
-        if len(found) != 1:
+        if len(found) != 1 or self._may_be_a_transfer(refused):
             reason = (
                 "it is ambiguous: name its kind and order" if found else "it is of no open order"
             )
@@ -65,35 +62,71 @@ class Refusals:
             case _:
                 return [Inert(kind="refusal", about=name, reason=f"a {kind} needs no undoing")]
 
-    def expired(self, closed: ProposalClosed) -> list[Derived]:
-        """Nobody decided on a proposal: undo it, and try again later, behind who waits by then."""
-        floor, decision = self._floor, closed.decision
+    def _may_be_a_transfer(self, refused: ActionFailed | ActionRejected) -> bool:
+        """Whether what is refused may as well be a transfer of the same record."""
+        if refused.kind or refused.order is not None:
+            return False
+        seq = record_of(refused.action)
+        return any(move.seq == seq for move in self._floor.twin.moves.values())
+
+    def closed(self, closed: ProposalClosed) -> list[Derived]:
+        """A proposal of an order was decided on, or came to nothing: then what it held is free."""
+        floor, decision, outcome = self._floor, closed.decision, closed.outcome
         order = floor.twin.orders.get(getattr(decision, "order", ""))
         if order is None:
             return []
+        if outcome in ("approved", "rejected"):
+            floor.cases.person_decided(order.name)
+        if outcome == "approved":
+            self._approved(order, decision.verb, record_of(closed.action))
+            return []
         why = f"nobody decided on the {decision.verb} in time"
+        if outcome == "rejected":
+            order.follows(floor.seq)
+            why = f"the {decision.verb} was refused" + (f" ({closed.why})" if closed.why else "")
         match decision:
             case Allocate() | Reship():
-                legs = [leg for leg in order.legs if leg.seq == record_of(closed.action)]
-                if not sum(self._give_back(order, leg) for leg in legs):
-                    return []
-                order.legs = [leg for leg in order.legs if leg not in legs]
-                order.refusals += 1
-                order.follows(floor.seq)
-                if not order.unsourced():
-                    return []
-                if order.refusals > floor.policy.exceptions.most_attempts:
-                    return self._give_up(order, why)
-                return self._orders.wait(order)
+                return self._came_to_nothing(order, closed, decision, why)
             case Reroute():
                 shipment = floor.twin.shipments.get(decision.shipment)
                 if shipment is not None and shipment.remedy == "reroute":
                     shipment.remedy = "refused"
-                return []
-            case Refund():
+            case Refund() if outcome != "withdrawn":
                 return [self._escalate(order, why)]
             case _:
-                return []
+                pass
+        return []
+
+    def _came_to_nothing(
+        self, order: OpenOrder, closed: ProposalClosed, decision: Allocate | Reship, why: str
+    ) -> list[Derived]:
+        """Free what a proposal still holds, and see how else its order can be served."""
+        floor = self._floor
+        legs = _legs_of(order, decision, record_of(closed.action))
+        if closed.outcome == "rejected":
+            return self._undo(order, legs, why)
+        for leg in legs:
+            self._give_back(order, leg)
+        _drop(order, legs)
+        if order.is_waiting or not order.unsourced():
+            return []
+        order.follows(floor.seq)
+        if closed.outcome == "withdrawn":
+            return self._orders.source(order, why="what was proposed is no longer to be had")
+        order.refusals += 1
+        if order.refusals > floor.policy.exceptions.most_attempts:
+            return self._give_up(order, why)
+        return self._orders.wait(order)
+
+    def _approved(self, order: OpenOrder, kind: str, seq: int) -> None:
+        """What record `seq` proposed is an action of the record in hand: only that can fail."""
+        entry = (order.name, kind, seq)
+        proposed = self._floor.state.decided.get(seq, [])
+        if entry in proposed:
+            proposed.remove(entry)
+            if not proposed:
+                del self._floor.state.decided[seq]
+        self._remember(*entry)
 
     def _give_up(self, order: OpenOrder, why: str) -> list[Derived]:
         """Ask a person about an order that was refused too often, and pay it back in the end."""
@@ -110,7 +143,7 @@ class Refusals:
             reason = "what was refused is done already"
             return [Inert(kind="refusal", about=order.name, reason=reason)]
         floor.cases.open("refused", "retailer", order.name, order.name)
-        order.legs = [leg for leg in order.legs if leg not in legs]
+        _drop(order, legs)
         order.excluded = list(dict.fromkeys([*order.excluded, *(leg.node for leg in legs)]))
         order.refusals += 1
         if order.refusals > floor.policy.exceptions.most_attempts and order.unsourced():
@@ -121,7 +154,7 @@ class Refusals:
         """Stop holding what a leg held; a parcel under way is then not sent again."""
         floor, units = self._floor, 0
         shipment = floor.twin.shipments.get(leg.shipment)
-        for sku, quantity in leg.lines:
+        for sku, quantity in _held_by(order, leg):
             freed = floor.twin.release(order, leg.node, sku, quantity)
             floor.freed[sku] = None
             units += freed
@@ -151,6 +184,39 @@ class Refusals:
             value_cents=0,
             causes=tuple(sorted({order.seq, *order.causes, self._floor.seq})),
         )
+
+
+def _held_by(order: OpenOrder, leg: PlannedLeg) -> list[tuple[str, int]]:
+    """(SKU, units) that a leg still holds; what is reserved counts for the newest leg first."""
+    left = dict(order.reserved)
+    for each in reversed(order.legs):
+        held = [(sku, min(units, left.get((each.node, sku), 0))) for sku, units in each.lines]
+        if each is leg:
+            return held
+        for sku, units in held:
+            left[each.node, sku] = left.get((each.node, sku), 0) - units
+    return []
+
+
+def _legs_of(order: OpenOrder, decision: Allocate | Reship, seq: int) -> list[PlannedLeg]:
+    """The parcels of an order that record `seq` planned by `decision`, each once."""
+    decided = decision.legs if isinstance(decision, Allocate) else (decision.leg,)
+    planned = [
+        (leg.node, f"{leg.carrier}/{leg.service}", tuple((e.sku, e.quantity) for e in leg.lines))
+        for leg in decided
+    ]
+    legs = []
+    for leg in order.legs:
+        key = (leg.node, leg.service, leg.lines)
+        if leg.seq == seq and key in planned:
+            planned.remove(key)
+            legs.append(leg)
+    return legs
+
+
+def _drop(order: OpenOrder, legs: list[PlannedLeg]) -> None:
+    """Forget parcels of an order, but none that only look the same."""
+    order.legs = [leg for leg in order.legs if not any(leg is each for each in legs)]
 
 
 def record_of(action: str) -> int:

@@ -223,10 +223,13 @@ class Remedies:
             least_gain = floor.policy.delays.least_gain_cents
             flips = remedy_switches(best, others, least_gain, floor.policy.currency)
         out: list[Derived] = []
-        if best.back is not None:
+        if best.back is not None and not best.back.cents:
+            reason = "there is nothing to pay back"
+            out.append(Inert(kind="refund", about=name, reason=reason))
+        elif best.back is not None:
             out.append(self._pay_back(order, name, shipment, best.back, summary, shown))
-            if best.act is None:
-                return out
+        if best.act is None and best.back is not None:
+            return out
         paid = best.back.terms if best.back is not None else {}
         terms = {term: cents for term, cents in best.terms.items() if term not in paid}
         decision: Reship | Reroute

@@ -153,6 +153,9 @@ class Repositioning:
         best = offers[0]
         if -best.score < rules.least_gain_cents or best.gain < best.cost * rules.least_return:
             return [Inert(kind="transfer", about=f"{need.node}/{sku}", reason="too little to gain")]
+        if floor.policy.governance.is_off(Transfer.verb):  # then nothing is held for it
+            reason = "switched off by the policy"
+            return [Inert(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
         needs[best.origin].left -= best.units
         need.left += best.units
         return [self._draft(sku, priced, best, offers[1:])]
@@ -275,7 +278,10 @@ class Repositioning:
         unit_cents = rules.unit_cents + rules.kg_100km_cents * kg * distance / 100
         gain = displaced = 0.0
         units = 0
-        for taken in range(1, min(other.left, rules.most_units) + 1):
+        # What is on its way to the origin is not there to be loaded yet.
+        shelf = floor.twin.stock[sku][other.node]
+        there = shelf.on_hand - shelf.reserved - floor.policy.sourcing.safety_stock
+        for taken in range(1, min(other.left, there, rules.most_units) + 1):
             risk = other.chance(other.left - taken)
             if risk > rules.origin_risk:
                 break

@@ -174,7 +174,7 @@ class ShipmentDesk:
         if had_ended:
             return False
         order = self._floor.twin.orders.get(shipment.order)
-        if order is not None:
+        if order is not None and name in order.shipments:  # not of an earlier one of its name
             order.open_shipments -= 1
         keep_ms = self._floor.policy.hygiene.lateness_s * 1000
         self._floor.deadlines.set(self._floor.now_ms + keep_ms, "forget", name)

@@ -122,10 +122,11 @@ class StockDesk:
         )
 
     def _received(self, received: StockReceived, time_ms: int, event: str) -> list[Derived]:
+        due_at = (received.node, received.sku)
         if received.inbound is not None:
-            self._end(received.node, received.sku, f"inbound {received.inbound}")
+            due_at = self._end(*due_at, f"inbound {received.inbound}")
         out = self._move(received.node, received.sku, received.quantity, time_ms, event)
-        return out + self._uncover(received.node, received.sku)
+        return out + self._uncover(*due_at)
 
     def _arrived(self, arrived: TransferArrived, time_ms: int, event: str) -> list[Derived]:
         under_way = self._floor.twin.transfers.pop(arrived.transfer, None)
@@ -133,13 +134,13 @@ class StockDesk:
             reason = "the transfer is not under way"
             return [Inert(kind="transfer", about=arrived.transfer, reason=reason)]
         destination, sku = under_way
-        self._end(destination, sku, f"transfer {arrived.transfer}")
+        due_at = self._end(destination, sku, f"transfer {arrived.transfer}")
         # It may have arrived elsewhere than it was bound for; the units are where they arrived.
         out: list[Derived] = []
         if arrived.quantity:
             self._transfers.arrived(arrived.transfer, arrived.node, sku, arrived.quantity)
             out += self._move(arrived.node, sku, arrived.quantity, time_ms, event)
-        return out + self._uncover(destination, sku)
+        return out + self._uncover(*due_at)
 
     def _schedule(self, node: str, sku: str, name: str, due: Inbound) -> list[Derived]:
         if name in self._floor.twin.ended_inbound:
@@ -154,13 +155,16 @@ class StockDesk:
         out = self._uncover(*before)
         return out if before == (node, sku) else out + self._uncover(node, sku)
 
-    def _end(self, node: str, sku: str, name: str) -> None:
+    def _end(self, node: str, sku: str, name: str) -> tuple[str, str]:
+        """End what was due under `name`; returns where it was, which may be elsewhere."""
         twin = self._floor.twin
-        twin.position(*twin.due_at.pop(name, (node, sku))).inbound.pop(name, None)
+        due_at = twin.due_at.pop(name, (node, sku))
+        twin.position(*due_at).inbound.pop(name, None)
         ended, now_ms = self._floor.twin.ended_inbound, self._floor.now_ms
         ended[name] = now_ms
         while ended and ended[next(iter(ended))] < now_ms - _REMEMBERED_MS:
             del ended[next(iter(ended))]
+        return due_at
 
     def _picked(self, name: str, node: str, sku: str, quantity: int) -> list[Derived]:
         """A pick uses up the order's reservation; what is then held too much is given back."""

@@ -72,18 +72,23 @@ class TransferDesk:
             self.give_back(name, self._floor.twin.moves[name].quantity)
         return bool(names)
 
-    def approved(self, seq: int) -> None:
+    def approved(self, transfer: Transfer, seq: int) -> None:
         """What record `seq` proposed is acted on by the record in hand."""
-        for move in self._floor.twin.moves.values():
-            if move.seq == seq:
-                move.seq = self._floor.seq
+        for name in self._held_by(transfer, seq):
+            self._floor.twin.moves[name].seq = self._floor.seq
 
     def give_up(self, transfer: Transfer, seq: int) -> None:
         """Give back what a proposal of record `seq` held: it was not approved."""
+        for name in self._held_by(transfer, seq):
+            self.give_back(name, self._floor.twin.moves[name].quantity)
+
+    def _held_by(self, transfer: Transfer, seq: int) -> list[str]:
         way = (transfer.origin, transfer.destination, transfer.sku)
-        for name, move in list(self._floor.twin.moves.items()):
-            if move.seq == seq and (move.origin, move.destination, move.sku) == way:
-                self.give_back(name, move.quantity)
+        return [
+            name
+            for name, move in self._floor.twin.moves.items()
+            if move.seq == seq and (move.origin, move.destination, move.sku) == way
+        ]
 
     def give_back(self, name: str, quantity: int) -> None:
         """Stop holding up to `quantity` units for a transfer."""

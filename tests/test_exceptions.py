@@ -1,7 +1,9 @@
 """Exceptions: what goes wrong is mended in money terms, told once, and closes by itself."""
 
 from collections import Counter
+from typing import Literal
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,14 +15,17 @@ from state.events import (
     CarrierDisrupted,
     Fact,
     HoldPlaced,
+    InboundScheduled,
     NodeCapacityChanged,
     OrderCancelled,
+    PolicyChanged,
     ShipmentDelivered,
     ShipmentFailed,
     ShipmentScanned,
     StockAdjusted,
     StockCounted,
     StockPicked,
+    StockReceived,
     StockReturned,
     StockShortPicked,
 )
@@ -323,3 +328,95 @@ def test_a_cancelled_parcel_that_comes_back_is_paid_back_not_sent_again() -> Non
     run = fold(log)
     assert [a.kind for a in run.actions] == ["allocate", "cancel", "refund", "notify"]
     assert run.twin.orders == {}
+
+
+def test_an_order_on_hold_keeps_what_is_reserved_for_it_when_its_node_closes() -> None:
+    log = Log().network_of(BOTH)
+    log.add(order("O-1", promised_s=2 * DAY))
+    log.add(HoldPlaced(kind="order", scope="O-1", by="ann"))
+    log.add(NodeCapacityChanged(node="N-NORTH", parcels_per_day=0))
+    run = fold(log)
+    assert nodes(run) == ["N-NORTH"]
+    assert run.twin.position("N-NORTH", "BOOK").reserved == 1
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("allocate", "off"), ("release", "propose")])
+def test_a_closed_node_keeps_what_could_not_leave_it_on_its_own(
+    kind: str, mode: Literal["off", "propose"]
+) -> None:
+    log = Log().network_of(BOTH)
+    log.add(order("O-1", promised_s=2 * DAY))
+    log.add(PolicyChanged(policy={"governance": {"autonomy": {kind: mode}}}))
+    log.add(NodeCapacityChanged(node="N-NORTH", parcels_per_day=0))
+    run = fold(log)
+    assert nodes(run) == ["N-NORTH"]
+    assert run.twin.position("N-NORTH", "BOOK").reserved == 1
+
+
+def test_inbound_that_brings_another_sku_uncovers_what_was_promised_of_it() -> None:
+    log = Log().network_of({})
+    due = from_ms(log.now_ms + DAY * 1000)
+    log.add(InboundScheduled(inbound="I-1", node="N-NORTH", sku="BOOK", quantity=1, eta=due))
+    log.add(order("O-1", promised_s=9 * DAY))
+    assert fold(log).twin.orders["O-1"].reserved
+    log.add(StockReceived(inbound="I-1", node="N-NORTH", sku="LAMP", quantity=1))
+    run = fold(log)
+    assert not run.twin.position("N-NORTH", "BOOK").uncovered()
+    assert run.twin.orders["O-1"].is_waiting
+
+
+def test_what_is_worth_nothing_is_not_paid_back() -> None:
+    log = Log().network_of({})
+    log.add(order("O-1"))
+    log.add(dispatch("S-1", "O-1", {"LAMP": 1}))  # which was not ordered
+    log.add(ShipmentFailed(shipment="S-1", reason="lost", party="carrier"))
+    run = fold(log)
+    assert not run.of("refund") and not run.of("notify")
+    assert "there is nothing to pay back" in [inert.reason for inert in run.facts(Inert)]
+
+
+def test_what_was_picked_all_the_same_is_not_paid_back_as_unfillable() -> None:
+    log = Log().network_of({})
+    log.add(order("O-1"))
+    log.add(StockPicked(node="N-NORTH", sku="BOOK", quantity=1, order="O-1"))
+    for _ in range(12):
+        log.tick(DAY)
+    run = fold(log)
+    assert not run.of("refund")
+    assert run.twin.orders["O-1"].status == "allocated" and run.twin.waiting == {}
+
+
+def test_an_order_that_waits_for_a_part_goes_on_waiting_when_the_rest_is_given_back() -> None:
+    log = Log().network_of(BOTH)
+    log.add(order("O-1", {"BOOK": 10}))
+    log.add(StockAdjusted(node="N-SOUTH", sku="BOOK", delta=-1, reason="damage"))
+    log.add(StockAdjusted(node="N-NORTH", sku="BOOK", delta=-5, reason="damage"))
+    log.tick(7 * DAY)
+    run = fold(log)
+    assert run.of("release")[-1].data.decision.reason == "expired"  # type: ignore[union-attr]
+    assert run.twin.orders["O-1"].status == "backordered"
+    assert list(run.twin.waiting) == ["BOOK"]
+
+
+def test_what_is_refused_gives_back_nothing_of_a_later_parcel_from_the_same_shelf() -> None:
+    log = Log().network_of({("N-NORTH", "BOOK"): 2})
+    log.add(order("O-1", {"BOOK": 2}))
+    log.add(StockAdjusted(node="N-NORTH", sku="BOOK", delta=-1, reason="damage"))
+    log.add(StockReceived(node="N-NORTH", sku="BOOK", quantity=1))
+    log.add(refused(fold(log), nth=0))
+    run = fold(log)
+    run.twin.check()
+    assert len(run.of("allocate")) == 2
+    assert run.twin.position("N-NORTH", "BOOK").reserved == 1
+
+
+def test_a_parcel_of_an_earlier_order_of_the_same_name_is_none_of_the_later_one() -> None:
+    log = Log().network_of({})
+    log.add(order("O-1"))
+    log.add(dispatch("S-1", "O-1", {"LAMP": 1}))
+    for _ in range(10):
+        log.tick(DAY)
+    assert fold(log).twin.orders == {}
+    log.add(order("O-1", placed_ms=log.now_ms))
+    log.add(ShipmentDelivered(shipment="S-1"))
+    assert fold(log).twin.orders["O-1"].open_shipments == 0

@@ -15,13 +15,16 @@ from state.actions import Escalate
 from state.codec import encode
 from state.events import (
     ActionApproved,
+    ActionFailed,
     ActionRejected,
     NetworkResumed,
+    NodeCapacityChanged,
     OrderCancelled,
     PolicyChanged,
+    StockCounted,
 )
-from state.policy import BlastRadius, Governance, Limit, Policy, confidence_in
-from tests.builders import DAY, HOUR, Log, Run, fold, order
+from state.policy import BlastRadius, Governance, Limit, Policy, Sourcing, confidence_in
+from tests.builders import DAY, HOUR, Log, Run, dispatch, fold, order
 
 STOCK = {("N-NORTH", "BOOK"): 5}
 PROPOSING = Policy(governance=Governance(autonomy={"allocate": "propose"}))
@@ -234,3 +237,100 @@ def test_what_goes_back_goes_back_the_same_however_the_chain_runs(
     told = replay(ReplayPlan(logs=(path,), policy=PROPOSING, engine=engine, out=tmp_path / "out"))
     assert told.people["allocate"]["expired"] > 0
     assert (tmp_path / "out" / "actions.jsonl").read_bytes().splitlines() == plain.bytes()
+
+
+def test_a_rejected_proposal_gives_back_what_it_held_whatever_else_its_record_decided() -> None:
+    log = Log().network_of({("N-NORTH", "BOOK"): 1, ("N-SOUTH", "BOOK"): 1})
+    log.add(order("O-0"))
+    (first,) = fold(log, PROPOSING).of("allocate")
+    log.add(ActionApproved(action=first.id, by="ann"))
+    log.add(StockCounted(node="N-NORTH", sku="BOOK", quantity=0))
+    again = fold(log, PROPOSING).of("allocate")[-1]
+    assert fold(log, PROPOSING).of("release")[-1].seq == again.seq  # an id alone was ambiguous
+    log.add(ActionRejected(action=again.id, by="ann"))
+    run = fold(log, PROPOSING)
+    run.twin.check()
+    assert not run.twin.orders["O-0"].reserved and run.twin.orders["O-0"].is_waiting
+
+
+def test_rejecting_a_proposal_undoes_nothing_else_of_its_record() -> None:
+    asking = Policy(governance=Governance(autonomy={"reconcile": "propose"}))
+    log = Log().network_of({("N-NORTH", "BOOK"): 1, ("N-NORTH", "LAMP"): 1})
+    log.add(order("O-1", {"BOOK": 2}))
+    log.add(StockCounted(node="N-NORTH", sku="BOOK", quantity=2))
+    (reconcile,) = fold(log, asking).of("reconcile")
+    assert fold(log, asking).of("allocate")[0].seq == reconcile.seq
+    log.add(ActionRejected(action=reconcile.id, by="ann"))
+    assert reserved(fold(log, asking)) == 2
+
+
+def test_of_two_people_the_first_counts_for_the_stock_as_well() -> None:
+    log = orders(1)
+    (proposed,) = fold(log, PROPOSING).of("allocate")
+    log.add(ActionApproved(action=proposed.id, by="ann"))
+    log.add(ActionRejected(action=proposed.id, by="bob"))
+    run = fold(log, PROPOSING)
+    assert reserved(run) == 1 and len(run.of("allocate")) == 2
+    log.add(ActionFailed(action=run.of("allocate")[-1].id, reason="no staff"))
+    assert reserved(fold(log, PROPOSING)) == 0
+
+
+def test_a_proposal_that_failed_cannot_be_approved_any_more() -> None:
+    log = orders(1)
+    (proposed,) = fold(log, PROPOSING).of("allocate")
+    log.add(ActionFailed(action=proposed.id, reason="no staff"))
+    log.add(ActionApproved(action=proposed.id, by="ann"))
+    run = fold(log, PROPOSING)
+    assert closed(run) == [("O-0", "rejected")] and modes(run) == ["propose"]
+
+
+def test_what_is_overtaken_by_facts_cannot_be_approved_and_so_sent_twice() -> None:
+    log = Log().network_of({("N-NORTH", "BOOK"): 1, ("N-SOUTH", "BOOK"): 1})
+    log.add(order("O-0"))
+    (first,) = fold(log, PROPOSING).of("allocate")
+    log.add(StockCounted(node="N-NORTH", sku="BOOK", quantity=0))
+    log.add(ActionApproved(action=first.id, by="ann"))
+    run = fold(log, PROPOSING)
+    assert closed(run)[0] == ("O-0", "withdrawn")
+    assert modes(run) == ["propose", "propose"]
+    assert sum(run.twin.orders["O-0"].reserved.values()) == 1
+
+
+def test_nothing_more_is_sent_of_an_order_that_is_cancelled_under_way() -> None:
+    log = Log().network_of({("N-NORTH", "BOOK"): 2})
+    log.add(order("O-0", {"BOOK": 2}))
+    (proposed,) = fold(log, PROPOSING).of("allocate")
+    log.add(dispatch("S-1", "O-0", node="N-SOUTH"))
+    log.add(OrderCancelled(order="O-0"))
+    log.add(ActionApproved(action=proposed.id, by="ann"))
+    run = fold(log, PROPOSING)
+    assert set(modes(run)) == {"propose"} and reserved(run) == 0
+
+
+def test_of_two_proposals_alike_only_the_one_that_is_rejected_is_undone() -> None:
+    careful = Policy(
+        governance=Governance(autonomy={"allocate": "propose"}), sourcing=Sourcing(safety_stock=1)
+    )
+    log = Log().network_of({("N-SOUTH", "LAMP"): 3, ("N-SOUTH", "BOOK"): 4, ("N-NORTH", "LAMP"): 4})
+    log.add(order("O-0", {"LAMP": 2, "BOOK": 3}, region="SOUTH"))
+    log.add(StockCounted(node="N-SOUTH", sku="LAMP", quantity=1))
+    _, part, rest = fold(log, careful).of("allocate")
+    assert part.seq == rest.seq
+    assert fold(log, careful).twin.position("N-NORTH", "LAMP").reserved == 2
+    log.add(ActionRejected(action=part.id, by="ann"))
+    assert fold(log, careful).twin.position("N-NORTH", "LAMP").reserved == 1
+
+
+def test_approving_what_the_same_record_decides_ends() -> None:
+    log = orders(1)
+    log.add(ActionApproved(action=f"net:{len(log.events) + 1}-1", by="ann"), 9 * DAY)
+    assert "release" in [a.kind for a in fold(log).actions]
+
+
+def test_what_nobody_approved_and_then_nothing_can_serve_is_paid_back_in_the_end() -> None:
+    log = orders(1)
+    log.add(NodeCapacityChanged(node="N-NORTH", parcels_per_day=0), DAY + 1)
+    for _ in range(30):
+        log.tick(DAY)
+    run = fold(log, PROPOSING)
+    assert run.twin.orders == {} and len(run.of("refund")) == 1

@@ -9,15 +9,19 @@ from flows.cli.app import app
 from operators.derived import Inert
 from state.actions import Action, Allocate, Hold, Lift
 from state.events import (
+    ActionApproved,
+    ActionRejected,
     HoldLifted,
     HoldPlaced,
     OrderCancelled,
     ShipmentDispatched,
+    StockAdjusted,
+    StockPicked,
     StockReceived,
 )
-from state.policy import Holds, Policy
+from state.policy import Governance, Holds, Policy
 from state.quantities import HoldKind, from_ms
-from tests.builders import DAY, HOUR, Log, Run, dispatch, fold, order
+from tests.builders import DAY, HOUR, START_MS, Log, Run, dispatch, fold, order
 
 BOTH = {("N-NORTH", "BOOK"): 5, ("N-SOUTH", "BOOK"): 5}
 ONE = {("N-NORTH", "BOOK"): 5}
@@ -248,3 +252,28 @@ def test_a_kind_of_hold_that_is_none_is_refused_with_those_that_are() -> None:
     done = CliRunner().invoke(app, ["control", "hold", "demo", "planet", "X", "--by", "ann"])
     assert done.exit_code == 2
     assert "planet" in done.output
+
+
+def test_rejecting_a_hold_leaves_a_later_one_with_the_same_end() -> None:
+    asking = Policy(governance=Governance(autonomy={"hold": "propose"}))
+    log = Log().network_of(ONE)
+    for _ in range(2):
+        until = from_ms(START_MS + 9 * HOUR * 1000)
+        log.add(HoldPlaced(kind="node", scope="N-NORTH", by="ann", until=until))
+    first, second = fold(log, asking).of("hold")
+    log.add(ActionApproved(action=second.id, by="ann"))
+    log.add(ActionRejected(action=first.id, by="ann"))
+    run = fold(log, asking)
+    assert list(run.twin.holds) == ["node N-NORTH"] and not run.of("lift")
+
+
+def test_an_order_of_which_all_was_picked_on_hold_is_held_no_longer_afterwards() -> None:
+    log = Log().network_of({("N-NORTH", "BOOK"): 2})
+    log.add(order("O-1", {"BOOK": 2}))
+    log.add(hold("order", "O-1", log))
+    log.add(StockAdjusted(node="N-NORTH", sku="BOOK", delta=-1, reason="damage"))
+    log.add(StockPicked(node="N-NORTH", sku="BOOK", quantity=2, order="O-1"))
+    assert fold(log).twin.orders["O-1"].status == "held"
+    log.add(lift("order", "O-1"))
+    run = fold(log)
+    assert run.twin.orders["O-1"].status == "allocated" and run.totals.orders.held == 0

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import river
 
-from operators.chain import OPERATORS, build_operator
+from operators.chain import OPERATORS, build_chain, build_operator, to_record
 from operators.derived import DelayRisk, DemandOutlook, LaneOutlook
 from state.errors import SnapshotError
 from state.events import ShipmentDelivered, ShipmentScanned
@@ -76,3 +76,19 @@ def test_a_snapshot_of_an_unknown_version_is_refused_with_the_way_on(name: str) 
     _, _, body = operator.snapshot().partition(b"\n")
     with pytest.raises(SnapshotError, match=r"expected a snapshot of .*run --rebuild"):
         operator.restore(f"{name}/99\n".encode() + body)
+
+
+def test_a_restart_changes_no_snapshot_where_rates_were_asked_for_before_they_were_learned() -> (
+    None
+):
+    log = Log().network_of({("N-NORTH", "BOOK"): 9})
+    log.add(dispatch("S-0", "O-0", promised_ms=log.now_ms + 5 * DAY * 1000))
+    log.add(dispatch("S-1", "O-1", promised_ms=log.now_ms + 2 * DAY * 1000), HOUR)
+    at = len(log.events)
+    log.tick(9 * DAY)
+    lines = log.lines()
+    restored = build_chain("net", Policy())
+    restored.restore(fold(lines[:at]).chains["net"].snapshot())
+    for one in lines[at:]:
+        restored.step(to_record(one))
+    assert restored.snapshot() == fold(lines).chains["net"].snapshot()

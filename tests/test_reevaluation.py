@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operators.chain import build_chain, to_record
 from state.actions import Action, Allocate, Release, Transfer
 from state.events import (
     ActionFailed,
@@ -14,7 +15,7 @@ from state.events import (
     TransferArrived,
     TransferDeparted,
 )
-from state.policy import Governance, Policy
+from state.policy import Exploration, Governance, Policy, Reevaluation
 from state.quantities import from_ms
 from tests.builders import DAY, HOUR, Log, Run, fold, order
 
@@ -187,7 +188,8 @@ def test_an_order_that_waits_for_what_does_not_come_is_sourced_in_another_way(ho
     move = brought(run)
     match how:
         case "failed":
-            log.add(ActionFailed(action=run.of("transfer")[0].id, reason="no truck"))
+            (asked,) = run.of("transfer")  # the record decided an allocation as well
+            log.add(ActionFailed(action=asked.id, kind="transfer", reason="no truck"))
         case "no truck":
             log.tick(13 * HOUR)
         case _:
@@ -283,3 +285,36 @@ def test_no_order_goes_back_and_all_terms_sum(
     assert {name for names in pickups.split.values() for name in names} <= set(later.twin.orders)
     for one in run.twin.orders.values():
         assert one.moves <= Policy().reevaluation.most_moves
+
+
+def test_an_order_that_was_drawn_to_learn_from_is_not_moved() -> None:
+    log = evening({("N-NORTH", "BOOK"): 1, ("N-SOUTH", "BOOK"): 1})
+    log.add(order("O-1", promised_s=9 * DAY))
+    for _ in range(14):
+        log.tick(HOUR)
+
+    def drawn(share: float) -> Run:
+        exploration = Exploration(share=share, most_extra_cents=2_000)
+        return checked(
+            log, Policy(exploration=exploration, reevaluation=Reevaluation(churn_cents=0.0))
+        )
+
+    (action,) = drawn(1.0).of("allocate")
+    assert action.data.because.draw is not None and action.data.because.draw.is_explored
+    assert len(drawn(0.0).of("allocate")) == 1
+
+
+def test_a_restart_forgets_nothing_that_a_move_freed_for_others() -> None:
+    log = evening(APART)
+    log.add(order("O-1", PAIR))
+    log.add(order("O-2", {"LAMP": 1, "SOFA": 1}))
+    log.add(received("N-NORTH", "LAMP"), HOUR)
+    assert moved(fold(log))
+    at = len(log.events)
+    log.tick(60)
+    lines = log.lines()
+    restored = build_chain("net", Policy())
+    restored.restore(fold(lines[:at]).chains["net"].snapshot())
+    told = [record.fact for record in restored.step(to_record(lines[at]))]
+    assert told == [record.fact for record in fold(log).records][-len(told) :]
+    assert restored.snapshot() == fold(log).chains["net"].snapshot()

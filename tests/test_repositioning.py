@@ -180,3 +180,45 @@ def test_a_transfer_is_followed_to_its_yield() -> None:
     [outcome] = run.facts(TransferYield)
     assert (outcome.units, outcome.sold) == (units, 3)
     assert (run.totals.transferred, run.totals.transferred_sold) == (units, 3)
+
+
+def test_what_is_only_on_its_way_is_not_moved_on() -> None:
+    """With settling times shorter than the drive, units asked for are not there to be loaded."""
+    eager = Repositioning(
+        least_risk=0.0, origin_risk=1.0, least_wanted=0.0, unit_cents=0.0, kg_100km_cents=0.0,
+        least_gain_cents=0, least_return=0.0, settle_s=60, review_s=600, lead_s=HOUR,
+    )  # fmt: skip
+    log = wanted_in_the_north(Log().network_of({**UNEVEN, ("N-SPARE", "BOOK"): 3}), days=1)
+    log.add(StockCounted(node="N-NORTH", sku="BOOK", quantity=SHORT))
+    wanted_in_the_north(log, days=2, region="SOUTH")
+    for _ in range(20):
+        log.tick(HOUR)
+
+    def covered(run: Run) -> None:
+        run.twin.check()
+        assert not any(position.uncovered() for _, _, position in run.twin.positions())
+
+    assert fold(log, Policy(repositioning=eager), each=covered).of("transfer")
+
+
+def test_where_transfers_are_switched_off_nothing_is_held_for_them() -> None:
+    off = Policy(governance=Governance(autonomy={"transfer": "off"}))
+    run = fold(short_in_the_north(), off)
+    assert held(run) == 0
+    assert run.totals.inert["transfer: switched off by the policy"] > 0
+
+
+def test_approving_something_else_or_too_late_keeps_no_stock_of_a_transfer() -> None:
+    rules = Governance(autonomy={"transfer": "propose"}, proposal_s=HOUR)
+    asking = Policy(governance=rules, repositioning=Repositioning(hold_s=5 * DAY))
+    log = short_in_the_north()
+    log.events = log.events[: fold(log, asking).of("transfer")[0].seq]
+    log.now_ms = log.events[-1].recorded_ms
+    (proposed,) = fold(log, asking).of("transfer")
+    assert held(fold(log, asking)) > 0
+    log.add(ActionApproved(action=f"net:{proposed.seq}-99", by="ann"))
+    log.add(ActionApproved(action=proposed.id, by="ann"), HOUR + 1)
+    run = fold(log, asking)
+    run.twin.check()
+    assert "transfer 1" not in run.twin.moves
+    assert not any(action.data.mode == "act" for action in run.of("transfer"))

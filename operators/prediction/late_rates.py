@@ -86,11 +86,14 @@ class RateBook:
                 level.hurry()
 
     def state(self) -> dict[str, LevelState]:
-        """Plain values that restore it."""
+        """Plain values that restore it.
+
+        They are sorted: a level begins when it is asked for, one restored only when it learns.
+        """
         return {
             "\n".join((kind, *of)): level.state()
             for kind, levels in self._kinds.items()
-            for of, level in levels.items()
+            for of, level in sorted(levels.items(), key=lambda each: each[0])
             if level.seen
         }
 

@@ -99,6 +99,8 @@ class OpenOrder(Struct, array_like=True):
     is_withdrawn: bool = False
     # Node -> pickup planned there, ms, until the parcel is handed over.
     handovers: dict[str, int] = field(default_factory=dict)
+    # Whether it goes another way than the cheapest, to learn from.
+    is_drawn: bool = False
 
     @classmethod
     def of(cls, placed: OrderPlaced, seq: int) -> "OpenOrder":
