@@ -139,8 +139,9 @@ class Govern(Operator):
         if self._state.policy.governance.is_off(kind):
             reason = "switched off by the policy"
             return [record.derive(Inert(kind=kind, about=draft.subject, reason=reason))]
+        self._end_trip(record.now_ms)
         was_tripped = self._state.tripped
-        doubt = self._doubt(kind, draft, record.now_ms) or self._over_limit(kind, draft, record)
+        doubt = self._doubt(kind, draft) or self._over_limit(kind, draft, record)
         if doubt is None:
             return [record.derive(self._action(record, draft, "act"))]
         gate, why = doubt
@@ -152,7 +153,14 @@ class Govern(Operator):
             out += self._call(record, draft)
         return out
 
-    def _doubt(self, kind: str, draft: Draft, now_ms: int) -> _Doubt | None:
+    def _end_trip(self, now_ms: int) -> None:
+        """Forget that the blast radius tripped once its window is over, if that ends it."""
+        state = self._state
+        if state.tripped and state.tripped_until_ms and now_ms >= state.tripped_until_ms:
+            state.tripped = ""
+            state.limits.forget_window()
+
+    def _doubt(self, kind: str, draft: Draft) -> _Doubt | None:
         """Why the draft may not be trusted to act; None if it may."""
         state = self._state
         rules = state.policy.governance
@@ -160,9 +168,6 @@ class Govern(Operator):
             return "autonomy", "the policy asks for a person"
         if state.halted:
             return "halted", f"the network is halted: {state.halted}"
-        if state.tripped and state.tripped_until_ms and now_ms >= state.tripped_until_ms:
-            state.tripped = ""
-            state.limits.forget_window()
         if state.tripped:
             return "blast_radius", f"{state.tripped}, and nobody has resumed the network yet"
         bound = state.policy.hygiene.trusted_above

@@ -7,6 +7,7 @@ from operators.derived import Anomaly, Derived, Draft, Inert
 from operators.explanation import day
 from operators.floor import Floor
 from operators.order_desk import OrderDesk
+from operators.refunds import price_of
 from state.actions import Hold, Lift
 from state.events import HoldLifted, HoldPlaced, OrderPlaced
 from state.quantities import HoldKind, from_ms, to_ms
@@ -56,14 +57,13 @@ class HoldDesk:
         rules = floor.policy.holds
         if about != placed.order or not rules.suspect_orders or placed.order in floor.twin.orders:
             return []
-        if floor.policy.governance.autonomy_of("hold") == "off":
+        if floor.policy.governance.is_off("hold"):
             return []
         until_ms = floor.now_ms + min(rules.suspect_s, rules.longest_s) * 1000
         if until_ms <= floor.now_ms or hold_key("order", placed.order) in floor.twin.holds:
             return []
-        value = sum(line.quantity * line.unit_price_cents for line in placed.lines)
         held = Held("order", placed.order, reason, _ENGINE, until_ms, floor.seq)
-        return [self._hold(held, value)]
+        return [self._hold(held, price_of(placed))]
 
     def lift(self, lifted: HoldLifted) -> list[Derived]:
         """End a hold, and try again what waited for it."""
@@ -74,9 +74,12 @@ class HoldDesk:
         return self._over(held, lifted.by, lifted.reason)
 
     def withdraw(self, hold: Hold, seq: int) -> list[Derived]:
-        """End a hold that record `seq` proposed and nobody approved; a later one stands."""
+        """End a hold of the engine's that record `seq` proposed and nobody approved.
+
+        A later one stands, and so does a person's: that is in force whoever is told of it.
+        """
         held = self._floor.twin.holds.get(hold_key(hold.kind, hold.scope))
-        if held is None or held.seq != seq:
+        if held is None or held.seq != seq or held.by != _ENGINE:
             return []
         return self._over(held, "", "it was not approved")
 

@@ -33,7 +33,7 @@ from operators.repositioning import Repositioning
 from operators.shipment_desk import ShipmentDesk
 from operators.stock_desk import StockDesk
 from operators.transfer_desk import TransferDesk
-from state.actions import Hold, Transfer
+from state.actions import Hold, Reprice, Transfer
 from state.events import (
     CarrierCapacityChanged,
     CarrierDisrupted,
@@ -169,7 +169,6 @@ class Orchestrate(Operator):
             StockPicked,
             StockShortPicked,
             StockAdjusted,
-            StockReturned,
             InboundScheduled,
             TransferDeparted,
             TransferArrived,
@@ -233,6 +232,8 @@ class Orchestrate(Operator):
                 self._transfers.give_up(transfer, seq)
             case Hold() as hold if not is_approved:
                 return self._holds.withdraw(hold, seq)
+            case Reprice() as reprice if closed.outcome == "rejected":
+                self._prices.dropped(reprice)
             case _:
                 return self._refusals.closed(closed)
         return []

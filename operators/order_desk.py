@@ -56,9 +56,6 @@ class OrderDesk:
         if order is None:
             reason = "the order is not open"
             return [Inert(kind="cancel", about=cancelled.order, reason=reason)]
-        if order.shipments:
-            reason = "the order is already under way"
-            return [Inert(kind="cancel", about=cancelled.order, reason=reason)]
         freed = sum(order.reserved.values())
         self._floor.freed.update(dict.fromkeys(sku for _, sku in order.reserved))
         before = order.status

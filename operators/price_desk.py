@@ -66,7 +66,7 @@ class PriceDesk:
             window_ms = floor.policy.pricing.window_s * 1000
             state.quiet[key] = floor.now_ms + window_ms
             demand = floor.outlook.demand.get(key)
-            if demand is None or not before or not fact.price_cents or before == fact.price_cents:
+            if demand is None or not before or before == fact.price_cents:
                 continue
             state.trials[key] = Trial(
                 floor.twin.skus[fact.sku].category,
@@ -82,6 +82,12 @@ class PriceDesk:
                 state.prices.pop(f"{region}\n{fact.sku}", None)
         state.prices[f"{fact.region or ''}\n{fact.sku}"] = fact.price_cents
         return out
+
+    def dropped(self, reprice: Reprice) -> None:
+        """A proposed price was rejected: should it come all the same, it is no gain of this."""
+        asked = self._state.asked.get(f"{reprice.region}\n{reprice.sku}")
+        if asked is not None and asked.price_cents == reprice.price_cents:
+            del self._state.asked[f"{reprice.region}\n{reprice.sku}"]
 
     def ordered(self, placed: OrderPlaced) -> None:
         """Count units of prices that are followed; those of an order not believed are not."""

@@ -133,6 +133,12 @@ def test_beyond_the_blast_radius_everything_is_proposed_and_it_says_so_once() ->
     assert run.totals.held_back == {"blast_radius": 3}
 
 
+def test_the_blast_radius_says_so_each_time_it_trips() -> None:
+    policy = radius(actions=1, window_s=3600, resumed_by="window")
+    run = fold(orders(6, after_s=1800), policy)
+    assert run.totals.trips == len(run.of("escalate")) >= 2
+
+
 def test_the_blast_radius_counts_money_too() -> None:
     value = fold(orders(1)).of("allocate")[0].data.value_cents
     run = fold(orders(3), radius(value_cents=2 * value))

@@ -238,7 +238,7 @@ def test_nothing_on_hold_is_planned_and_all_is_served_once_every_hold_is_over(
     def check(run: Run) -> None:
         nonlocal seen, before
         run.twin.check()
-        both = {key: None for key in run.twin.holds if key in before}
+        both = {key: None for key, held in run.twin.holds.items() if before.get(key) == held}
         fresh = [r.fact for r in run.records[seen:] if isinstance(r.fact, Action)]
         assert not any(rests_on_held(action, both) for action in fresh)
         seen, before = len(run.records), dict(run.twin.holds)
