@@ -230,7 +230,7 @@ def test_shelves_never_hold_fewer_than_no_units(distinct: list[Event]) -> None:
             case TransferDeparted(origin=node, sku=sku, quantity=quantity):
                 shelf[node, sku] -= quantity
             case TransferArrived(node=node, sku=sku, quantity=quantity):
-                shelf[node, sku] += quantity
+                shelf[node, sku] = shelf.get((node, sku), 0) + quantity
             case StockReturned(node=node, sku=sku, quantity=quantity, sellable=True):
                 shelf[node, sku] += quantity
             case _:
