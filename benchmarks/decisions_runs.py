@@ -17,6 +17,7 @@ from state.actions import Action, Transfer
 from state.events import Event
 from state.policies import find_policy
 from state.policy import Policy
+from state.quantities import to_ms
 
 OURS, CHEAPEST = "ours", "cheapest"
 POLICIES = ("nearest", CHEAPEST, OURS)
@@ -32,7 +33,7 @@ _OTHERS = 12
 MEASURED: tuple[Kpi, ...] = (
     *KPIS,
     Kpi("touchless", "exceptions closed without a person", "share", 1),
-    Kpi("churn", "transfers of what a transfer had brought", "share", -1),
+    Kpi("churn", "transfers of what a transfer brought within a fortnight", "share", -1),
 )
 
 
@@ -57,12 +58,14 @@ class Job:
 
 
 class Watched(Engine):
-    """The engine, with an eye on whether transfers take back what transfers brought."""
+    """The engine, with an eye on whether transfers soon move on what transfers brought."""
 
     def __init__(self, network: str, policy: Policy) -> None:
         super().__init__(network, policy)
         self.transfers = self.churned = 0
-        self._came: set[tuple[str, str]] = set()
+        self._soon_ms = policy.repositioning.settle_s * 1000
+        # (node, SKU) -> when a transfer there was asked for last.
+        self._came: dict[tuple[str, str], int] = {}
 
     def hear(self, event: Event) -> list[Action]:
         """Fold the event in, and look at what is moved."""
@@ -70,9 +73,10 @@ class Watched(Engine):
         for action in actions:
             moved = action.data.decision
             if isinstance(moved, Transfer) and not moved.order and action.data.mode == "act":
+                now_ms, came_ms = to_ms(action.time), self._came.get((moved.origin, moved.sku))
                 self.transfers += 1
-                self.churned += (moved.origin, moved.sku) in self._came
-                self._came.add((moved.destination, moved.sku))
+                self.churned += came_ms is not None and now_ms < came_ms + self._soon_ms
+                self._came[moved.destination, moved.sku] = now_ms
         return actions
 
     def extras(self) -> dict[str, float | None]:
