@@ -13,7 +13,7 @@ from operators.pricing_shape import PriceState
 from operators.rule_sourcing import RuleSourcing
 from operators.sourcing import Plan, Sourcing
 from state.policy import Policy
-from state.twin import OpenOrder, Twin
+from state.twin import OpenOrder, PlannedLeg, Twin
 from state.twin.moves import Landed
 
 
@@ -102,17 +102,29 @@ class Floor:
         """
         order.sent_again += bool(shipment)
         for leg in plan.legs:
-            option = leg.option
-            order.plan(leg.planned(self.seq, shipment))
+            option, planned = leg.option, leg.planned(self.seq, shipment)
+            order.plan(planned)
             order.handovers[option.node] = option.hand_over_ms
             for sku, quantity in leg.lines:
                 self.twin.reserve(order, option.node, sku, quantity)
-            for room in (f"node {option.node}", f"service {option.service}"):
-                self.twin.capacity.plan(room, option.hand_over_ms, self.now_ms)
+            self.occupy(planned, 1)
         hand_over_ms = max(leg.option.hand_over_ms for leg in plan.legs)
         lapses_ms = hand_over_ms + self.policy.sourcing.reservation_s * 1000
         order.lapses_ms = max(order.lapses_ms, lapses_ms)
         self.deadlines.set(order.lapses_ms, "lapse", order.name)
+
+    def occupy(self, leg: PlannedLeg, sign: int) -> None:
+        """Take (1) or give back (-1) a leg's rooms at its node and service."""
+        for room in (f"node {leg.node}", f"service {leg.service}"):
+            if sign > 0:
+                self.twin.capacity.plan(room, leg.hand_over_ms, self.now_ms)
+            else:
+                self.twin.capacity.give_back(room, leg.hand_over_ms)
+
+    def weigh_paying_back(self, order: OpenOrder) -> None:
+        """Have an order that nothing can serve weighed against paying it back, when it is time."""
+        ends_ms = order.promised_ms + self.policy.exceptions.unfillable_after_s * 1000
+        self.deadlines.set(max(ends_ms, self.now_ms), "unfillable", order.name)
 
     def forget_decision(self, order: str, seq: int) -> None:
         """Forget what record `seq` decided of an order."""

@@ -2,7 +2,7 @@
 
 from operators.parcels import Eliminations, Lines, Supply
 from state.twin import Twin
-from state.twin.holds import Held
+from state.twin.holds import Held, hold_key
 
 
 def rule_out_held(
@@ -21,16 +21,20 @@ def rule_out_held(
     """
     holds = twin.holds
     for index, (sku, _) in enumerate(lines):
-        held = holds.get(f"sku {sku}")
+        held = holds.get(hold_key("sku", sku))
         if held is not None:
             for node, supply in supplies.items():
                 if supply.units[index]:
                     _name(eliminated, held, f"{sku} at {node}")
                     closed[index] += supply.units[index]
                     supply.units[index], supply.ready_ms[index] = 0, None
-    bound_for = holds.get(f"region {region}")
+    bound_for = holds.get(hold_key("region", region))
     for node, supply in list(supplies.items()):
-        held = bound_for or holds.get(f"node {node}") or holds.get(f"lane {node}>{region}")
+        held = (
+            bound_for
+            or holds.get(hold_key("node", node))
+            or holds.get(hold_key("lane", f"{node}>{region}"))
+        )
         if held is not None:
             _name(eliminated, held, node)
             for index, units in enumerate(supply.units):

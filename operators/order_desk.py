@@ -2,16 +2,9 @@
 
 from collections.abc import Collection
 
+from operators.allocation import RESTS_ON, allocation
 from operators.derived import Derived, Draft, Inert, OrderMoved
-from operators.explanation import (
-    allocation_summary,
-    alternatives,
-    confidence,
-    eliminated,
-    legs,
-    shortages,
-    span,
-)
+from operators.explanation import eliminated, shortages, span
 from operators.exploration import explore
 from operators.floor import Floor
 from operators.movable import watch
@@ -19,15 +12,13 @@ from operators.sourcing import Choice, Plan
 from operators.switches import switches
 from state.actions import Allocate, Backorder, Cancel, Draw, LegLine, Release
 from state.events import OrderCancelled, OrderPlaced
-from state.quantities import DAY_S, HOUR_S, from_ms
+from state.quantities import DAY_S, HOUR_S
 from state.twin import OpenOrder
 from state.twin.holds import hold_key
 from state.twin.orders import LineProgress, OrderStatus
 
 #: Waiting orders looked at again per fact that brings stock: bounds the work of one event.
 _MOST_SERVED = 25
-#: Feeds that an allocation rests on.
-_RESTS_ON = ("inventory",)
 
 
 class OrderDesk:
@@ -220,7 +211,7 @@ class OrderDesk:
                 terms={},
                 value_cents=0,
                 causes=self._causes(order),
-                rests_on=_RESTS_ON,
+                rests_on=RESTS_ON,
             )
         ]
 
@@ -304,39 +295,18 @@ class OrderDesk:
         floor.commit(order, plan)
         watch(floor, order, plan)
         order.retries = 0
-        name = order.name
         floor.twin.stop_waiting(order)
-        floor.cases.close("unfillable", name)
-        promised_ms = order.promised_ms
-        units = sum(quantity for _, quantity in lines)
-        summary = allocation_summary(
-            name, len(lines), units, plan, choice, promised_ms, floor.policy
-        )
+        floor.cases.close("unfillable", order.name)
+        more = []
         explored = draw is not None and draw.is_explored
         if explored:
             order.is_drawn = True
-            summary += " It was drawn to learn from, among options that cost little more."
-        draft = Draft(
-            decision=Allocate(
-                order=name,
-                legs=legs(plan),
-                reserved_until=from_ms(order.lapses_ms),
-                replaces=why or None,
-            ),
-            subject=name,
-            correlation=name,
-            summary=f"{summary} Sourced again: {why}." if why else summary,
-            terms=plan.terms(),
-            value_cents=max(plan.score, 0),
-            causes=self._causes(order),
-            alternatives=alternatives(choice),
-            eliminated=eliminated(choice),
-            confidence=confidence(plan, name, promised_ms),
-            flips_if=() if explored else switches(choice, floor.policy),
-            draw=draw,
-            deadline_ms=min(leg.option.hand_over_ms for leg in plan.legs),
-            expires_ms=order.lapses_ms,
-            rests_on=_RESTS_ON,
+            more.append("It was drawn to learn from, among options that cost little more.")
+        if why:
+            more.append(f"Sourced again: {why}.")
+        flips_if = () if explored else switches(choice, floor.policy)
+        draft = allocation(
+            floor, order, lines, plan, choice, tuple(more), why or None, flips_if, draw
         )
         return [*self.move(order, "shipped" if order.is_shipped else "allocated"), draft]
 
@@ -355,8 +325,7 @@ class OrderDesk:
         if order.status == after and floor.cases.is_open("unfillable", name):
             return [Inert(kind="allocate", about=name, reason=f"still {reason}")]
         floor.cases.open("unfillable", "retailer", name, name)
-        ends_ms = order.promised_ms + floor.policy.exceptions.unfillable_after_s * 1000
-        floor.deadlines.set(max(ends_ms, floor.now_ms), "unfillable", name)
+        floor.weigh_paying_back(order)
         missing = choice.missing if choice is not None else {}
         short = ", ".join(f"{units} of {sku}" for sku, units in missing.items())
         text = {
@@ -379,7 +348,7 @@ class OrderDesk:
             value_cents=0,
             causes=self._causes(order),
             eliminated=eliminated(choice) if choice is not None else (),
-            rests_on=_RESTS_ON,
+            rests_on=RESTS_ON,
         )
         return [*self.move(order, after), draft]
 

@@ -15,7 +15,7 @@ from operators.floor import Floor
 from operators.movable import moves_alone, start_ms
 from operators.order_desk import OrderDesk
 from operators.pricing import lateness, lateness_cents
-from operators.replan import nodes_and_lines, occupy, ways
+from operators.replan import nodes_and_lines, ways
 from state.actions import Allocate, Release
 from state.events import CarrierCapacityChanged, CarrierDisrupted, NodeCapacityChanged
 from state.quantities import DAY_MS, to_ms
@@ -166,7 +166,7 @@ class Outages:
             out += self._orders.release(order, leg.node, sku, quantity, "reassigned")
             floor.freed[sku] = None
         order.legs.remove(leg)
-        occupy(floor, leg, -1)
+        floor.occupy(leg, -1)
         order.left += [nodes_and_lines([leg]), ways([leg])]
         order.moves += 1
         state = "is slow" if trouble.delay_ms else "takes nothing"

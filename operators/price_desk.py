@@ -17,6 +17,7 @@ from operators.pricing_shape import Asked, PriceState, Trial, expected_sales
 from state.actions import Alternative, Benefit, Confidence, Reprice, Switch
 from state.events import OrderPlaced, PriceChanged
 from state.quantities import DAY_MS, from_ms
+from state.twin.holds import hold_key
 
 #: Days of holding that are priced at most: what is held longer is written off by other people.
 _MOST_HELD_DAYS = 365.0
@@ -109,7 +110,11 @@ class PriceDesk:
         """Propose the price that earns most for a SKU in a region, if any does better."""
         floor, state, region, sku = self._floor, self._state, outlook.region, outlook.sku
         rules, key = floor.policy.pricing, f"{region}\n{sku}"
-        if not rules.enabled or sku not in floor.twin.skus or f"sku {sku}" in floor.twin.holds:
+        if (
+            not rules.enabled
+            or sku not in floor.twin.skus
+            or hold_key("sku", sku) in floor.twin.holds
+        ):
             return []
         if state.quiet.get(key, 0) > floor.now_ms:
             return []

@@ -13,6 +13,7 @@ from state.events import NodeRegistered
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.policy import Weights
 from state.twin import Twin
+from state.twin.holds import hold_key
 
 _SQRT_2 = sqrt(2.0)
 _SQRT_2PI = sqrt(2.0 * pi)
@@ -123,7 +124,7 @@ class RateBook:
             unreachable = [f"{node} with {name}" for name in geography.services]
             return LaneRates(registered, (), tuple(unreachable), float("inf"), 0.0)
         for name, service in geography.services.items():
-            if name in geography.withdrawn or f"service {name}" in self._twin.holds:
+            if name in geography.withdrawn or hold_key("service", name) in self._twin.holds:
                 continue
             if service.max_distance_km and distance > service.max_distance_km:
                 unreachable.append(f"{node} with {name}")

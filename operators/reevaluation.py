@@ -5,17 +5,11 @@ and does not go back to where the order was before. An order that is split may a
 order to make room (`operators.exchange`).
 """
 
+from operators.allocation import allocation
 from operators.consolidation import Consolidation, bring, find_consolidation
 from operators.derived import Derived, Draft, LaneOutlook
 from operators.exchange import Exchange, Side, find_exchange
-from operators.explanation import (
-    allocation_summary,
-    alternatives,
-    confidence,
-    eliminated,
-    legs,
-    money,
-)
+from operators.explanation import money
 from operators.floor import Floor
 from operators.movable import may_take, movable, moves_alone, watch
 from operators.order_desk import OrderDesk
@@ -24,20 +18,17 @@ from operators.replan import (
     lifted,
     lines_of,
     nodes_and_lines,
-    occupy,
     planned,
     price,
     ways,
 )
 from operators.sourcing import Choice, Plan
 from operators.transfer_desk import TransferDesk
-from state.actions import Allocate, Switch
+from state.actions import Switch
 from state.policy import Policy
-from state.quantities import from_ms
 from state.twin import OpenOrder
 from state.twin.orders import PlannedLeg
 
-_RESTS_ON = ("inventory",)
 _BARRED = "the order left it before, or it is likelier late than what it has"
 
 
@@ -191,7 +182,7 @@ class ReevaluationDesk:
             for sku, quantity in leg.lines:
                 out += self._orders.release(order, leg.node, sku, quantity, "reassigned")
                 self._floor.freed[sku] = None
-            occupy(self._floor, leg, -1)
+            self._floor.occupy(leg, -1)
             waiting = self._floor.state.pickups.orders.get(leg.pickup)
             if waiting is not None:
                 waiting.pop(order.name, None)
@@ -222,33 +213,16 @@ class ReevaluationDesk:
         ruled_out = choice.eliminated | ({_BARRED: barred} if barred else {})
         dearer = others[len(barred) :][: max(floor.policy.sourcing.alternatives, 1)]
         shown = Choice(plan, tuple(dearer), ruled_out, {}, choice.considered)
-        lines = lines_of(order, planned(plan))
-        units = sum(quantity for _, quantity in lines)
-        name, policy = order.name, floor.policy
-        summary = allocation_summary(
-            name, len(lines), units, plan, shown, order.promised_ms, policy
-        )
         return [
-            Draft(
-                decision=Allocate(
-                    order=name,
-                    legs=legs(plan),
-                    reserved_until=from_ms(order.lapses_ms),
-                    replaces=None if is_new else why,
-                ),
-                subject=name,
-                correlation=name,
-                summary=f"{summary} {why[0].upper()}{why[1:]}.",
-                terms=plan.terms(),
-                value_cents=max(plan.score, 0),
-                causes=tuple(sorted({order.seq, *order.causes, floor.seq})),
-                alternatives=alternatives(shown),
-                eliminated=eliminated(shown),
-                confidence=confidence(plan, name, order.promised_ms),
-                flips_if=(_stays(policy, gain, old),),
-                deadline_ms=min(leg.option.hand_over_ms for leg in plan.legs),
-                expires_ms=order.lapses_ms,
-                rests_on=_RESTS_ON,
+            allocation(
+                floor,
+                order,
+                lines_of(order, planned(plan)),
+                plan,
+                shown,
+                (f"{why[0].upper()}{why[1:]}.",),
+                None if is_new else why,
+                (_stays(floor.policy, gain, old),),
             )
         ]
 

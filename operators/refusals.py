@@ -132,8 +132,7 @@ class Refusals:
         """Ask a person about an order that was refused too often, and pay it back in the end."""
         floor = self._floor
         floor.cases.act("refused", order.name, needs_person=True)
-        ends_ms = order.promised_ms + floor.policy.exceptions.unfillable_after_s * 1000
-        floor.deadlines.set(max(ends_ms, floor.now_ms), "unfillable", order.name)
+        floor.weigh_paying_back(order)
         return [*self._orders.move(order, "unfillable"), self._escalate(order, why)]
 
     def _undo(self, order: OpenOrder, legs: list[PlannedLeg], why: str) -> list[Derived]:

@@ -17,6 +17,7 @@ from state.actions import Alternative, Benefit, Confidence, Reroute, Reship, Swi
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.quantities import from_ms
 from state.twin import OpenOrder, Shipment
+from state.twin.holds import hold_key
 
 #: Stages from which a carrier can still move a parcel to another service.
 _REROUTABLE = ("dispatched", "pending", "picked_up", "in_transit", "delivery_delayed", "on_hold")
@@ -132,7 +133,7 @@ class Remedies:
             faster_s = nominal_transit_s(service, distance)
             if carrier != shipped.carrier or faster_s >= nominal_s:
                 continue
-            if name in geography.withdrawn or f"service {name}" in floor.twin.holds:
+            if name in geography.withdrawn or hold_key("service", name) in floor.twin.holds:
                 continue
             if shipped.weight_g > service.max_weight_g or (
                 service.max_distance_km and distance > service.max_distance_km
@@ -164,7 +165,7 @@ class Remedies:
         floor = self._floor
         if not lines or any(sku not in floor.twin.skus for sku, _ in lines):
             return []
-        if f"order {order.name}" in floor.twin.holds or self._is_off(Reship.verb):
+        if hold_key("order", order.name) in floor.twin.holds or self._is_off(Reship.verb):
             return []
         choice = floor.sourcing.decide(order.placed, lines, floor.now_ms, order.excluded)
         if choice.plan is None:

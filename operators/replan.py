@@ -71,16 +71,7 @@ def _hold(floor: Floor, legs: list[PlannedLeg], sign: int) -> None:
     for leg in legs:
         for sku, quantity in leg.lines:
             floor.twin.position(leg.node, sku).reserved += sign * quantity
-        occupy(floor, leg, sign)
-
-
-def occupy(floor: Floor, leg: PlannedLeg, sign: int) -> None:
-    """Take (1) or give back (-1) a leg's rooms at its node and service."""
-    for room in (f"node {leg.node}", f"service {leg.service}"):
-        if sign > 0:
-            floor.twin.capacity.plan(room, leg.hand_over_ms, floor.now_ms)
-        else:
-            floor.twin.capacity.give_back(room, leg.hand_over_ms)
+        floor.occupy(leg, sign)
 
 
 def decide(floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines) -> Choice:
