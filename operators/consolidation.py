@@ -88,8 +88,7 @@ def _homes(floor: Floor, lines: Lines) -> list[str]:
         node: None
         for sku, units in lines
         for node, position in twin.stock.get(sku, {}).items()
-        if position.on_hand - position.reserved - safety >= units
-        and twin.capacity.limits.get(f"node {node}") != 0
+        if position.unpromised(safety) >= units and twin.capacity.limits.get(f"node {node}") != 0
     }
     return list(homes)
 
@@ -105,10 +104,10 @@ def _brought(
             continue
         for sku, units in leg.lines:
             shelf = twin.stock[sku].get(home)
-            if shelf is not None and shelf.on_hand - shelf.reserved - safety >= units:
+            if shelf is not None and shelf.unpromised(safety) >= units:
                 continue
             position = twin.position(leg.node, sku)
-            is_there = position.on_hand - position.reserved - safety >= units
+            is_there = position.unpromised(safety) >= units
             # What a transfer brought does not go on with another one.
             if not is_there or desk.has_come(leg.node, sku):
                 return None

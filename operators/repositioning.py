@@ -169,7 +169,7 @@ class Repositioning:
             if not position.counted_ms and position.on_hand <= position.reserved:
                 continue  # it is there for an order only
             until_ms = floor.now_ms + rules.horizon_s * 1000
-            free = position.on_hand - position.reserved - safety
+            free = position.unpromised(safety)
             free += self._desk.bound_for(node, sku)
             for name, due in position.inbound.items():
                 # What comes soon is as good as there, and so is what was moved on account of it;
@@ -279,8 +279,8 @@ class Repositioning:
         gain = displaced = 0.0
         units = 0
         # What is on its way to the origin is not there to be loaded yet.
-        shelf = floor.twin.stock[sku][other.node]
-        there = shelf.on_hand - shelf.reserved - floor.policy.sourcing.safety_stock
+        safety = floor.policy.sourcing.safety_stock
+        there = floor.twin.stock[sku][other.node].unpromised(safety)
         for taken in range(1, min(other.left, there, rules.most_units) + 1):
             risk = other.chance(other.left - taken)
             if risk > rules.origin_risk:

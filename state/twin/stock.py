@@ -65,6 +65,10 @@ class Position(Struct, array_like=True):
         self.counted_ms, self.counted_by = time_ms, event
         return quantity - expected
 
+    def unpromised(self, safety: int) -> int:
+        """Units on the shelf that nobody was promised, beyond the safety stock; may be negative."""
+        return self.on_hand - self.reserved - safety
+
     def promisable_ms(self, quantity: int, now_ms: int, safety: int, slip_ms: int) -> int | None:
         """When `quantity` more units can be promised for (dated ATP); None if not at all.
 
@@ -72,7 +76,7 @@ class Position(Struct, array_like=True):
         ETA, and after now if it is overdue. All reservations count against what is on hand, so a
         promise on inbound never takes what another order was promised.
         """
-        free = self.on_hand - self.reserved - safety
+        free = self.unpromised(safety)
         if free >= quantity:
             return now_ms
         if not self.inbound:
@@ -85,7 +89,7 @@ class Position(Struct, array_like=True):
 
     def promisable(self, safety: int) -> int:
         """Units that could be promised for some date."""
-        return max(0, self.on_hand - self.reserved - safety + self.due())
+        return max(0, self.unpromised(safety) + self.due())
 
     def due(self) -> int:
         """Units scheduled inbound."""
