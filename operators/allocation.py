@@ -49,7 +49,7 @@ def allocation(
         summary=" ".join((summary, *more)),
         terms=plan.terms(),
         value_cents=max(plan.score, 0),
-        causes=tuple(sorted({order.seq, *order.causes, floor.seq})),
+        causes=floor.causes(order),
         alternatives=alternatives(choice),
         eliminated=eliminated(choice),
         confidence=confidence(plan, name, promised_ms),

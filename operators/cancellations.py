@@ -2,6 +2,7 @@
 
 from operators.derived import Derived, Draft, Inert
 from operators.floor import Floor
+from operators.legs import give_up
 from operators.order_desk import OrderDesk
 from operators.shipment_desk import ShipmentDesk
 from state.actions import Cancel
@@ -43,9 +44,7 @@ class Cancellations:
         order.is_withdrawn = True
         floor.cases.open("cancelled_after_pick", "consignee", name, name)
         freed = sum(order.reserved.values())
-        for (node, sku), quantity in list(order.reserved.items()):
-            floor.twin.release(order, node, sku, quantity)
-            floor.freed[sku] = None
+        give_up(floor, order, order.legs)
         floor.twin.stop_waiting(order)
         for line in order.lines.values():
             line.ordered = min(line.ordered, line.shipped)

@@ -15,9 +15,10 @@ from operators.derived import Draft
 from operators.exchange import Side
 from operators.explanation import money
 from operators.floor import Floor
+from operators.legs import lifted
 from operators.movable import may_take
 from operators.parcels import Lines
-from operators.replan import decide_from, lifted, lines_of, price
+from operators.replan import decide_from, lines_of, price
 from operators.transfer_desk import TransferDesk
 from state.actions import Benefit, Switch, Transfer
 from state.twin import OpenOrder

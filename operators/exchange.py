@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from operators.floor import Floor
+from operators.legs import held, lifted
 from operators.movable import may_take, movable
 from operators.parcels import Lines
-from operators.replan import decide, held, lifted, lines_of, planned, price
+from operators.replan import decide, lines_of, planned, price
 from operators.sourcing import Choice, Plan
 from state.events import OrderPlaced
 from state.twin import OpenOrder

@@ -11,9 +11,9 @@ from operators.pickups import Pickups
 from operators.pricing import RateBook
 from operators.pricing_shape import PriceState
 from operators.rule_sourcing import RuleSourcing
-from operators.sourcing import Plan, Sourcing
+from operators.sourcing import Sourcing
 from state.policy import Policy
-from state.twin import OpenOrder, PlannedLeg, Twin
+from state.twin import OpenOrder, Twin
 from state.twin.moves import Landed
 
 
@@ -95,31 +95,9 @@ class Floor:
         self.now_ms = self.cases.now_ms = record.now_ms
         self.suspect = record.suspect
 
-    def commit(self, order: OpenOrder, plan: Plan, shipment: str = "") -> None:
-        """Hold stock and capacity for every leg of `plan`, until some time after its handover.
-
-        `shipment` is the one that it is sent instead of.
-        """
-        order.sent_again += bool(shipment)
-        for leg in plan.legs:
-            option, planned = leg.option, leg.planned(self.seq, shipment)
-            order.plan(planned)
-            order.handovers[option.node] = option.hand_over_ms
-            for sku, quantity in leg.lines:
-                self.twin.reserve(order, option.node, sku, quantity)
-            self.occupy(planned, 1)
-        hand_over_ms = max(leg.option.hand_over_ms for leg in plan.legs)
-        lapses_ms = hand_over_ms + self.policy.sourcing.reservation_s * 1000
-        order.lapses_ms = max(order.lapses_ms, lapses_ms)
-        self.deadlines.set(order.lapses_ms, "lapse", order.name)
-
-    def occupy(self, leg: PlannedLeg, sign: int) -> None:
-        """Take (1) or give back (-1) a leg's rooms at its node and service."""
-        for room in (f"node {leg.node}", f"service {leg.service}"):
-            if sign > 0:
-                self.twin.capacity.plan(room, leg.hand_over_ms, self.now_ms)
-            else:
-                self.twin.capacity.give_back(room, leg.hand_over_ms)
+    def causes(self, order: OpenOrder) -> tuple[int, ...]:
+        """Return the journal positions that a decision on an order follows from."""
+        return tuple(sorted({order.seq, *order.causes, self.seq}))
 
     def weigh_paying_back(self, order: OpenOrder) -> None:
         """Have an order that nothing can serve weighed against paying it back, when it is time."""

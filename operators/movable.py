@@ -49,27 +49,14 @@ def watch(floor: Floor, order: OpenOrder, plan: Plan) -> None:
         pickups.add_split(order.name, list(order.lines))
 
 
-def standing(order: OpenOrder) -> list[PlannedLeg]:
-    """The legs of which everything is still reserved: not picked, not given back.
-
-    What is reserved counts for the newest leg first: it was planned on what was left by then.
-    """
-    left = dict(order.reserved)
-    legs = []
-    for leg in reversed(order.legs):
-        if all(left.get((leg.node, sku), 0) >= quantity for sku, quantity in leg.lines):
-            for sku, quantity in leg.lines:
-                left[leg.node, sku] -= quantity
-            legs.append(leg)
-    return legs[::-1]
-
-
 def movable(floor: Floor, order: OpenOrder) -> list[PlannedLeg]:
     """The standing legs that nobody has begun to pick, save those sent instead of a parcel."""
     if order.is_drawn or hold_key("order", order.name) in floor.twin.holds:
         return []
     return [
-        leg for leg in standing(order) if not leg.shipment and floor.now_ms < freezes_ms(floor, leg)
+        leg
+        for leg in order.legs
+        if leg.stands and not leg.shipment and floor.now_ms < freezes_ms(floor, leg)
     ]
 
 

@@ -67,7 +67,7 @@ from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
 from state.twin import Twin
 
-_VERSION = "orchestrate/3"
+_VERSION = "orchestrate/4"
 #: How often, in journal time, open work is looked through for what nobody will finish.
 _SWEEP_MS = DAY_MS
 

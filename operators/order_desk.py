@@ -4,13 +4,13 @@ from collections.abc import Collection
 
 from operators.allocation import RESTS_ON, allocation
 from operators.derived import Derived, Draft, Inert, OrderMoved
-from operators.explanation import eliminated, shortages, span
+from operators.explanation import eliminated, shortages
 from operators.exploration import explore
 from operators.floor import Floor
-from operators.movable import watch
+from operators.legs import commit, give_up
 from operators.sourcing import Choice, Plan
 from operators.switches import switches
-from state.actions import Allocate, Backorder, Cancel, Draw, LegLine, Release
+from state.actions import Allocate, Backorder, Cancel, Draw
 from state.events import OrderCancelled, OrderPlaced
 from state.quantities import DAY_S, HOUR_S
 from state.twin import OpenOrder
@@ -155,10 +155,7 @@ class OrderDesk:
             return []
         if self._is_held(order):
             return []  # its time begins anew when the hold is over
-        out: list[Derived] = []
-        for (node, sku), quantity in list(order.reserved.items()):
-            out += self.release(order, node, sku, quantity, "expired")
-            self._floor.freed[sku] = None
+        out = give_up(self._floor, order, order.legs, "expired")
         # One of which the rest is missing goes on waiting: it is served, or paid back.
         return out if order.is_waiting else [*out, *self.move(order, "released")]
 
@@ -171,57 +168,18 @@ class OrderDesk:
             is_open = order.open_shipments or order.is_waiting or self._is_held(order)
             if is_open or order.promised_ms > over_ms:
                 continue
-            for (node, sku), quantity in list(order.reserved.items()):
-                out += self.release(order, node, sku, quantity, "expired")
-                floor.freed[sku] = None
+            out += give_up(floor, order, order.legs, "expired")
             before = order.status
             self.close(order)
             out.append(OrderMoved(order=name, before=before, after="abandoned"))
         return out
 
-    def release(
-        self, order: OpenOrder, node: str, sku: str, quantity: int, reason: str
-    ) -> list[Derived]:
-        """Give back up to `quantity` reserved units and say so."""
-        freed = self._floor.twin.release(order, node, sku, quantity)
-        if not freed:
-            return []
-        order.handovers.pop(node, None)
-        because = {
-            "expired": f"nobody picked them within "
-            f"{span(self._floor.policy.sourcing.reservation_s)} of the planned handover",
-            "shipped_elsewhere": "the order was served from elsewhere",
-            "reassigned": "the allocation that follows serves it better",
-            "uncovered": "the shelf and what is due no longer cover them",
-        }[reason]
-        decision = Release(
-            order=order.name,
-            node=node,
-            lines=(LegLine(sku=sku, quantity=freed),),
-            reason=reason,  # type: ignore[arg-type] # checked by the table above
-        )
-        return [
-            Draft(
-                decision=decision,
-                subject=order.name,
-                correlation=order.name,
-                summary=f"{freed} unit{'s' * (freed != 1)} of {sku} at {node} "
-                f"{'is' if freed == 1 else 'are'} no longer held "
-                f"for {order.name}: {because}.",
-                terms={},
-                value_cents=0,
-                causes=self._causes(order),
-                rests_on=RESTS_ON,
-            )
-        ]
-
     def close(self, order: OpenOrder) -> None:
         """Drop a finished order and whatever is still held for it."""
         twin = self._floor.twin
-        for (node, sku), quantity in list(order.reserved.items()):
-            twin.release(order, node, sku, quantity)
+        # What a finished order still holds is about to be reported picked: it is no supply.
+        give_up(self._floor, order, order.legs, is_supply=False)
         twin.stop_waiting(order)
-        self._floor.state.pickups.drop_split(order.name, list(order.lines))
         for seq in order.decided:
             self._floor.forget_decision(order.name, seq)
         self._floor.cases.close_of(order.name)
@@ -292,8 +250,7 @@ class OrderDesk:
         draw: Draw | None,
     ) -> list[Derived]:
         floor = self._floor
-        floor.commit(order, plan)
-        watch(floor, order, plan)
+        commit(floor, order, plan)
         order.retries = 0
         floor.twin.stop_waiting(order)
         floor.cases.close("unfillable", order.name)
@@ -346,7 +303,7 @@ class OrderDesk:
             summary=f"{text}{f': {detail}' if detail else ''}.",
             terms={},
             value_cents=0,
-            causes=self._causes(order),
+            causes=floor.causes(order),
             eliminated=eliminated(choice) if choice is not None else (),
             rests_on=RESTS_ON,
         )
@@ -361,6 +318,3 @@ class OrderDesk:
             order.retry_ms = floor.now_ms + pause_s * 1000
             floor.deadlines.set(order.retry_ms, "retry", order.name)
         order.retries += 1
-
-    def _causes(self, order: OpenOrder) -> tuple[int, ...]:
-        return tuple(sorted({order.seq, *order.causes, self._floor.seq}))

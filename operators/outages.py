@@ -12,10 +12,11 @@ from msgspec.structs import astuple
 from operators.derived import Derived, Inert
 from operators.explanation import money
 from operators.floor import Floor
+from operators.legs import leave, lifted
 from operators.movable import moves_alone, start_ms
 from operators.order_desk import OrderDesk
 from operators.pricing import lateness, lateness_cents
-from operators.replan import nodes_and_lines, ways
+from operators.replan import decide
 from state.actions import Allocate, Release
 from state.events import CarrierCapacityChanged, CarrierDisrupted, NodeCapacityChanged
 from state.quantities import DAY_MS, to_ms
@@ -136,14 +137,12 @@ class Outages:
             return []  # what is reserved for it stays reserved
         if trouble.region and order.placed.region != trouble.region:
             return []
-        if hold_key("order", order.name) in self._floor.twin.holds:
-            return []
         out: list[Derived] = []
         for leg in list(order.legs):
             if not trouble.concerns(leg):
                 continue
             late_ms = trouble.late_ms(leg, start_ms(self._floor, leg))
-            if late_ms and _held(order, leg):
+            if late_ms and leg.held and not leg.is_gone:
                 out += self._leave(trouble, order, leg, late_ms)
         return out
 
@@ -161,33 +160,17 @@ class Outages:
             return [Inert(kind="allocate", about=order.name, reason=reason)]
         floor.cases.act(_kind(trouble), trouble.name)
         order.follows(floor.seq)
-        out: list[Derived] = []
-        for sku, quantity in _held(order, leg):
-            out += self._orders.release(order, leg.node, sku, quantity, "reassigned")
-            floor.freed[sku] = None
-        order.legs.remove(leg)
-        floor.occupy(leg, -1)
-        order.left += [nodes_and_lines([leg]), ways([leg])]
-        order.moves += 1
+        out = leave(floor, order, [leg], "reassigned")
         state = "is slow" if trouble.delay_ms else "takes nothing"
         cost = money(waiting, floor.policy.currency)
         why = f"{trouble.name} {state}, and waiting would cost {cost}"
         return out + self._orders.source(order, why=why)
 
     def _price_elsewhere(self, order: OpenOrder, leg: PlannedLeg) -> int | None:
-        """Cents of the cheapest way if nothing were held for the leg; changes nothing."""
-        twin, lines = self._floor.twin, _held(order, leg)
-        queues = {sku: dict(twin.position(leg.node, sku).held) for sku, _ in lines}
-        reserved = dict(order.reserved)
-        for sku, quantity in lines:
-            twin.release(order, leg.node, sku, quantity)
-        choice = self._floor.sourcing.decide(
-            order.placed, lines, self._floor.now_ms, order.excluded
-        )
-        for sku, quantity in lines:
-            twin.reserve(order, leg.node, sku, quantity)
-            twin.position(leg.node, sku).held = queues[sku]  # its place in the queue is kept
-        order.reserved = reserved
+        """Return cents of the cheapest way if the leg held nothing; changes nothing."""
+        floor = self._floor
+        with lifted(floor, [leg]):
+            choice = decide(floor, order, order.placed, leg.held_lines)
         return None if choice.plan is None else choice.plan.score
 
     def _late_cents(self, order: OpenOrder, expected_ms: int) -> int:
@@ -200,9 +183,3 @@ class Outages:
 
 def _kind(trouble: _Trouble) -> Literal["node_down", "carrier_down"]:
     return "node_down" if trouble.node else "carrier_down"
-
-
-def _held(order: OpenOrder, leg: PlannedLeg) -> tuple[tuple[str, int], ...]:
-    """(SKU, units) of a leg that are still held for it; what was picked is not."""
-    held = ((s, min(q, order.reserved.get((leg.node, s), 0))) for s, q in leg.lines)
-    return tuple((sku, quantity) for sku, quantity in held if quantity)

@@ -22,6 +22,12 @@ class Pickups(Struct):
         self.orders.setdefault(leg.pickup, {})[order] = None
         return is_first
 
+    def drop(self, order: str, pickup: str) -> None:
+        """Let `order` wait for a pickup no longer."""
+        waiting = self.orders.get(pickup)
+        if waiting is not None:
+            waiting.pop(order, None)
+
     def add_split(self, order: str, skus: list[str]) -> None:
         """Note that `order` goes in several parcels with `skus` in them."""
         for sku in skus:

@@ -11,11 +11,11 @@ from operators.derived import Derived, Draft, LaneOutlook
 from operators.exchange import Exchange, Side, find_exchange
 from operators.explanation import money
 from operators.floor import Floor
-from operators.movable import may_take, movable, moves_alone, watch
+from operators.legs import commit, leave, lifted
+from operators.movable import may_take, movable, moves_alone
 from operators.order_desk import OrderDesk
 from operators.replan import (
     decide,
-    lifted,
     lines_of,
     nodes_and_lines,
     planned,
@@ -27,7 +27,6 @@ from operators.transfer_desk import TransferDesk
 from state.actions import Switch
 from state.policy import Policy
 from state.twin import OpenOrder
-from state.twin.orders import PlannedLeg
 
 _BARRED = "the order left it before, or it is likelier late than what it has"
 
@@ -140,7 +139,7 @@ class ReevaluationDesk:
             return []
         saved = money(old.score - plan.score, floor.policy.currency)
         why = f"looked at again before its pick: saves {saved} over {old.describe()}"
-        out = self._give_up(order, old_legs)
+        out = leave(floor, order, old_legs, "reassigned")
         return out + self._take(
             order, Side(order, old_legs, old, choice, plan), why, old.score - plan.score
         )
@@ -154,8 +153,8 @@ class ReevaluationDesk:
         order.follows(theirs.order.seq)
         theirs.order.follows(order.seq)
         out: list[Derived] = []
-        out += self._give_up(theirs.order, theirs.legs)
-        dropped = self._give_up(order, mine.legs)
+        out += leave(self._floor, theirs.order, theirs.legs, "reassigned")
+        dropped = leave(self._floor, order, mine.legs, "reassigned")
         if is_new:
             order.moves = 0
         else:
@@ -168,28 +167,11 @@ class ReevaluationDesk:
 
     def _consolidate(self, order: OpenOrder, found: Consolidation) -> list[Derived]:
         """Bring the rest of a new order to one node, and promise it from there."""
-        self._give_up(order, found.side.legs)
+        leave(self._floor, order, found.side.legs, "reassigned")
         out: list[Derived] = [*bring(self._floor, self._transfers, found)]
         whole = f"the rest is brought to {found.home} first, so that it goes in one parcel"
         out += self._take(order, found.side, whole, found.gain, is_new=True)
         order.moves = self._floor.policy.reevaluation.most_moves  # what is brought stays for it
-        return out
-
-    def _give_up(self, order: OpenOrder, old_legs: list[PlannedLeg]) -> list[Derived]:
-        """Release legs and their rooms; what is free serves others once this is done."""
-        out: list[Derived] = []
-        for leg in old_legs:
-            for sku, quantity in leg.lines:
-                out += self._orders.release(order, leg.node, sku, quantity, "reassigned")
-                self._floor.freed[sku] = None
-            self._floor.occupy(leg, -1)
-            waiting = self._floor.state.pickups.orders.get(leg.pickup)
-            if waiting is not None:
-                waiting.pop(order.name, None)
-        order.legs = [leg for leg in order.legs if leg not in old_legs]
-        order.left += [nodes_and_lines(old_legs), ways(old_legs)]
-        order.moves += 1
-        self._floor.state.pickups.drop_split(order.name, list(order.lines))
         return out
 
     def _take(
@@ -198,8 +180,7 @@ class ReevaluationDesk:
         """Commit to a plan, and say what it is better than, by `gain` cents for each that moves."""
         floor = self._floor
         old, choice, plan = side.old, side.choice, side.plan
-        floor.commit(order, plan)
-        watch(floor, order, plan)
+        commit(floor, order, plan)
         order.left = [each for each in order.left if each != nodes_and_lines(planned(plan))]
         others = sorted(
             {

@@ -7,6 +7,7 @@ than one thing, the refusal's own `kind` and `order` tell them apart.
 
 from operators.derived import Derived, Draft, Inert, ProposalClosed, Refused
 from operators.floor import Floor
+from operators.legs import give_up
 from operators.order_desk import OrderDesk
 from state.actions import Allocate, Escalate, Refund, Reroute, Reship
 from state.events import ActionFailed, ActionRejected
@@ -107,7 +108,6 @@ class Refusals:
             return self._undo(order, legs, why)
         for leg in legs:
             self._give_back(order, leg)
-        _drop(order, legs)
         if order.is_waiting or not order.unsourced():
             return []
         order.follows(floor.seq)
@@ -142,7 +142,6 @@ class Refusals:
             reason = "what was refused is done already"
             return [Inert(kind="refusal", about=order.name, reason=reason)]
         floor.cases.open("refused", "retailer", order.name, order.name)
-        _drop(order, legs)
         order.excluded = list(dict.fromkeys([*order.excluded, *(leg.node for leg in legs)]))
         order.refusals += 1
         if order.refusals > floor.policy.exceptions.most_attempts and order.unsourced():
@@ -150,18 +149,15 @@ class Refusals:
         return self._orders.source(order, why=why)
 
     def _give_back(self, order: OpenOrder, leg: PlannedLeg) -> int:
-        """Stop holding what a leg held; a parcel under way is then not sent again."""
-        floor, units = self._floor, 0
+        """Give a leg up, and return its units; a parcel under way is then not sent again."""
+        floor, lines = self._floor, leg.held_lines
+        give_up(floor, order, [leg])
         shipment = floor.twin.shipments.get(leg.shipment)
-        for sku, quantity in _held_by(order, leg):
-            freed = floor.twin.release(order, leg.node, sku, quantity)
-            floor.freed[sku] = None
-            units += freed
-            if shipment is not None and not shipment.is_terminal:
-                order.drop(sku, freed)
-        if units and shipment is not None and not shipment.is_terminal:
+        if lines and shipment is not None and not shipment.is_terminal:
+            for sku, quantity in lines:
+                order.drop(sku, quantity)
             shipment.remedy = "refused"
-        return units
+        return sum(quantity for _, quantity in lines)
 
     def _remember(self, name: str, kind: str, seq: int) -> None:
         floor = self._floor
@@ -181,20 +177,8 @@ class Refusals:
             summary=f"{order.name} needs a person: {why}; its work was refused {times} times.",
             terms={},
             value_cents=0,
-            causes=tuple(sorted({order.seq, *order.causes, self._floor.seq})),
+            causes=self._floor.causes(order),
         )
-
-
-def _held_by(order: OpenOrder, leg: PlannedLeg) -> list[tuple[str, int]]:
-    """(SKU, units) that a leg still holds; what is reserved counts for the newest leg first."""
-    left = dict(order.reserved)
-    for each in reversed(order.legs):
-        held = [(sku, min(units, left.get((each.node, sku), 0))) for sku, units in each.lines]
-        if each is leg:
-            return held
-        for sku, units in held:
-            left[each.node, sku] = left.get((each.node, sku), 0) - units
-    return []
 
 
 def _legs_of(order: OpenOrder, decision: Allocate | Reship, seq: int) -> list[PlannedLeg]:
@@ -211,11 +195,6 @@ def _legs_of(order: OpenOrder, decision: Allocate | Reship, seq: int) -> list[Pl
             planned.remove(key)
             legs.append(leg)
     return legs
-
-
-def _drop(order: OpenOrder, legs: list[PlannedLeg]) -> None:
-    """Forget parcels of an order, but none that only look the same."""
-    order.legs = [leg for leg in order.legs if not any(leg is each for each in legs)]
 
 
 def record_of(action: str) -> int:

@@ -8,6 +8,7 @@ from operators.derived import DelayRisk, Derived, Draft, Inert
 from operators.exceptions import PARCEL_KINDS
 from operators.explanation import day, legs, money
 from operators.floor import Floor
+from operators.legs import commit
 from operators.parcels import Lines
 from operators.pricing import lateness, lateness_cents
 from operators.refunds import MoneyBack, asks_a_person, money_back, refund
@@ -237,7 +238,7 @@ class Remedies:
         if isinstance(best.act, Plan):
             for sku, quantity in best.act.legs[0].lines:
                 order.lines[sku].ordered += quantity
-            floor.commit(order, best.act, name)
+            commit(floor, order, best.act, name)
             decision = Reship(order=order.name, shipment=name, leg=legs(best.act)[0])
             shipment.remedy = "reship"
         else:

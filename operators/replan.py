@@ -1,11 +1,6 @@
-"""Replanning on a twin that stays as it is: what open legs cost by now, and what else could be.
+"""Replanning on a twin that stays as it is: what open legs cost by now, and what else could be."""
 
-Everything virtual is a `Lift`: it takes legs' reservations and rooms away (or adds those of a plan)
-and gives them back exactly. Only sums are touched, so who holds what, and since when, stays.
-"""
-
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from operators.floor import Floor
 from operators.parcels import Lines, Pricer, Supply
@@ -45,33 +40,6 @@ def lines_of(order: OpenOrder, legs: Iterable[PlannedLeg]) -> Lines:
         for sku, quantity in leg.lines:
             units[sku] = units.get(sku, 0) + quantity
     return tuple((sku, units[sku]) for sku in order.lines if sku in units)
-
-
-@contextmanager
-def lifted(floor: Floor, legs: list[PlannedLeg]) -> Iterator[None]:
-    """The twin as if `legs` held nothing."""
-    _hold(floor, legs, -1)
-    try:
-        yield
-    finally:
-        _hold(floor, legs, 1)
-
-
-@contextmanager
-def held(floor: Floor, legs: list[PlannedLeg]) -> Iterator[None]:
-    """The twin as if `legs` were committed to."""
-    _hold(floor, legs, 1)
-    try:
-        yield
-    finally:
-        _hold(floor, legs, -1)
-
-
-def _hold(floor: Floor, legs: list[PlannedLeg], sign: int) -> None:
-    for leg in legs:
-        for sku, quantity in leg.lines:
-            floor.twin.position(leg.node, sku).reserved += sign * quantity
-        floor.occupy(leg, sign)
 
 
 def decide(floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines) -> Choice:

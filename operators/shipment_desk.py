@@ -54,6 +54,7 @@ class ShipmentDesk:
         if not self._floor.suspect:
             rules = self._floor.policy.nodes
             self._floor.nodes.handed_over(order, shipped.node, time_ms, rules)
+        twin.hand_over(order, shipped.node, self._floor.now_ms)
         out: list[Derived] = []
         for line in shipped.lines:
             order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity

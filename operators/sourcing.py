@@ -41,6 +41,7 @@ class Shipped(Struct, frozen=True, gc=False):
             option.expected_ms,
             option.score - option.lateness,
             shipment,
+            dict(self.lines),
         )
 
 

@@ -3,6 +3,7 @@
 from operators.derived import Derived, Draft, ExceptionKind, ExceptionParty, Inert
 from operators.explanation import day, money
 from operators.floor import Floor
+from operators.legs import give_back, release
 from operators.order_desk import OrderDesk
 from operators.refunds import asks_a_person
 from operators.transfer_desk import TransferDesk
@@ -20,6 +21,7 @@ from state.events import (
     TransferDeparted,
 )
 from state.quantities import DAY_MS, to_ms
+from state.twin import OpenOrder
 from state.twin.stock import Inbound
 
 #: An inbound or transfer that ended is remembered this long, against schedules that come late.
@@ -173,7 +175,7 @@ class StockDesk:
         order = self._floor.twin.orders.get(name)
         if order is None or sku not in order.lines:
             return []
-        self._floor.twin.release(order, node, sku, quantity)
+        self._floor.twin.pick(order, node, sku, quantity, self._floor.now_ms)
         order.lines[sku].picked += quantity
         return self.give_back(name, sku)
 
@@ -188,8 +190,7 @@ class StockDesk:
             excess = -order.lines[sku].unsourced
             if held_sku != sku or excess <= 0 or at == keep_at:
                 continue
-            out += self._orders.release(order, at, sku, excess, "shipped_elsewhere")
-            self._floor.freed[sku] = None
+            out += release(self._floor, order, at, sku, excess, "shipped_elsewhere")
         return out
 
     def _short_picked(self, short: StockShortPicked, time_ms: int, event: str) -> list[Derived]:
@@ -199,7 +200,7 @@ class StockDesk:
         order = self._floor.twin.orders.get(short.order)
         known = order is not None and short.sku in order.lines
         if order is not None and known:
-            self._floor.twin.release(order, short.node, short.sku, short.expected)
+            self._short(order, short)
             order.lines[short.sku].picked += short.picked
         out = self._move(short.node, short.sku, -short.picked, time_ms, event)
         out += self._count(short.node, short.sku, 0, time_ms, f"{event}~")
@@ -208,6 +209,14 @@ class StockDesk:
             order.follows(self._floor.seq)
             out += self._orders.source(order, (short.node,), f"short pick at {short.node}")
         return out
+
+    def _short(self, order: OpenOrder, short: StockShortPicked) -> None:
+        """Let go of what a picker was sent for: a part was picked, the rest is not there."""
+        node, sku = short.node, short.sku
+        reserved = order.reserved.get((node, sku), 0)
+        self._floor.twin.pick(order, node, sku, short.picked, self._floor.now_ms)
+        missing = min(short.expected, reserved) - min(short.picked, reserved)
+        give_back(self._floor, order, node, sku, missing, is_supply=False)
 
     def uncover_shaken(self) -> list[Derived]:
         """Take back promises on what was to be brought and is not, or not all of it."""
@@ -232,7 +241,7 @@ class StockDesk:
                 self._transfers.give_back(name, short)
                 continue
             order = self._floor.twin.orders[name]
-            out += self._orders.release(order, node, sku, short, "uncovered")
+            out += release(self._floor, order, node, sku, short, "uncovered")
             kind, party = self._blame
             self._floor.cases.open(kind, party, name, name)
             order.follows(self._floor.seq)

@@ -121,6 +121,9 @@ class Lift(Decision, frozen=True, kw_only=True):
     by: Annotated[Text, doc("who lifted it; empty if it expired")] = ""
 
 
+ReleaseReason = Literal["expired", "shipped_elsewhere", "uncovered", "reassigned"]
+
+
 class Release(Decision, frozen=True, kw_only=True):
     """Give reserved stock back: the reservation lapsed or is no longer needed."""
 
@@ -128,7 +131,7 @@ class Release(Decision, frozen=True, kw_only=True):
     order: Id
     node: Id
     lines: tuple[LegLine, ...]
-    reason: Literal["expired", "cancelled", "shipped_elsewhere", "uncovered", "reassigned"]
+    reason: ReleaseReason
 
 
 class Cancel(Decision, frozen=True, kw_only=True):

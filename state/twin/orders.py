@@ -10,7 +10,7 @@ from state.quantities import to_ms
 
 #: Journal positions besides the order's own that a decision cites.
 _MOST_CAUSES = 4
-#: Parcels planned that are remembered: an order has few, but may be planned over and over.
+#: Parcels begun and not handed over, as far as is known, that are remembered.
 _MOST_LEGS = 8
 _PLACED = msgspec.msgpack.Decoder(OrderPlaced)
 
@@ -42,7 +42,9 @@ class PlannedLeg(Struct, array_like=True):
     """A parcel that was planned, and by the decision of which journal record.
 
     `service` is ``C/S``, `lines` are (SKU, units), `cents` is what it costs but for lateness, and
-    `shipment` is the one it is sent instead of, if any.
+    `shipment` is the one it is sent instead of, if any. `held` maps a SKU to the units still
+    reserved for it. Work on it has begun once a unit was picked or the parcel was handed over
+    (`is_gone`): it then keeps its rooms, whatever becomes of it.
     """
 
     seq: int
@@ -53,6 +55,24 @@ class PlannedLeg(Struct, array_like=True):
     expected_ms: int
     cents: int
     shipment: str = ""
+    held: dict[str, int] = field(default_factory=dict)
+    is_begun: bool = False
+    is_gone: bool = False
+
+    @property
+    def stands(self) -> bool:
+        """All of it is still reserved, and no work on it has begun."""
+        return not self.is_begun and all(self.held.get(sku) == units for sku, units in self.lines)
+
+    @property
+    def held_lines(self) -> tuple[tuple[str, int], ...]:
+        """(SKU, units) still reserved for it, in the order of its lines."""
+        return tuple((sku, self.held[sku]) for sku, _ in self.lines if sku in self.held)
+
+    @property
+    def rooms(self) -> tuple[str, str]:
+        """Names of the rooms that it takes, at its node and its service."""
+        return f"node {self.node}", f"service {self.service}"
 
     @property
     def pickup(self) -> str:
@@ -68,11 +88,12 @@ class OpenOrder(Struct, array_like=True):
 
     `reserved` maps (node, SKU) to units held for it. `causes` are journal positions, besides `seq`,
     that its latest decision follows from. `retries` counts fruitless attempts to source it,
-    `retry_ms` is when the next is due, if one is. `legs` are the parcels planned of it, the latest
-    last, and `decided` the records of its latest decisions; `sent_again` counts parcels that were
-    planned instead of others. `left` names the plans that it was moved away from, and `moves`
-    counts how often that was. `excluded` are nodes that refused its work, `refusals` how often it
-    was refused. Nothing more is sent of what is withdrawn.
+    `retry_ms` is when the next is due, if one is. `legs` are the parcels planned of it that were
+    neither given up nor handed over, the latest last, and `decided` the records of its latest
+    decisions; `sent_again` counts parcels that were planned instead of others. `left` names the
+    plans that it was moved away from, and `moves` counts how often that was. `excluded` are nodes
+    that refused its work, `refusals` how often it was refused. Nothing more is sent of what is
+    withdrawn.
     """
 
     name: str
@@ -130,8 +151,10 @@ class OpenOrder(Struct, array_like=True):
         return all(line.shipped >= line.ordered for line in self.lines.values())
 
     def plan(self, leg: PlannedLeg) -> None:
-        """Keep a planned parcel; only the latest few are."""
-        self.legs = [*self.legs, leg][-_MOST_LEGS:]
+        """Keep a planned parcel; of those for which nothing is reserved only the latest few."""
+        spent = [each for each in self.legs if not each.held][:-_MOST_LEGS]
+        self.legs = [each for each in self.legs if not any(each is one for one in spent)]
+        self.legs.append(leg)
 
     def drop(self, sku: str, quantity: int) -> None:
         """Let units of an order go: nobody is to send them any more."""

@@ -1,18 +1,22 @@
 """The twin as a whole: plain state that the orchestrator alone changes."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from typing import TypeVar
 
 from msgspec import Struct, field
 
 from state.errors import InvariantBroken
 from state.events import SkuRegistered
 from state.geography import Geography
+from state.quantities import DAY_MS
 from state.twin.capacity import Capacity
 from state.twin.holds import Held
 from state.twin.moves import Move
-from state.twin.orders import OpenOrder
+from state.twin.orders import OpenOrder, PlannedLeg
 from state.twin.shipments import Shipment
 from state.twin.stock import Position
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Twin(Struct):
@@ -53,26 +57,80 @@ class Twin(Struct):
             position = nodes[node] = Position()
         return position
 
-    def reserve(self, order: OpenOrder, node: str, sku: str, quantity: int) -> None:
-        """Hold units at a node for an order."""
-        self.position(node, sku).reserve(order.name, quantity)
-        key = (node, sku)
-        order.reserved[key] = order.reserved.get(key, 0) + quantity
-        order.lines[sku].reserved += quantity
+    def commit(self, order: OpenOrder, leg: PlannedLeg) -> None:
+        """Reserve a leg's units for an order, and take its rooms."""
+        order.plan(leg)
+        order.handovers[leg.node] = leg.hand_over_ms
+        for sku, quantity in leg.held.items():
+            self.position(leg.node, sku).reserve(order.name, quantity)
+            key = (leg.node, sku)
+            order.reserved[key] = order.reserved.get(key, 0) + quantity
+            order.lines[sku].reserved += quantity
+        self.occupy(leg)
+
+    def occupy(self, leg: PlannedLeg) -> None:
+        """Take a leg's rooms at its node and its service."""
+        for room in leg.rooms:
+            self.capacity.plan(room, leg.hand_over_ms)
+
+    def vacate(self, leg: PlannedLeg) -> None:
+        """Free a leg's rooms; those of one that was begun are used and stay taken."""
+        if not leg.is_begun:
+            for room in leg.rooms:
+                self.capacity.give_back(room, leg.hand_over_ms)
 
     def release(self, order: OpenOrder, node: str, sku: str, quantity: int) -> int:
-        """Stop holding up to `quantity` units; returns how many were held."""
-        key = (node, sku)
-        if key not in order.reserved:
+        """Give up to `quantity` reserved units back, the oldest leg's first; returns how many."""
+        left = quantity
+        for leg in [each for each in order.legs if each.node == node and sku in each.held]:
+            left -= self.let_go(order, leg, sku, left)
+        return quantity - left
+
+    def pick(self, order: OpenOrder, node: str, sku: str, quantity: int, now_ms: int) -> None:
+        """Take up to `quantity` reserved units from the shelf, the oldest leg's first."""
+        for leg in [each for each in order.legs if each.node == node and sku in each.held]:
+            if quantity:
+                self._begin(leg, now_ms)
+                quantity -= self.let_go(order, leg, sku, quantity)
+
+    def hand_over(self, order: OpenOrder, node: str, now_ms: int) -> None:
+        """Note that the oldest parcel planned at `node` left it; its pick may be told later."""
+        leg = next((each for each in order.legs if each.node == node and not each.is_gone), None)
+        if leg is not None:
+            self._begin(leg, now_ms)
+            leg.is_gone = True
+            self._end_if_empty(order, leg)
+
+    def let_go(self, order: OpenOrder, leg: PlannedLeg, sku: str, quantity: int) -> int:
+        """Stop reserving up to `quantity` units for a leg; returns how many were.
+
+        A leg ends with its last unit, unless it was begun and is still to be handed over. Its rooms
+        are free then, unless it was begun.
+        """
+        freed = min(quantity, leg.held.get(sku, 0))
+        if not freed:
             return 0
-        freed = self.position(node, sku).release(order.name, quantity)
+        key = (leg.node, sku)
+        self.position(*key).release(order.name, freed)
         order.lines[sku].reserved -= freed
-        left = order.reserved[key] - freed
-        if left > 0:
-            order.reserved[key] = left
-        else:
-            del order.reserved[key]
+        _subtract(leg.held, sku, freed)
+        _subtract(order.reserved, key, freed)
+        self._end_if_empty(order, leg)
         return freed
+
+    def _begin(self, leg: PlannedLeg, now_ms: int) -> None:
+        if not leg.is_begun:
+            leg.is_begun = True
+            for room in leg.rooms:
+                self.capacity.use(room, leg.hand_over_ms, now_ms)
+
+    def _end_if_empty(self, order: OpenOrder, leg: PlannedLeg) -> None:
+        if leg.held or leg.is_begun != leg.is_gone:
+            return
+        self.vacate(leg)
+        order.legs = [each for each in order.legs if each is not leg]
+        if not any(each.node == leg.node for each in order.legs):
+            order.handovers.pop(leg.node, None)
 
     def wait(self, order: OpenOrder) -> None:
         """Queue an order for stock of each of its SKUs."""
@@ -95,7 +153,11 @@ class Twin(Struct):
                 yield node, sku, position
 
     def check(self) -> None:
-        """Raise InvariantBroken unless reservations of orders, transfers and positions agree."""
+        """Raise InvariantBroken unless positions, orders, legs and rooms agree.
+
+        What positions reserve is what orders and transfers have reserved; what an order has
+        reserved is what its legs hold; the rooms planned are those of legs that were not begun.
+        """
         held: dict[tuple[str, str, str], int] = {}
         for node, sku, position in self.positions():
             if position.reserved != sum(position.held.values()) or position.reserved < 0:
@@ -105,13 +167,39 @@ class Twin(Struct):
                 )
             for order, quantity in position.held.items():
                 held[order, node, sku] = quantity
-        promised = {
-            (name, node, sku): quantity
-            for name, order in self.orders.items()
-            for (node, sku), quantity in order.reserved.items()
-        }
+        promised: dict[tuple[str, str, str], int] = {}
+        by_legs: dict[tuple[str, str, str], int] = {}
+        rooms: dict[tuple[str, int], int] = {}
+        for name, open_order in self.orders.items():
+            for (node, sku), quantity in open_order.reserved.items():
+                promised[name, node, sku] = quantity
+            for leg in open_order.legs:
+                for sku, quantity in leg.held.items():
+                    key = (name, leg.node, sku)
+                    by_legs[key] = by_legs.get(key, 0) + quantity
+                for room in () if leg.is_begun else leg.rooms:
+                    at = (room, leg.hand_over_ms // DAY_MS)
+                    rooms[at] = rooms.get(at, 0) + 1
+        _require_equal("reservations of legs", by_legs, promised)
         for name, move in self.moves.items():
             promised[name, move.origin, move.sku] = move.quantity
-        if held != promised:
-            different = sorted(set(held.items()) ^ set(promised.items()))[:3]
-            raise InvariantBroken(f"expected equal reservations, was different: {different}")
+        _require_equal("reservations", held, promised)
+        planned = {
+            (room, day): count
+            for room, days in self.capacity.planned.items()
+            for day, count in days.items()
+        }
+        _require_equal("rooms", planned, rooms)
+
+
+def _subtract(kept: dict[K, int], key: K, units: int) -> None:
+    if kept[key] > units:
+        kept[key] -= units
+    else:
+        del kept[key]
+
+
+def _require_equal(what: str, found: dict[K, int], expected: dict[K, int]) -> None:
+    if found != expected:
+        different = sorted(set(found.items()) ^ set(expected.items()), key=str)[:3]
+        raise InvariantBroken(f"expected equal {what}, was different: {different}")
