@@ -23,7 +23,7 @@ from state.actions import Benefit, Switch, Transfer
 from state.twin import OpenOrder
 from state.twin.holds import hold_key
 from state.twin.orders import PlannedLeg
-from state.twin.stock import Inbound
+from state.twin.stock import Inbound, InboundKey
 
 _RESTS_ON = ("inventory",)
 
@@ -139,12 +139,14 @@ def _planned(floor: Floor, home: str, brought: list[Brought]) -> Iterator[None]:
     known = {each.sku: home in stock.get(each.sku, {}) for each in brought}
     for number, each in enumerate(brought):
         position = floor.twin.position(home, each.sku)
-        position.inbound[f"asked {number}"] = Inbound(_due_ms(floor, each), each.units)
+        key = InboundKey("supposed", str(number))
+        position.inbound[key] = Inbound(_due_ms(floor, each), each.units)
     try:
         yield
     finally:
         for number, each in enumerate(brought):
-            floor.twin.position(home, each.sku).inbound.pop(f"asked {number}", None)
+            key = InboundKey("supposed", str(number))
+            floor.twin.position(home, each.sku).inbound.pop(key, None)
         for sku, is_known in known.items():
             if not is_known:
                 del stock[sku][home]

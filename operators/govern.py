@@ -80,6 +80,11 @@ class Govern(Operator):
         """Place in the journal of the last record folded in."""
         return self._state.seq
 
+    @property
+    def proposals(self) -> list[Action]:
+        """What waits for a person to decide, the oldest first."""
+        return self._state.proposals.all()
+
     def returned(self) -> list[Record]:
         """What became of proposals, and refusals of what is none."""
         back = self._back

@@ -67,7 +67,7 @@ from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
 from state.twin import Twin
 
-_VERSION = "orchestrate/3"
+_VERSION = "orchestrate/4"
 #: How often, in journal time, open work is looked through for what nobody will finish.
 _SWEEP_MS = DAY_MS
 
@@ -324,7 +324,7 @@ class Orchestrate(Operator):
                 case "restock":
                     out += self._repositioning.review(key)
                 case "unhold":
-                    out += self._transfers.unhold(key)
+                    out += self._transfers.unhold(int(key))
                 case "yield":
                     out += self._transfers.close(key)
                 case "look":

@@ -82,10 +82,11 @@ class Simulation:
         self.disruptions = Disruptions(seed, config, world, agenda, outbox)
         self.journeys = Journeys(seed, config, world, self.conditions, self.disruptions)
         tracking = Tracking(seed, config, world, outbox)
-        self.transport = Transport(world, agenda, self.journeys, tracking)
-        prefix = "O" if opening is None else opening.prefix
-        self.demand = Demand(seed, config, world, agenda, outbox, self._closes_ms, prefix)
-        self.supply = Supply(seed, config, world, agenda, self.stock)
+        prefixes = ("O", "SH", "IN") if opening is None else opening.prefixes()
+        orders, shipments, deliveries = prefixes
+        self.transport = Transport(world, agenda, self.journeys, tracking, shipments)
+        self.demand = Demand(seed, config, world, agenda, outbox, self._closes_ms, orders)
+        self.supply = Supply(seed, config, world, agenda, self.stock, deliveries)
         self.fulfilment = Fulfilment(
             seed,
             config,
@@ -238,6 +239,12 @@ class Simulation:
             self.fulfilment.resume_packed(self.begin_ms, parcel)
         for inbound in opening.inbound:
             self.supply.expect(self.begin_ms, inbound)
+        for road in opening.on_the_road:
+            self.transfers.resume(self.begin_ms, road)
+        for move in opening.moves:
+            self.transfers.load(self.begin_ms, move)
+        for proposal in opening.proposals:
+            self._systems.execute(self.begin_ms, proposal)
         for trouble in opening.troubles:
             until_ms = trouble.until_ms
             self.disruptions.begin(self.begin_ms, trouble, until_ms, until_ms)

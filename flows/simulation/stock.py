@@ -161,6 +161,11 @@ class Stock:
         )
         self.write(now_ms, shelf, returned, order)
 
+    def depart_before(self, units: int) -> None:
+        """Take note of units that were on the road when the run began."""
+        self.units.begun += units
+        self.units.departed += units
+
     def depart(self, now_ms: int, shelf: Shelf, units: int, fact: Fact) -> None:
         """Load units for another node."""
         self.units.departed += units
