@@ -20,6 +20,7 @@ from operators.parcels import Lines
 from operators.replan import decide_from, lifted, lines_of, price
 from operators.transfer_desk import TransferDesk
 from state.actions import Benefit, Switch, Transfer
+from state.sums import int_sum
 from state.twin import OpenOrder
 from state.twin.holds import hold_key
 from state.twin.orders import PlannedLeg
@@ -69,7 +70,7 @@ def find_consolidation(
                 choice = decide_from(floor, order, placed, lines, home)
             if choice.plan is None or not may_take(floor, order, old, choice.plan):
                 continue
-            gain = old.score - choice.plan.score - sum(each.cents for each in brought)
+            gain = old.score - choice.plan.score - int_sum(each.cents for each in brought)
             if gain > bound:
                 side = Side(order, legs, old, choice, choice.plan)
                 best, bound = Consolidation(side, home, brought, gain), gain

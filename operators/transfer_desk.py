@@ -3,6 +3,7 @@
 from operators.derived import Derived, TransferYield
 from operators.floor import Floor
 from state.actions import Transfer
+from state.sums import int_sum
 from state.twin.moves import Landed, Move
 from state.twin.stock import Inbound, InboundKey
 
@@ -42,7 +43,7 @@ class TransferDesk:
     def bound_for(self, node: str, sku: str) -> int:
         """Units that were asked to be moved ahead of demand and have not departed yet."""
         moves = self._floor.twin.moves.values()
-        return sum(
+        return int_sum(
             m.quantity for m in moves if m.destination == node and m.sku == sku and not m.order
         )
 

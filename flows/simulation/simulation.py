@@ -35,6 +35,7 @@ from flows.simulation.world import World, build_world
 from state.actions import Action
 from state.events import ClockTicked, Event
 from state.quantities import DAY_MS
+from state.sums import int_sum
 
 #: All of the beginning is recorded within the first minute: reference data, then counts.
 _REFERENCE_WITHIN_MS = 10_000
@@ -151,7 +152,7 @@ class Simulation:
         self.stock.check()
         self.ledger.check()
         ledger, units = self.ledger, self.stock.units
-        packed = sum(
+        packed = int_sum(
             quantity
             for order in self.fulfilment.orders.values()
             for parcel in order.parcels

@@ -20,6 +20,7 @@ from state.events import (
 )
 from state.events.inventory import AdjustReason
 from state.quantities import HOUR_MS
+from state.sums import int_sum
 
 _RECOUNT_SHARE = 0.6
 _FOUND_SHARE = 0.3
@@ -223,7 +224,7 @@ class Stock:
     def check(self) -> None:
         """Raise AssertionError unless every unit is accounted for."""
         u = self.units
-        there = sum(shelf.physical for shelf in self.all_shelves())
+        there = int_sum(shelf.physical for shelf in self.all_shelves())
         came = u.begun + u.received + u.returned + u.found
         went = u.picked + u.written_off + u.strayed + u.departed - u.arrived
         if came != there + went:

@@ -20,6 +20,7 @@ from operators.refusals import record_of
 from state.actions import Action, Allocate, Reship, Transfer
 from state.geography import freight_cents
 from state.quantities import DAY_MS
+from state.sums import int_sum
 from state.twin import OpenOrder, Shipment, Twin
 
 
@@ -160,7 +161,7 @@ class _Taker:
         if service is None or fact.node not in self._nodes:
             return
         node = self._nodes[fact.node]
-        number = sum(moving.parcel.order is order for moving in opening.under_way)
+        number = int_sum(moving.parcel.order is order for moving in opening.under_way)
         parcel = Parcel(order, node, service, lines, shipment.dispatched_ms)
         parcel.number = number
         parcel.stage, parcel.found, parcel.shipment = "under_way", lines, name

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
+from state.sums import int_sum
+
 #: Movements kept before the old ones are folded; bounds the work per event.
 _SETTLE_EVERY = 16
 
@@ -75,7 +77,7 @@ class Position(Struct, array_like=True):
         if (time_ms, event) <= (self.counted_ms, self.counted_by):
             return None
         since = [m for m in self.recent if (m.time_ms, m.event) > (time_ms, event)]
-        moved_since = sum(m.delta for m in since)
+        moved_since = int_sum(m.delta for m in since)
         expected = self.on_hand - moved_since
         self.on_hand = quantity + moved_since
         self.recent = since
@@ -110,7 +112,7 @@ class Position(Struct, array_like=True):
 
     def due(self) -> int:
         """Units scheduled inbound."""
-        return sum(i.quantity for i in self.inbound.values()) if self.inbound else 0
+        return int_sum(i.quantity for i in self.inbound.values()) if self.inbound else 0
 
     def uncovered(self) -> int:
         """Reserved units that neither the shelf nor any inbound covers any more."""

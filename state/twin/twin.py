@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from state.errors import InvariantBroken
 from state.events import SkuRegistered
 from state.geography import Geography
+from state.sums import int_sum
 from state.twin.capacity import Capacity
 from state.twin.holds import Held
 from state.twin.moves import Move
@@ -98,7 +99,7 @@ class Twin(Struct):
         """Raise InvariantBroken unless reservations of orders, transfers and positions agree."""
         held: dict[tuple[Holder, str, str], int] = {}
         for node, sku, position in self.positions():
-            if position.reserved != sum(position.held.values()) or position.reserved < 0:
+            if position.reserved != int_sum(position.held.values()) or position.reserved < 0:
                 raise InvariantBroken(
                     f"expected {position.reserved} units held at {node} of {sku}, "
                     f"was {position.held}"
