@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit format bench bench-live bench-world bench-decisions bench-prediction chaos lock clean
+.PHONY: help setup demo test test-pythons check audit format bench bench-live bench-world bench-decisions bench-prediction chaos lock clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -25,6 +25,9 @@ demo: setup  ## Simulate a network, replay it, show actions with their reasons
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest
+
+test-pythons: setup  ## Compare bytes with each other supported Python of the machine (a minute each, once)
+	CROSSDOCK_PYTHONS=1 $(BIN)/python -m pytest tests/test_golden.py -k python
 
 check: setup  ## Lint, types, import directions
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from state.actions import Action, Allocate, Draw
 from state.events import Event, OrderPlaced, ShipmentDelivered, ShipmentDispatched
 from state.policy import Weights
 from state.quantities import to_ms
+from state.sums import float_sum
 
 #: 97.5 % quantile of the normal distribution.
 _Z = 1.959964
@@ -50,16 +51,16 @@ def estimate(logged: Iterable[Logged]) -> Estimate:
     """IPS and SNIPS of the target, with the interval of the latter by linearisation."""
     rows = list(logged)
     weights = [row.target / row.propensity for row in rows]
-    total = sum(weights)
+    total = float_sum(weights)
     if not total:
         return Estimate(n=len(rows), effective=0.0, ips=None, snips=None, low=None, high=None)
-    weighted = sum(w * row.cents for w, row in zip(weights, rows, strict=True))
+    weighted = float_sum(w * row.cents for w, row in zip(weights, rows, strict=True))
     snips = weighted / total
-    spread = sum((w * (row.cents - snips)) ** 2 for w, row in zip(weights, rows, strict=True))
+    spread = float_sum((w * (row.cents - snips)) ** 2 for w, row in zip(weights, rows, strict=True))
     off = _Z * sqrt(spread) / total
     return Estimate(
         n=len(rows),
-        effective=total * total / sum(w * w for w in weights),
+        effective=total * total / float_sum(w * w for w in weights),
         ips=weighted / len(rows),
         snips=snips,
         low=snips - off,

@@ -12,6 +12,7 @@ from msgspec import Struct
 from flows.explain import actions_in
 from flows.whatif.statistics import interval
 from state.actions import Action, Allocate
+from state.sums import int_sum
 
 #: What no comparison on a recorded journal can tell; it goes wherever its figures go.
 CAVEAT = (
@@ -104,12 +105,12 @@ def compare(live: Path, candidate: Path, policy: str) -> Shadow:
     changes: dict[str, list[float]] = {
         term: [b.terms.get(term, 0) - a.terms.get(term, 0) for a, b in pairs] for term in terms
     }
-    changes[SCORE] = [sum(b.terms.values()) - sum(a.terms.values()) for a, b in pairs]
+    changes[SCORE] = [int_sum(b.terms.values()) - int_sum(a.terms.values()) for a, b in pairs]
     changes[P_LATE] = [100 * (b.p_late - a.p_late) for a, b in pairs]
     return Shadow(
         policy=policy,
         orders=len(both),
-        differently=sum(a.legs != b.legs for a, b in pairs),
+        differently=int_sum(a.legs != b.legs for a, b in pairs),
         only_live=len(ours.planned) - len(both),
         only_candidate=len(theirs.planned) - len(both),
         differences={name: _difference(values) for name, values in changes.items() if values},

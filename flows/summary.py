@@ -13,6 +13,7 @@ from operators.hygiene import Hygiene
 from operators.rollups import OrderTotals, Rollups, Totals
 from operators.scores import ForecastScore
 from state.quantities import rfc3339
+from state.sums import int_sum
 
 
 class DelayScore(Struct, kw_only=True):
@@ -158,7 +159,7 @@ def summarise(
         exceptions=ExceptionTotals(
             opened=dict(sorted(totals.exceptions_opened.items())),
             closed=dict(sorted(totals.exceptions_closed.items())),
-            touchless=_share(totals.touchless, sum(totals.exceptions_closed.values())),
+            touchless=_share(totals.touchless, int_sum(totals.exceptions_closed.values())),
         ),
         anomalies=dict(sorted(totals.anomalies.items())),
         split_orders=totals.split,

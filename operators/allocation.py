@@ -13,6 +13,7 @@ from operators.parcels import Lines
 from operators.sourcing import Choice, Plan
 from state.actions import Allocate, Draw, Switch
 from state.quantities import from_ms
+from state.sums import int_sum
 from state.twin import OpenOrder
 
 #: Feeds that an allocation rests on.
@@ -35,7 +36,7 @@ def allocation(
     `more` are sentences added to the summary.
     """
     name, promised_ms = order.name, order.promised_ms
-    units = sum(quantity for _, quantity in lines)
+    units = int_sum(quantity for _, quantity in lines)
     summary = allocation_summary(name, len(lines), units, plan, choice, promised_ms, floor.policy)
     return Draft(
         decision=Allocate(

@@ -7,6 +7,7 @@ from operators.order_desk import OrderDesk
 from operators.shipment_desk import ShipmentDesk
 from state.actions import Cancel
 from state.events import OrderCancelled, StockReturned
+from state.sums import int_sum
 
 
 class Cancellations:
@@ -21,7 +22,7 @@ class Cancellations:
         order = floor.twin.orders.get(cancelled.order)
         if order is not None and order.shipments:
             return self._under_way(cancelled)
-        picked = 0 if order is None else sum(line.picked for line in order.lines.values())
+        picked = 0 if order is None else int_sum(line.picked for line in order.lines.values())
         out = self._orders.cancel(cancelled)
         if picked:
             floor.cases.open("cancelled_after_pick", "consignee", cancelled.order)
@@ -43,7 +44,7 @@ class Cancellations:
             return [Inert(kind="cancel", about=name, reason="the order is withdrawn already")]
         order.is_withdrawn = True
         floor.cases.open("cancelled_after_pick", "consignee", name, name)
-        freed = sum(order.reserved.values())
+        freed = int_sum(order.reserved.values())
         give_up(floor, order, order.legs)
         floor.twin.stop_waiting(order)
         for line in order.lines.values():

@@ -8,6 +8,7 @@ from itertools import combinations, product
 
 from operators.parcels import Eliminations, Lines, Supply
 from state.policy import Sourcing
+from state.sums import int_sum
 from state.twin import Twin
 
 #: (node, its lines) of each parcel.
@@ -66,7 +67,7 @@ def units_missing(lines: Lines, supplies: dict[str, Supply], closed: list[int]) 
     """Units that no node has; what closed nodes have is not missing, only out of reach."""
     missing: dict[str, int] = {}
     for index, (sku, quantity) in enumerate(lines):
-        short = quantity - closed[index] - sum(s.units[index] for s in supplies.values())
+        short = quantity - closed[index] - int_sum(s.units[index] for s in supplies.values())
         if short > 0:
             missing[sku] = short
     return missing
@@ -74,7 +75,7 @@ def units_missing(lines: Lines, supplies: dict[str, Supply], closed: list[int]) 
 
 def units_covered(supply: Supply, lines: Lines) -> int:
     """Units of the order that the node has."""
-    return sum(min(u, quantity) for u, (_, quantity) in zip(supply.units, lines, strict=True))
+    return int_sum(min(u, quantity) for u, (_, quantity) in zip(supply.units, lines, strict=True))
 
 
 def spread_over_pairs(

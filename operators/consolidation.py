@@ -21,10 +21,11 @@ from operators.parcels import Lines
 from operators.replan import decide_from, lines_of, price
 from operators.transfer_desk import TransferDesk
 from state.actions import Benefit, Switch, Transfer
+from state.sums import int_sum
 from state.twin import OpenOrder
 from state.twin.holds import hold_key
 from state.twin.orders import PlannedLeg
-from state.twin.stock import Inbound
+from state.twin.stock import Inbound, InboundKey
 
 _RESTS_ON = ("inventory",)
 
@@ -70,7 +71,7 @@ def find_consolidation(
                 choice = decide_from(floor, order, placed, lines, home)
             if choice.plan is None or not may_take(floor, order, old, choice.plan):
                 continue
-            gain = old.score - choice.plan.score - sum(each.cents for each in brought)
+            gain = old.score - choice.plan.score - int_sum(each.cents for each in brought)
             if gain > bound:
                 side = Side(order, legs, old, choice, choice.plan)
                 best, bound = Consolidation(side, home, brought, gain), gain
@@ -140,12 +141,14 @@ def _planned(floor: Floor, home: str, brought: list[Brought]) -> Iterator[None]:
     known = {each.sku: home in stock.get(each.sku, {}) for each in brought}
     for number, each in enumerate(brought):
         position = floor.twin.position(home, each.sku)
-        position.inbound[f"asked {number}"] = Inbound(_due_ms(floor, each), each.units)
+        key = InboundKey("supposed", str(number))
+        position.inbound[key] = Inbound(_due_ms(floor, each), each.units)
     try:
         yield
     finally:
         for number, each in enumerate(brought):
-            floor.twin.position(home, each.sku).inbound.pop(f"asked {number}", None)
+            key = InboundKey("supposed", str(number))
+            floor.twin.position(home, each.sku).inbound.pop(key, None)
         for sku, is_known in known.items():
             if not is_known:
                 del stock[sku][home]

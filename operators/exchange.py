@@ -74,10 +74,12 @@ def _partners(
         if lacking is None:
             continue
         sku, short = lacking
-        for name, units in reversed(list(twin.stock[sku][node].held.items())):
-            other = twin.orders.get(name)
-            if other is None or other is order or units < short or not left:
-                continue  # or it is held for a transfer
+        for holder, units in reversed(list(twin.stock[sku][node].held.items())):
+            if isinstance(holder, int) or units < short or not left:
+                continue  # held for a transfer, or of no use
+            other = twin.orders.get(holder)
+            if other is None or other is order:
+                continue
             elsewhere = any(
                 at != node and position.promisable(safety) >= units
                 for at, position in twin.stock[sku].items()

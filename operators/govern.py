@@ -35,6 +35,7 @@ from state.events import (
 )
 from state.policy import IRREVERSIBLE, Policy, confidence_in
 from state.quantities import from_ms
+from state.sums import int_sum
 
 _VERSION = "govern/2"
 #: Named on every action, so that a reader knows which code decided.
@@ -79,6 +80,11 @@ class Govern(Operator):
     def seq(self) -> int:
         """Place in the journal of the last record folded in."""
         return self._state.seq
+
+    @property
+    def proposals(self) -> list[Action]:
+        """What waits for a person to decide, the oldest first."""
+        return self._state.proposals.all()
 
     def returned(self) -> list[Record]:
         """What became of proposals, and refusals of what is none."""
@@ -334,7 +340,7 @@ class Govern(Operator):
             expires_ms = waits_ms if expires_ms is None else min(expires_ms, waits_ms)
         because = Because(
             summary=summary,
-            score_cents=sum(draft.terms.values()),
+            score_cents=int_sum(draft.terms.values()),
             terms=draft.terms,
             alternatives=draft.alternatives,
             eliminated=draft.eliminated,

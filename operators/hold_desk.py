@@ -11,6 +11,7 @@ from operators.refunds import price_of
 from state.actions import Hold, Lift
 from state.events import HoldLifted, HoldPlaced, OrderPlaced
 from state.quantities import HoldKind, from_ms, to_ms
+from state.sums import int_sum
 from state.twin.holds import Held, hold_key
 
 #: Who places the engine's own holds.
@@ -122,9 +123,9 @@ class HoldDesk:
         match held.kind:
             case "node":
                 shelves = (nodes.get(scope) for nodes in twin.stock.values())
-                units = sum(shelf.reserved for shelf in shelves if shelf is not None)
+                units = int_sum(shelf.reserved for shelf in shelves if shelf is not None)
             case "sku":
-                units = sum(shelf.reserved for shelf in twin.stock.get(scope, {}).values())
+                units = int_sum(shelf.reserved for shelf in twin.stock.get(scope, {}).values())
             case _:
                 return ""
         return f"; {units} unit{'s' * (units != 1)} promised before stay promised"

@@ -14,6 +14,7 @@ from operators.derived import Alarm
 from operators.explanation import day
 from state.events import CarrierDisrupted
 from state.quantities import HOUR_S
+from state.sums import float_sum, int_sum
 
 #: Share of a group's weight that a trait needs to be part of the scope, and to let an alarm join.
 _IN_SCOPE, JOINS = 0.8, 0.5
@@ -87,14 +88,14 @@ class Group(Struct):
 
     def likeness(self, traits: Traits) -> float:
         """The sum of the shares of its weight that have each of `traits`."""
-        return sum(self._supports(traits))
+        return float_sum(self._supports(traits))
 
     def _supports(self, traits: Traits) -> list[float]:
-        total = sum(member.weight for member in self.members.values())
+        total = float_sum(member.weight for member in self.members.values())
         return [self._support(name, value) / total for name, value in traits.items()]
 
     def _support(self, name: str, value: str) -> float:
-        return sum(m.weight for m in self.members.values() if m.traits.get(name) == value)
+        return float_sum(m.weight for m in self.members.values() if m.traits.get(name) == value)
 
     def add(self, member: Member, seq: int) -> None:
         """Take in a member, or what is new of it."""
@@ -118,7 +119,7 @@ class Group(Struct):
     def scope(self) -> Traits:
         """The traits that explain the members; none if only the whole network does."""
         weights = self.weights()
-        total = sum(member.weight for member in self.members.values())
+        total = float_sum(member.weight for member in self.members.values())
         found = {name: value for (name, value), w in weights.items() if w >= _IN_SCOPE * total}
         if not found:
             # Views of one trouble: where they are of one node but many services, it is the node.
@@ -146,7 +147,7 @@ class Group(Struct):
     @property
     def lanes(self) -> int:
         """Lanes that raised an alarm, be it of a service to a region or from a node to it."""
-        return sum(bool(m.observations) and m.is_lane for m in self.members.values())
+        return int_sum(bool(m.observations) and m.is_lane for m in self.members.values())
 
     @property
     def observations(self) -> int:
@@ -157,7 +158,7 @@ class Group(Struct):
     def factor(self) -> float:
         """Mean multiple of what was predicted, by observations."""
         members, total = self._finest(), self.observations
-        return sum(m.factor * m.observations for m in members) / total if total else 1.0
+        return float_sum(m.factor * m.observations for m in members) / total if total else 1.0
 
     @property
     def since_ms(self) -> int:
@@ -190,7 +191,7 @@ class Group(Struct):
 
 
 def _observed(members: list[Member]) -> int:
-    return sum(member.observations for member in members)
+    return int_sum(member.observations for member in members)
 
 
 def alarm_traits(alarm: Alarm) -> Traits:

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from operators.incident_group import Traits
 from state.events import ShipmentDispatched
 from state.quantities import DAY_MS
+from state.sums import int_sum
 
 #: What is counted for so long is dropped after as long again; and no more ways than this are.
 _PERIOD_MS = 7 * DAY_MS
@@ -48,8 +49,10 @@ class Traffic(Struct):
 
 def share_with(ways: list[tuple[Way, int]], traits: Traits) -> float:
     """Share of the parcels on `ways` that have all `traits` too; 0 if there are none."""
-    total = sum(parcels for _, parcels in ways)
-    return sum(parcels for way, parcels in ways if has_all(way, traits)) / total if total else 0.0
+    total = int_sum(parcels for _, parcels in ways)
+    return (
+        int_sum(parcels for way, parcels in ways if has_all(way, traits)) / total if total else 0.0
+    )
 
 
 def share_of_any(ways: list[tuple[Way, int]], traits: Collection[tuple[str, str]]) -> float:

@@ -8,6 +8,7 @@ from operators.parcels import Lines
 from operators.pricing import lateness_cents
 from operators.refunds import MoneyBack, asks_a_person, money_back, price_of, refund
 from state.actions import Alternative
+from state.sums import int_sum
 from state.twin import OpenOrder
 
 
@@ -45,7 +46,7 @@ class MakingGood:
         currency = floor.policy.currency
         summary = (
             f"{name} has waited for {span(past_s)} since its promise and nothing can serve "
-            f"{sum(quantity for _, quantity in missing)} units of it. Giving them up costs "
+            f"{int_sum(quantity for _, quantity in missing)} units of it. Giving them up costs "
             f"{money(back.score, currency)}, waiting as long again {money(waiting, currency)}."
         )
         waits = Alternative(

@@ -324,7 +324,7 @@ class Orchestrate(Operator):
                 case "restock":
                     out += self._repositioning.review(key)
                 case "unhold":
-                    out += self._transfers.unhold(key)
+                    out += self._transfers.unhold(int(key))
                 case "yield":
                     out += self._transfers.close(key)
                 case "look":

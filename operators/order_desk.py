@@ -13,6 +13,7 @@ from operators.switches import switches
 from state.actions import Allocate, Backorder, Cancel, Draw
 from state.events import OrderCancelled, OrderPlaced
 from state.quantities import DAY_S, HOUR_S
+from state.sums import int_sum
 from state.twin import OpenOrder
 from state.twin.holds import hold_key
 from state.twin.orders import LineProgress, OrderStatus
@@ -47,7 +48,7 @@ class OrderDesk:
         if order is None:
             reason = "the order is not open"
             return [Inert(kind="cancel", about=cancelled.order, reason=reason)]
-        freed = sum(order.reserved.values())
+        freed = int_sum(order.reserved.values())
         self._floor.freed.update(dict.fromkeys(sku for _, sku in order.reserved))
         before = order.status
         self.close(order)
@@ -110,7 +111,7 @@ class OrderDesk:
         out: list[Derived] = []
         tried = 0
         for name in queue[queue.index(after) + 1 if after in queue else 0 :]:
-            left = sum(position.promisable(safety) for position in positions)
+            left = int_sum(position.promisable(safety) for position in positions)
             if not left:
                 break
             if tried == _MOST_SERVED:

@@ -12,6 +12,7 @@ from operators.prediction.demand_counts import exceeds
 from operators.prediction.lane_transit import Ratios
 from operators.prediction.level import LevelState
 from state.quantities import DAY_MS, weekday
+from state.sums import float_sum
 
 #: Transit ÷ nominal before a service has delivered anything.
 _UNSEEN = Ratios(0.75, 1.0, 1.35)
@@ -117,7 +118,7 @@ class Outlook(Struct):
         mean, variance = self.demand_until(region, sku, category, now_ms + horizon_s * 1000, now_ms)
         if taken == 1:
             return exceeds(there - 1, mean, variance)
-        return sum(exceeds(there - nth, mean, variance) for nth in range(1, taken + 1))
+        return float_sum(exceeds(there - nth, mean, variance) for nth in range(1, taken + 1))
 
     def demand_until(
         self, region: str, sku: str, category: str, until_ms: int, now_ms: int
@@ -140,7 +141,7 @@ class Outlook(Struct):
     def speed(self, sku: str, regions: Iterable[str]) -> float:
         """Units per day that `regions` usually want of a SKU."""
         known = (self.demand.get(f"{region}\n{sku}") for region in regions)
-        return sum(demand.units_per_day for demand in known if demand is not None)
+        return float_sum(demand.units_per_day for demand in known if demand is not None)
 
     def learn_promise(self, slack_s: int) -> None:
         """Take in how long after an order its promise ends."""

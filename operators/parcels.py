@@ -11,6 +11,7 @@ from operators.pricing import LaneRates, Option, Quote, RateBook, lateness, late
 from state.events import NodeRegistered, OrderPlaced
 from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
+from state.sums import int_sum
 from state.twin import Position, Twin
 
 #: (SKU, units) of each line, in the order's order.
@@ -242,8 +243,8 @@ class Pricer:
     def weigh(self, lines: Lines) -> tuple[int, int]:
         """Grams and units."""
         skus = self._twin.skus
-        grams = sum(skus[sku].weight_g * quantity for sku, quantity in lines)
-        return grams, sum(quantity for _, quantity in lines)
+        grams = int_sum(skus[sku].weight_g * quantity for sku, quantity in lines)
+        return grams, int_sum(quantity for _, quantity in lines)
 
     def _ready_ms(self, node: str, lines: Lines) -> int:
         """When the node can promise the last of `lines`."""

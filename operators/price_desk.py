@@ -17,6 +17,7 @@ from operators.pricing_shape import Asked, PriceState, Trial, expected_sales
 from state.actions import Alternative, Benefit, Confidence, Reprice, Switch
 from state.events import OrderPlaced, PriceChanged
 from state.quantities import DAY_MS, from_ms
+from state.sums import int_sum
 from state.twin.holds import hold_key
 
 #: Days of holding that are priced at most: what is held longer is written off by other people.
@@ -42,7 +43,7 @@ class _Priced(Struct, frozen=True):
 
     @property
     def score(self) -> int:
-        return sum(self.terms.values())
+        return int_sum(self.terms.values())
 
 
 class PriceDesk:

@@ -24,6 +24,10 @@ class Proposals(Struct):
         self.open[action.id] = (encode_action(action), expires_ms, about)
         self.deadlines.set(expires_ms, "expire", action.id)
 
+    def all(self) -> list[Action]:
+        """The open proposals, the oldest first; they stay."""
+        return [decode_action(raw) for raw, _, _ in self.open.values()]
+
     def take(self, action_id: str) -> Action | None:
         """Take an open proposal out; None if there is none under this id."""
         found = self.open.pop(action_id, None)

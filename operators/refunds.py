@@ -9,6 +9,7 @@ from operators.parcels import Lines
 from state.actions import Alternative, LegLine, Refund
 from state.events import OrderPlaced
 from state.policy import Exceptions, Policy
+from state.sums import int_sum
 from state.twin import OpenOrder
 
 
@@ -22,7 +23,7 @@ class MoneyBack(Struct, frozen=True):
     @property
     def score(self) -> int:
         """Sum of the terms, in cents."""
-        return sum(self.terms.values())
+        return int_sum(self.terms.values())
 
 
 def money_back(placed: OrderPlaced, lines: Lines, rules: Exceptions) -> MoneyBack:
@@ -31,7 +32,7 @@ def money_back(placed: OrderPlaced, lines: Lines, rules: Exceptions) -> MoneyBac
     The price itself is no cost: goods that are never sold are kept, or were lost already.
     """
     prices = {line.sku: line.unit_price_cents for line in placed.lines}
-    price = sum(prices.get(sku, 0) * quantity for sku, quantity in lines)
+    price = int_sum(prices.get(sku, 0) * quantity for sku, quantity in lines)
     terms = {
         "lost margin": round(price * rules.margin_share),
         "lost goodwill": rules.lost_sale_cents,
@@ -41,7 +42,7 @@ def money_back(placed: OrderPlaced, lines: Lines, rules: Exceptions) -> MoneyBac
 
 def price_of(placed: OrderPlaced) -> int:
     """Cents that the customer paid for an order."""
-    return sum(line.unit_price_cents * line.quantity for line in placed.lines)
+    return int_sum(line.unit_price_cents * line.quantity for line in placed.lines)
 
 
 def asks_a_person(policy: Policy, kind: str, cents: int) -> bool:

@@ -11,6 +11,7 @@ from operators.legs import give_up
 from operators.order_desk import OrderDesk
 from state.actions import Allocate, Escalate, Refund, Reroute, Reship
 from state.events import ActionFailed, ActionRejected
+from state.sums import int_sum
 from state.twin import OpenOrder, PlannedLeg
 
 #: Records that an order's latest decisions are remembered by.
@@ -137,7 +138,7 @@ class Refusals:
 
     def _undo(self, order: OpenOrder, legs: list[PlannedLeg], why: str) -> list[Derived]:
         floor = self._floor
-        given_back = sum(self._give_back(order, leg) for leg in legs)
+        given_back = int_sum(self._give_back(order, leg) for leg in legs)
         if not given_back:
             reason = "what was refused is done already"
             return [Inert(kind="refusal", about=order.name, reason=reason)]
@@ -157,7 +158,7 @@ class Refusals:
             for sku, quantity in lines:
                 order.drop(sku, quantity)
             shipment.remedy = "refused"
-        return sum(quantity for _, quantity in lines)
+        return int_sum(quantity for _, quantity in lines)
 
     def _remember(self, name: str, kind: str, seq: int) -> None:
         floor = self._floor

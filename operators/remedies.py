@@ -17,6 +17,7 @@ from operators.sourcing import Plan
 from state.actions import Alternative, Benefit, Confidence, Reroute, Reship, Switch
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.quantities import from_ms
+from state.sums import int_sum
 from state.twin import OpenOrder, Shipment
 from state.twin.holds import hold_key
 
@@ -95,7 +96,7 @@ class Remedies:
         there: dict[str, int] = {}
         for sku, quantity in wanted:
             positions = self._floor.twin.stock.get(sku, {}).values()
-            units = sum(position.promisable(rules.safety_stock) for position in positions)
+            units = int_sum(position.promisable(rules.safety_stock) for position in positions)
             if units:
                 there[sku] = min(units, quantity)
         rest = tuple((sku, q - there.get(sku, 0)) for sku, q in wanted if q > there.get(sku, 0))
@@ -261,7 +262,7 @@ class Remedies:
                 correlation=order.name,
                 summary=summary,
                 terms=terms,
-                value_cents=sum(terms.values()),
+                value_cents=int_sum(terms.values()),
                 causes=tuple(sorted({order.seq, shipment.seq, floor.seq})),
                 alternatives=shown,
                 confidence=confidence,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from operators.refunds import MoneyBack
 from state.actions import Switch
+from state.sums import int_sum
 
 #: The label of doing nothing.
 WAITING = "waiting"
@@ -20,7 +21,7 @@ class Remedy:
         back: MoneyBack | None = None,
     ) -> None:
         self.label, self.terms, self.act, self.back = label, terms, act, back
-        self.score = sum(terms.values())
+        self.score = int_sum(terms.values())
 
 
 def choose(remedies: Sequence[Remedy], least_gain_cents: int) -> Remedy:

@@ -7,6 +7,7 @@ from operators.parcels import Lines, Pricer, Supply
 from operators.sourcing import Choice, Plan, Shipped
 from state.events import OrderPlaced
 from state.quantities import DAY_MS
+from state.sums import int_sum
 from state.twin import OpenOrder
 from state.twin.orders import PlannedLeg
 
@@ -73,7 +74,7 @@ def price(floor: Floor, placed: OrderPlaced, legs: list[PlannedLeg]) -> Plan | N
             return None
         shipped.append(Shipped(option, leg.lines))
     split = round(floor.policy.sourcing.split_fixed_cents * (len(legs) - 1))
-    return Plan(sum(each.option.score for each in shipped) + split, tuple(shipped), split)
+    return Plan(int_sum(each.option.score for each in shipped) + split, tuple(shipped), split)
 
 
 def _pricer(floor: Floor, placed: OrderPlaced, leg: PlannedLeg) -> Pricer | None:

@@ -16,11 +16,12 @@ from operators.explanation import money, span
 from operators.floor import Floor
 from operators.prediction.demand_counts import exceeds
 from operators.pricing import lateness, lateness_cents
-from operators.transfer_desk import PLANNED, TransferDesk
+from operators.transfer_desk import TransferDesk
 from state.actions import Alternative, Benefit, Confidence, Switch, Transfer
 from state.quantities import DAY_MS
 from state.twin import Position
 from state.twin.holds import hold_key
+from state.twin.stock import InboundKind
 
 _RESTS_ON = ("inventory", "demand")
 #: The alternative to every transfer.
@@ -29,6 +30,8 @@ STAYING = "leaving it where it is"
 _MOST_REGIONS = 12
 #: Supply that comes within so long counts as there.
 _SOON_MS = DAY_MS // 2
+#: What comes from another node, rather than from outside.
+_MOVED: tuple[InboundKind, ...] = ("transfer", "asked")
 
 
 class _Need(Struct):
@@ -171,10 +174,10 @@ class Repositioning:
             until_ms = floor.now_ms + rules.horizon_s * 1000
             free = position.unpromised(safety)
             free += self._desk.bound_for(node, sku)
-            for name, due in position.inbound.items():
+            for key, due in position.inbound.items():
                 # What comes soon is as good as there, and so is what was moved on account of it;
                 # other supply ends the shortage when it comes.
-                if due.eta_ms <= floor.now_ms + _SOON_MS or name.startswith(("transfer ", PLANNED)):
+                if due.eta_ms <= floor.now_ms + _SOON_MS or key.kind in _MOVED:
                     free += due.quantity
                 else:
                     until_ms = min(until_ms, due.eta_ms)

@@ -27,6 +27,7 @@ from operators.sourcing import Choice, Plan, Shipped
 from state.events import OrderPlaced
 from state.policy import Policy, Weights
 from state.quantities import to_ms
+from state.sums import int_sum
 from state.twin import Twin
 
 #: Leaves freight and handling in a score, and nothing else.
@@ -146,7 +147,7 @@ class _Search:
             sent = [self._send(node, lines) for node, lines in shares]
             if all(sent):
                 legs = tuple(best.legs[0] for best, *_ in sent)
-                plan = Plan(sum(leg.option.score for leg in legs), legs, 0)
+                plan = Plan(int_sum(leg.option.score for leg in legs), legs, 0)
                 plans.setdefault(tuple(sorted(shares)), plan)
         return list(plans.values())
 

@@ -4,6 +4,8 @@ from math import log
 
 from msgspec import Struct, field
 
+from state.sums import int_sum
+
 #: Bins of the forecast's range; ties within a bin count half, so the area is exact to about 1e-4.
 _BINS = 2_000
 _SMALLEST = 1e-6
@@ -32,11 +34,11 @@ class ForecastScore(Struct):
     @property
     def seen(self) -> int:
         """Forecasts scored."""
-        return sum(self.hits) + sum(self.misses)
+        return int_sum(self.hits) + int_sum(self.misses)
 
     def roc_auc(self) -> float | None:
         """P(a forecast before an event exceeds one before none); None without both kinds."""
-        positives, negatives = sum(self.hits), sum(self.misses)
+        positives, negatives = int_sum(self.hits), int_sum(self.misses)
         if not positives or not negatives:
             return None
         below = 0

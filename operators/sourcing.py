@@ -20,6 +20,7 @@ from operators.pricing import TERMS, Option, RateBook
 from operators.splits import Split, Splits
 from state.events import OrderPlaced
 from state.policy import Policy
+from state.sums import float_sum, int_sum
 from state.twin import PlannedLeg, Twin
 
 
@@ -65,7 +66,7 @@ class Plan(Struct, frozen=True, gc=False):
     @property
     def carbon_kg(self) -> float:
         """All legs' kg of CO2e."""
-        return sum(leg.option.carbon_kg for leg in self.legs)
+        return float_sum(leg.option.carbon_kg for leg in self.legs)
 
     def describe(self) -> str:
         """Node and service of each leg."""
@@ -151,7 +152,7 @@ class Sourcing:
 
 def _joined(split: Split) -> Plan:
     legs = tuple(Shipped(o, share) for o, share in zip(split.options, split.shares, strict=True))
-    return Plan(split.score, legs, split.score - sum(o.score for o in split.options))
+    return Plan(split.score, legs, split.score - int_sum(o.score for o in split.options))
 
 
 def _rank(plan: Plan) -> tuple[int, int, str]:

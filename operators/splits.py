@@ -14,6 +14,7 @@ from operators.candidates import Shares, cover_greedily
 from operators.parcels import Lines, Pricer, Supply
 from operators.pricing import Option
 from state.policy import Sourcing
+from state.sums import float_sum, int_sum
 
 _INFINITY = float("inf")
 #: Parcels priced, and assignments looked at, in one search: bound the work of an event.
@@ -56,13 +57,13 @@ class Splits:
         least, rules = self._least, self._rules
         two = sorted(least.values())[:2]
         self._bound = self.proven = to_beat
-        if len(two) < 2 or sum(two) + rules.split_fixed_cents >= to_beat:
+        if len(two) < 2 or float_sum(two) + rules.split_fixed_cents >= to_beat:
             return []
         more = rules.split_fixed_cents + self._by_content()
-        at_least = sum(two) + more
+        at_least = float_sum(two) + more
         if at_least >= to_beat:
             return []
-        covered = {node: sum(supply.units) for node, supply in self._supplies.items()}
+        covered = {node: int_sum(supply.units) for node, supply in self._supplies.items()}
         ranked = sorted(self._supplies, key=lambda node: (-covered[node], least[node], node))
         near, far = ranked[: rules.split_nodes], ranked[rules.split_nodes :]
         self._nodes = sorted(near, key=lambda node: (least[node], node))
@@ -132,7 +133,7 @@ class Splits:
             if option is None:
                 return
             options.append(option)
-        score = sum(option.score for option in options)
+        score = int_sum(option.score for option in options)
         score += round(self._rules.split_fixed_cents * (len(options) - 1))
         name = " + ".join(f"{option.node} with {option.service}" for option in options)
         found = Split(score, len(options), name, tuple(options), tuple(s for _, s in shares))
@@ -159,7 +160,7 @@ class Splits:
 
     def _whole_lines(self, node: str) -> int:
         ready = self._supplies[node].ready_ms
-        return sum(1 << index for index, ms in enumerate(ready) if ms is not None)
+        return int_sum(1 << index for index, ms in enumerate(ready) if ms is not None)
 
     def _share(self, lines: int) -> Lines:
         return tuple(line for index, line in enumerate(self._lines) if lines >> index & 1)

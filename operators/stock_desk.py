@@ -22,7 +22,7 @@ from state.events import (
 )
 from state.quantities import DAY_MS, to_ms
 from state.twin import OpenOrder
-from state.twin.stock import Inbound
+from state.twin.stock import Inbound, InboundKey
 
 #: An inbound or transfer that ended is remembered this long, against schedules that come late.
 _REMEMBERED_MS = 30 * DAY_MS
@@ -59,14 +59,15 @@ class StockDesk:
                 return self._move(fact.node, fact.sku, fact.quantity, time_ms, event)
             case InboundScheduled():
                 due = Inbound(to_ms(fact.eta), fact.quantity)
-                return self._schedule(fact.node, fact.sku, f"inbound {fact.inbound}", due)
+                key = InboundKey("supplier", fact.inbound)
+                return self._schedule(fact.node, fact.sku, key, due)
             case TransferDeparted():
                 self._transfers.departed(fact.origin, fact.destination, fact.sku, fact.quantity)
                 out = self._move(fact.origin, fact.sku, -fact.quantity, time_ms, event)
                 due = Inbound(to_ms(fact.eta), fact.quantity)
-                name = f"transfer {fact.transfer}"
+                key = InboundKey("transfer", fact.transfer)
                 self._floor.twin.transfers[fact.transfer] = (fact.destination, fact.sku)
-                return out + self._schedule(fact.destination, fact.sku, name, due)
+                return out + self._schedule(fact.destination, fact.sku, key, due)
             case TransferArrived():
                 return self._arrived(fact, time_ms, event)
             case _:
@@ -126,7 +127,7 @@ class StockDesk:
     def _received(self, received: StockReceived, time_ms: int, event: str) -> list[Derived]:
         due_at = (received.node, received.sku)
         if received.inbound is not None:
-            due_at = self._end(*due_at, f"inbound {received.inbound}")
+            due_at = self._end(*due_at, InboundKey("supplier", received.inbound))
         out = self._move(received.node, received.sku, received.quantity, time_ms, event)
         return out + self._uncover(*due_at)
 
@@ -136,7 +137,7 @@ class StockDesk:
             reason = "the transfer is not under way"
             return [Inert(kind="transfer", about=arrived.transfer, reason=reason)]
         destination, sku = under_way
-        due_at = self._end(destination, sku, f"transfer {arrived.transfer}")
+        due_at = self._end(destination, sku, InboundKey("transfer", arrived.transfer))
         # It may have arrived elsewhere than it was bound for; the units are where they arrived.
         out: list[Derived] = []
         if arrived.quantity:
@@ -144,26 +145,26 @@ class StockDesk:
             out += self._move(arrived.node, sku, arrived.quantity, time_ms, event)
         return out + self._uncover(*due_at)
 
-    def _schedule(self, node: str, sku: str, name: str, due: Inbound) -> list[Derived]:
-        if name in self._floor.twin.ended_inbound:
+    def _schedule(self, node: str, sku: str, key: InboundKey, due: Inbound) -> list[Derived]:
+        if key in self._floor.twin.ended_inbound:
             return []
         twin = self._floor.twin
-        before = twin.due_at.pop(name, (node, sku))
-        twin.position(*before).inbound.pop(name, None)
+        before = twin.due_at.pop(key, (node, sku))
+        twin.position(*before).inbound.pop(key, None)
         if due.quantity:
-            twin.due_at[name] = (node, sku)
-            twin.position(node, sku).inbound[name] = due
+            twin.due_at[key] = (node, sku)
+            twin.position(node, sku).inbound[key] = due
             self._floor.freed[sku] = None
         out = self._uncover(*before)
         return out if before == (node, sku) else out + self._uncover(node, sku)
 
-    def _end(self, node: str, sku: str, name: str) -> tuple[str, str]:
-        """End what was due under `name`; returns where it was, which may be elsewhere."""
+    def _end(self, node: str, sku: str, key: InboundKey) -> tuple[str, str]:
+        """End what was due under `key`; returns where it was, which may be elsewhere."""
         twin = self._floor.twin
-        due_at = twin.due_at.pop(name, (node, sku))
-        twin.position(*due_at).inbound.pop(name, None)
+        due_at = twin.due_at.pop(key, (node, sku))
+        twin.position(*due_at).inbound.pop(key, None)
         ended, now_ms = self._floor.twin.ended_inbound, self._floor.now_ms
-        ended[name] = now_ms
+        ended[key] = now_ms
         while ended and ended[next(iter(ended))] < now_ms - _REMEMBERED_MS:
             del ended[next(iter(ended))]
         return due_at
@@ -237,7 +238,7 @@ class StockDesk:
             short = position.uncovered()
             if not short:
                 break
-            if name in self._floor.twin.moves:
+            if isinstance(name, int):
                 self._transfers.give_back(name, short)
                 continue
             order = self._floor.twin.orders[name]

@@ -3,11 +3,9 @@
 from operators.derived import Derived, TransferYield
 from operators.floor import Floor
 from state.actions import Transfer
+from state.sums import int_sum
 from state.twin.moves import Landed, Move
-from state.twin.stock import Inbound
-
-#: Before the name of what an order is promised at a node, and is not on its way yet.
-PLANNED = "planned "
+from state.twin.stock import Inbound, InboundKey
 
 
 class TransferDesk:
@@ -28,24 +26,24 @@ class TransferDesk:
         self, order: str, origin: str, destination: str, sku: str, quantity: int, due_ms: int
     ) -> None:
         """Keep units for an order that is promised them at the destination, where they are due."""
-        name = self._ask(Move(origin, destination, sku, quantity, 0, self._floor.seq, order))
+        number = self._ask(Move(origin, destination, sku, quantity, 0, self._floor.seq, order))
         position = self._floor.twin.position(destination, sku)
-        position.inbound[f"{PLANNED}{name}"] = Inbound(due_ms, quantity)
+        position.inbound[InboundKey("asked", str(number))] = Inbound(due_ms, quantity)
 
-    def _ask(self, move: Move) -> str:
+    def _ask(self, move: Move) -> int:
         floor = self._floor
         floor.twin.moved += 1
-        name = f"transfer {floor.twin.moved}"
+        number = floor.twin.moved
         move.until_ms = floor.now_ms + floor.policy.repositioning.hold_s * 1000
-        floor.twin.moves[name] = move
-        floor.twin.position(move.origin, move.sku).reserve(name, move.quantity)
-        floor.deadlines.set(move.until_ms, "unhold", name)
-        return name
+        floor.twin.moves[number] = move
+        floor.twin.position(move.origin, move.sku).reserve(number, move.quantity)
+        floor.deadlines.set(move.until_ms, "unhold", str(number))
+        return number
 
     def bound_for(self, node: str, sku: str) -> int:
         """Units that were asked to be moved ahead of demand and have not departed yet."""
         moves = self._floor.twin.moves.values()
-        return sum(
+        return int_sum(
             m.quantity for m in moves if m.destination == node and m.sku == sku and not m.order
         )
 
@@ -57,66 +55,67 @@ class TransferDesk:
         """Whether stock was moved there not long ago: it must not leave again."""
         return self._is_recent(self._floor.state.come, f"{node}\n{sku}")
 
-    def unhold(self, name: str) -> list[Derived]:
+    def unhold(self, number: int) -> list[Derived]:
         """Give back what no truck came for, if it is still held."""
-        move = self._floor.twin.moves.get(name)
+        move = self._floor.twin.moves.get(number)
         if move is None or move.until_ms > self._floor.now_ms:
             return []
-        self.give_back(name, move.quantity)
+        self.give_back(number, move.quantity)
         return []
 
     def failed(self, seq: int) -> bool:
         """Give back what the actions of record `seq` were to move: nobody will. False if none."""
-        names = [name for name, move in self._floor.twin.moves.items() if move.seq == seq]
-        for name in names:
-            self.give_back(name, self._floor.twin.moves[name].quantity)
-        return bool(names)
+        numbers = [number for number, move in self._floor.twin.moves.items() if move.seq == seq]
+        for number in numbers:
+            self.give_back(number, self._floor.twin.moves[number].quantity)
+        return bool(numbers)
 
     def approved(self, transfer: Transfer, seq: int) -> None:
         """What record `seq` proposed is acted on by the record in hand."""
-        for name in self._held_by(transfer, seq):
-            self._floor.twin.moves[name].seq = self._floor.seq
+        for number in self._held_by(transfer, seq):
+            self._floor.twin.moves[number].seq = self._floor.seq
 
     def give_up(self, transfer: Transfer, seq: int) -> None:
         """Give back what a proposal of record `seq` held: it was not approved."""
-        for name in self._held_by(transfer, seq):
-            self.give_back(name, self._floor.twin.moves[name].quantity)
+        for number in self._held_by(transfer, seq):
+            self.give_back(number, self._floor.twin.moves[number].quantity)
 
-    def _held_by(self, transfer: Transfer, seq: int) -> list[str]:
+    def _held_by(self, transfer: Transfer, seq: int) -> list[int]:
         way = (transfer.origin, transfer.destination, transfer.sku)
         return [
-            name
-            for name, move in self._floor.twin.moves.items()
+            number
+            for number, move in self._floor.twin.moves.items()
             if move.seq == seq and (move.origin, move.destination, move.sku) == way
         ]
 
-    def give_back(self, name: str, quantity: int) -> None:
-        """Stop holding up to `quantity` units for a transfer."""
+    def give_back(self, number: int, quantity: int) -> None:
+        """Stop holding up to `quantity` units for a transfer that was asked for."""
         twin = self._floor.twin
-        move = twin.moves[name]
-        freed = twin.position(move.origin, move.sku).release(name, quantity)
+        move = twin.moves[number]
+        freed = twin.position(move.origin, move.sku).release(number, quantity)
         move.quantity -= freed
         if freed:
             self._floor.freed[move.sku] = None
         if move.order:
             inbound = twin.position(move.destination, move.sku).inbound
-            inbound[f"{PLANNED}{name}"].quantity = move.quantity
+            key = InboundKey("asked", str(number))
+            inbound[key].quantity = move.quantity
             if move.quantity <= 0:
-                del inbound[f"{PLANNED}{name}"]
+                del inbound[key]
             self._floor.shaken[move.destination, move.sku] = None
         if move.quantity <= 0:
-            del twin.moves[name]
+            del twin.moves[number]
 
     def departed(self, origin: str, destination: str, sku: str, quantity: int) -> None:
         """A truck has them: what was held for it, the oldest first, is held no longer."""
-        for name, move in list(self._floor.twin.moves.items()):
+        for number, move in list(self._floor.twin.moves.items()):
             if quantity <= 0:
                 return
             if (move.origin, move.destination, move.sku) == (origin, destination, sku):
                 taken = min(quantity, move.quantity)
                 quantity -= taken
                 # Fewer on the truck than asked for: the rest will not follow.
-                self.give_back(name, move.quantity)
+                self.give_back(number, move.quantity)
 
     def arrived(self, transfer: str, node: str, sku: str, quantity: int) -> None:
         """Begin to follow what became of it."""

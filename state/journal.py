@@ -17,6 +17,7 @@ from state.codec import JournalLine
 from state.errors import JournalError
 from state.log_file import FilePosition, LogFile, is_compressed
 from state.quantities import Instant, to_ms
+from state.sums import int_sum
 
 #: A journal is known by these many first lines of each of its files, so that it may grow.
 _IDENTITY_LINES = 32
@@ -67,7 +68,7 @@ class JournalReader:
         self._files = [
             LogFile(path, at, follow) for path, at in zip(paths, position.files, strict=True)
         ]
-        self._size = sum(path.stat().st_size for path in paths)
+        self._size = int_sum(path.stat().st_size for path in paths)
         self._stamp = msgspec.json.Decoder(_Stamp)
         # Of each file, the next line in the merge and the position before it.
         self._heap: list[tuple[int, int, JournalLine]] = []
@@ -132,7 +133,7 @@ class JournalReader:
 
     def progress(self) -> tuple[int, int]:
         """Bytes read so far and bytes in all, as they lie on disk."""
-        return sum(file.bytes_read() for file in self._files), self._size
+        return int_sum(file.bytes_read() for file in self._files), self._size
 
     def close(self) -> None:
         """Close all files."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 from state.codec import JournalLine
 from state.errors import JournalError
 from state.recording import Segment, segments_of
+from state.sums import int_sum
 
 
 class RecordingPosition(Struct, frozen=True):
@@ -31,7 +32,7 @@ class RecordingReader:
         if not by_partition:
             raise JournalError(f"expected segments of a recording, was none in {paths[0]}")
         self._segments = [path for each in by_partition.values() for path in each]
-        self._size = sum(path.stat().st_size for path in self._segments)
+        self._size = int_sum(path.stat().st_size for path in self._segments)
         self._read_before = 0
         self._index = 0
         self._previous: tuple[str, int, int] | None = None

@@ -11,23 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.replay import Engine, ReplayPlan, replay
-from state.policy import Policy
+from flows.replay import Engine
+from tests.golden import EXPECTED, replayed, simulated
+from tests.pythons import Python, environment_of, other_pythons
 
-DATA = Path(__file__).parent / "data"
-LOG = DATA / "golden.jsonl.zst"
-EXPECTED = DATA / "golden.json"
-
-
-def replayed(engine: Engine = "fold", batch: int = 1_000) -> dict[str, object]:
-    plan = ReplayPlan(logs=(LOG,), policy=Policy(), engine=engine, batch=batch)
-    summary = replay(plan)
-    return {
-        "events": summary.events,
-        "dead_letters": summary.dead_letters,
-        "actions": summary.actions,
-        "digest": summary.digest,
-    }
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize("engine", ["fold", "dataflow", "staged"])
@@ -38,16 +26,32 @@ def test_the_recorded_log_gives_the_golden_digest(engine: Engine, batch: int) ->
 
 @pytest.mark.parametrize("seed", ["1", "987"])
 def test_the_golden_digest_does_not_depend_on_the_hash_seed(seed: str) -> None:
-    script = "import json; from tests.test_golden import replayed; print(json.dumps(replayed()))"
+    script = "import json; from tests.golden import replayed; print(json.dumps(replayed()))"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONHASHSEED": seed},
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
     assert json.loads(done.stdout) == json.loads(EXPECTED.read_text())
+
+
+@pytest.mark.parametrize("python", other_pythons(), ids=str)
+def test_another_python_makes_the_same_bytes(python: Python) -> None:
+    done = subprocess.run(
+        [environment_of(python), "-m", "tests.golden"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "replayed": json.loads(EXPECTED.read_text()),
+        "simulated": simulated(),
+    }
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from tests.builders import (
     region,
     service,
 )
-from tests.test_golden import LOG
+from tests.golden import LOG
 
 Lines = tuple[tuple[str, int], ...]
 _NAMES = (*sorted(NODES), "N-4", "N-5")

@@ -15,13 +15,14 @@ from flows.simulation.work import Line, Order, ServiceLevel
 from flows.simulation.world import HEAVIEST_IN_PIECES_G, LINES_SHARES, PIECES_SHARES, World
 from state.events import OrderCancelled, OrderLine, OrderPlaced
 from state.quantities import DAY_MS, HOUR_MS, from_ms, weekday
+from state.sums import float_sum
 
 #: Orders by hour of the day (UTC), relative to the day's mean.
 _HOURS = (
     0.35, 0.22, 0.15, 0.12, 0.15, 0.30, 0.55, 0.80, 1.05, 1.25, 1.35, 1.40,
     1.45, 1.35, 1.25, 1.20, 1.25, 1.35, 1.60, 1.85, 1.90, 1.60, 1.00, 0.55,
 )  # fmt: skip
-_HOURS_MEAN = sum(_HOURS) / 24
+_HOURS_MEAN = float_sum(_HOURS) / 24
 _WEEKDAYS = (1.08, 1.02, 1.00, 0.98, 0.94, 0.90, 1.08)
 _PEAK = max(_HOURS) / _HOURS_MEAN * max(_WEEKDAYS)
 _LEVELS: tuple[ServiceLevel, ...] = ("economy", "standard", "express")

@@ -20,6 +20,7 @@ from flows.simulation.disruptions import Disruptions
 from flows.simulation.luck import Luck
 from flows.simulation.world import World
 from state.quantities import DAY_MS, HOUR_MS, weekday
+from state.sums import float_sum
 
 #: What the published time leaves for the last mile; the rest is line time.
 _LAST_MILE_MS = 6 * HOUR_MS
@@ -154,7 +155,7 @@ class Journeys:
             now_ms += self._leg_ms(trip, share, now_ms)
             eta_ms = None
             if leg == 0 or trip.luck.share(f"eta {trip.number} {leg}") < _ETA_SHARE:
-                rest = sum(shares[leg + 1 :]) * self._line_ms(trip) + _LAST_MILE_MS
+                rest = float_sum(shares[leg + 1 :]) * self._line_ms(trip) + _LAST_MILE_MS
                 eta_ms = max(round((now_ms + rest) / 60_000) * 60_000, now_ms + HOUR_MS)
             yield Stop(now_ms, "in_transit" if leg else "picked_up", self._place(trip), eta_ms)
             if leg == vanishes_at:

@@ -12,6 +12,7 @@ from flows.simulation.world import World
 from state.events import NodeRegistered
 from state.geography import carbon_gco2e, freight_cents
 from state.quantities import HOUR_MS
+from state.sums import int_sum
 
 #: Orders are added up by the window in which they were placed.
 WINDOW_MS = 12 * HOUR_MS
@@ -108,13 +109,13 @@ class Ledger:
     def paid_back(self, order: Order, owed: dict[int, int]) -> None:
         """Units of an order are paid back: their sale is lost, and so is goodwill, once."""
         account, prices = self._open[order.id], self._prices
-        value = sum(self._world.skus[sku].value_cents * units for sku, units in owed.items())
+        value = int_sum(self._world.skus[sku].value_cents * units for sku, units in owed.items())
         fixed = 0.0 if order.is_short else prices.lost_fixed_cents
         self._pay(account, "lost_sale", prices.margin * value + fixed)
 
     def packed(self, parcel: Parcel, node: NodeRegistered) -> None:
         """A node picked and packed a parcel."""
-        units = sum(quantity for _, quantity in parcel.found)
+        units = int_sum(quantity for _, quantity in parcel.found)
         cents = node.handling_fixed_cents + node.handling_unit_cents * units
         term = "handling" if not parcel.is_again else "expedite"
         self._pay(self._open[parcel.order.id], term, cents)
@@ -143,7 +144,7 @@ class Ledger:
         home, region = self._world.home, parcel.order.region
         nearest = all(home(sku, region) == parcel.node for sku, _ in parcel.found)
         account.is_local = account.is_local and nearest
-        self.units_under_way += sum(quantity for _, quantity in parcel.found)
+        self.units_under_way += int_sum(quantity for _, quantity in parcel.found)
 
     def resumed(self, parcel: Parcel) -> None:
         """A parcel was under way when the run began; what it cost was paid before."""
@@ -152,13 +153,13 @@ class Ledger:
         if account.first_handed_ms is None:
             account.first_handed_ms = self._start_ms
             self.backlog -= 1
-        units = sum(quantity for _, quantity in parcel.found)
+        units = int_sum(quantity for _, quantity in parcel.found)
         self.units_under_way += units
         self.units_resumed += units
 
     def resumed_packed(self, parcel: Parcel) -> None:
         """A parcel was packed when the run began; its handling was paid before."""
-        self.units_resumed += sum(quantity for _, quantity in parcel.found)
+        self.units_resumed += int_sum(quantity for _, quantity in parcel.found)
 
     def expedited(self, order: str, cents: float) -> None:
         """A parcel under way was moved to another service, or called back."""
@@ -199,7 +200,7 @@ class Ledger:
 
     def ended(self, now_ms: int, parcel: Parcel, how: str) -> None:
         """A parcel's journey is over."""
-        units = sum(quantity for _, quantity in parcel.found)
+        units = int_sum(quantity for _, quantity in parcel.found)
         self.units_under_way -= units
         if how == "delivered":
             self.units_delivered += units
@@ -264,7 +265,9 @@ class Ledger:
         return len(self._open)
 
     def _lose_sale(self, account: Account, order: Order) -> None:
-        value = sum(self._world.skus[sku].value_cents * units for sku, units in order.owed.items())
+        value = int_sum(
+            self._world.skus[sku].value_cents * units for sku, units in order.owed.items()
+        )
         lost = self._prices.margin * value + self._prices.lost_fixed_cents
         self._pay(account, "lost_sale", lost)
 

@@ -3,6 +3,7 @@
 from flows.simulation.kpis import COST_TERMS
 from flows.simulation.ledger import Window
 from flows.simulation.simulation import Simulation
+from state.sums import float_sum
 
 
 def measure(simulation: Simulation) -> dict[str, float | None]:
@@ -16,7 +17,7 @@ def measure(simulation: Simulation) -> dict[str, float | None]:
     orders = total.orders + ledger.open_orders()
     terms = {term.name: _per(ledger.paid[term.name], orders) for term in COST_TERMS}
     return {
-        "cost": _per(sum(ledger.paid.values()), orders),
+        "cost": _per(float_sum(ledger.paid.values()), orders),
         **terms,
         "on_time": _per(total.on_time, orders),
         "fill": _per(total.filled, orders),
@@ -33,7 +34,7 @@ def measure(simulation: Simulation) -> dict[str, float | None]:
 
 def cost_per_order(window: Window) -> float | None:
     """Cost-to-serve in cents of a window's orders, per order; None without any."""
-    return _per(sum(window.costs.values()), window.orders)
+    return _per(float_sum(window.costs.values()), window.orders)
 
 
 def on_time(window: Window) -> float | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from flows.simulation.disruptions import Disruption
 from flows.simulation.journeys import Trip
 from flows.simulation.work import Order, Parcel
+from state.actions import Action
 from state.events import Fact
 
 
@@ -18,14 +19,35 @@ class Moving:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Units on their way to a node (index): by a supplier, or by a transfer."""
+    """Units that a supplier brings to a node (index)."""
 
+    inbound: str
     node: int
     sku: int
     quantity: int
     eta_ms: int
-    inbound: str | None = None
-    transfer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnTheRoad:
+    """Units that a truck brings from another node."""
+
+    transfer: str
+    node: int
+    sku: int
+    quantity: int
+    eta_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A transfer that was asked for and is not loaded yet."""
+
+    transfer: str
+    origin: int
+    destination: int
+    sku: int
+    quantity: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,7 +55,8 @@ class Opening:
     """The state at `at_ms`. Parcels are `planned`, `packed` or `under_way`.
 
     `stock` is units by (node, SKU); `first_facts` are recorded first; `prefix` begins the names of
-    new orders, which must not be those of old ones.
+    new orders, parcels and deliveries, which must not be those of old ones. People still have to
+    decide on `proposals`.
     """
 
     at_ms: int
@@ -44,5 +67,12 @@ class Opening:
     packed: list[Parcel] = field(default_factory=list)
     under_way: list[Moving] = field(default_factory=list)
     inbound: list[Due] = field(default_factory=list)
+    on_the_road: list[OnTheRoad] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    proposals: list[Action] = field(default_factory=list)
     troubles: list[Disruption] = field(default_factory=list)
     first_facts: list[Fact] = field(default_factory=list)
+
+    def prefixes(self) -> tuple[str, str, str]:
+        """Beginnings of the names of new orders, shipments and suppliers' deliveries."""
+        return self.prefix, f"{self.prefix}-SH", f"{self.prefix}-IN"

@@ -6,6 +6,7 @@ from flows.simulation.stock import Stock
 from flows.simulation.work import Order, Parcel
 from flows.simulation.world import World
 from state.quantities import DAY_MS
+from state.sums import int_sum
 
 _SELLABLE_SHARE = 0.85
 
@@ -27,7 +28,7 @@ class Returns:
         if order.luck.share("returns") >= self._share:
             return
         sku = order.lines[order.luck.integer("returns line", 0, len(order.lines) - 1)][0]
-        found = sum(units for line_sku, units in parcel.found if line_sku == sku)
+        found = int_sum(units for line_sku, units in parcel.found if line_sku == sku)
         if not found:
             return
         units = order.luck.integer(f"returns units {found}", 1, found)

@@ -35,6 +35,7 @@ from flows.simulation.world import World, build_world
 from state.actions import Action
 from state.events import ClockTicked, Event
 from state.quantities import DAY_MS
+from state.sums import int_sum
 
 #: All of the beginning is recorded within the first minute: reference data, then counts.
 _REFERENCE_WITHIN_MS = 10_000
@@ -82,10 +83,11 @@ class Simulation:
         self.disruptions = Disruptions(seed, config, world, agenda, outbox)
         self.journeys = Journeys(seed, config, world, self.conditions, self.disruptions)
         tracking = Tracking(seed, config, world, outbox)
-        self.transport = Transport(world, agenda, self.journeys, tracking)
-        prefix = "O" if opening is None else opening.prefix
-        self.demand = Demand(seed, config, world, agenda, outbox, self._closes_ms, prefix)
-        self.supply = Supply(seed, config, world, agenda, self.stock)
+        prefixes = ("O", "SH", "IN") if opening is None else opening.prefixes()
+        orders, shipments, deliveries = prefixes
+        self.transport = Transport(world, agenda, self.journeys, tracking, shipments)
+        self.demand = Demand(seed, config, world, agenda, outbox, self._closes_ms, orders)
+        self.supply = Supply(seed, config, world, agenda, self.stock, deliveries)
         self.fulfilment = Fulfilment(
             seed,
             config,
@@ -150,7 +152,7 @@ class Simulation:
         self.stock.check()
         self.ledger.check()
         ledger, units = self.ledger, self.stock.units
-        packed = sum(
+        packed = int_sum(
             quantity
             for order in self.fulfilment.orders.values()
             for parcel in order.parcels
@@ -238,6 +240,12 @@ class Simulation:
             self.fulfilment.resume_packed(self.begin_ms, parcel)
         for inbound in opening.inbound:
             self.supply.expect(self.begin_ms, inbound)
+        for road in opening.on_the_road:
+            self.transfers.resume(self.begin_ms, road)
+        for move in opening.moves:
+            self.transfers.load(self.begin_ms, move)
+        for proposal in opening.proposals:
+            self._systems.execute(self.begin_ms, proposal)
         for trouble in opening.troubles:
             until_ms = trouble.until_ms
             self.disruptions.begin(self.begin_ms, trouble, until_ms, until_ms)

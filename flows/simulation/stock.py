@@ -20,6 +20,7 @@ from state.events import (
 )
 from state.events.inventory import AdjustReason
 from state.quantities import HOUR_MS
+from state.sums import int_sum
 
 _RECOUNT_SHARE = 0.6
 _FOUND_SHARE = 0.3
@@ -161,6 +162,11 @@ class Stock:
         )
         self.write(now_ms, shelf, returned, order)
 
+    def depart_before(self, units: int) -> None:
+        """Take note of units that were on the road when the run began."""
+        self.units.begun += units
+        self.units.departed += units
+
     def depart(self, now_ms: int, shelf: Shelf, units: int, fact: Fact) -> None:
         """Load units for another node."""
         self.units.departed += units
@@ -218,7 +224,7 @@ class Stock:
     def check(self) -> None:
         """Raise AssertionError unless every unit is accounted for."""
         u = self.units
-        there = sum(shelf.physical for shelf in self.all_shelves())
+        there = int_sum(shelf.physical for shelf in self.all_shelves())
         came = u.begun + u.received + u.returned + u.found
         went = u.picked + u.written_off + u.strayed + u.departed - u.arrived
         if came != there + went:

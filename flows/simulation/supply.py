@@ -14,7 +14,7 @@ from flows.simulation.opening import Due
 from flows.simulation.stock import Shelf, Stock
 from flows.simulation.work import Order
 from flows.simulation.world import World
-from state.events import InboundScheduled, StockReceived, TransferArrived
+from state.events import InboundScheduled, StockReceived
 from state.quantities import DAY_MS, HOUR_MS, from_ms
 
 _LATE_SHARE = 0.15
@@ -27,16 +27,23 @@ _SLOT_MS = HOUR_MS // 2
 
 
 class Supply:
-    """Buys lots and has them delivered."""
+    """Buys lots and has them delivered. `prefix` begins the names of what is due."""
 
     def __init__(
-        self, seed: int, config: WorldConfig, world: World, agenda: Agenda, stock: Stock
+        self,
+        seed: int,
+        config: WorldConfig,
+        world: World,
+        agenda: Agenda,
+        stock: Stock,
+        prefix: str = "IN",
     ) -> None:
         self._seed = seed
         self._config = config
         self._world = world
         self._agenda = agenda
         self._stock = stock
+        self._prefix = prefix
         luck = stream(seed, "supply")
         # Units ordered by customers since the last lot; somewhere within a lot at the beginning.
         self._asked = {
@@ -70,7 +77,7 @@ class Supply:
         self._asked[key] -= quantity
         number = self._lots[key] = self._lots.get(key, 0) + 1
         node, sku = self._world.nodes[shelf.node], self._world.skus[shelf.sku]
-        inbound = f"IN-{node.id}-{sku.id}-{number}"
+        inbound = f"{self._prefix}-{node.id}-{sku.id}-{number}"
         luck = Luck(self._seed, inbound)
         days = luck.lognormal("lead", 1.0 if sku.scarce else 0.5, 0.4)
         eta_ms = math.ceil((now_ms + days * DAY_MS) / _SLOT_MS) * _SLOT_MS
@@ -107,18 +114,7 @@ class Supply:
         self._buy(now_ms, shelf)
 
     def _receive_due(self, now_ms: int, due: Due) -> None:
-        shelf = self._stock.shelf(due.node, due.sku)
-        if due.inbound is not None:
-            self._receive(now_ms, shelf, due.inbound, due.quantity)
-            return
-        assert due.transfer is not None
-        arrived = TransferArrived(
-            transfer=due.transfer,
-            node=self._world.nodes[due.node].id,
-            sku=self._world.skus[due.sku].id,
-            quantity=due.quantity,
-        )
-        self._stock.receive(now_ms, shelf, due.quantity, arrived)
+        self._receive(now_ms, self._stock.shelf(due.node, due.sku), due.inbound, due.quantity)
 
     def _receive(self, now_ms: int, shelf: Shelf, inbound: str, quantity: int) -> None:
         held_ms = self._held_up.get(shelf.node, 0)

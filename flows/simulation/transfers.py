@@ -3,6 +3,7 @@
 from flows.simulation.agenda import Agenda
 from flows.simulation.ledger import Ledger
 from flows.simulation.luck import Luck
+from flows.simulation.opening import Move, OnTheRoad
 from flows.simulation.stock import Stock
 from flows.simulation.world import World
 from state.events import TransferArrived, TransferDeparted
@@ -36,23 +37,33 @@ class Transfers:
             return "it is there already"
         if not self._stock.shelf(origin, sku).physical:
             return "there is nothing to send"
-        transfer = f"T-{name}"
-        at_ms = now_ms + _LOADED_AFTER_MS
-        self._agenda.at(at_ms, self._depart, transfer, origin, destination, sku, units)
+        self.load(now_ms, Move(f"T-{name}", origin, destination, sku, units))
         return ""
 
-    def _depart(
-        self, now_ms: int, transfer: str, origin: int, destination: int, sku: int, units: int
-    ) -> None:
+    def load(self, now_ms: int, move: Move) -> None:
+        """Have a truck come for what was asked for."""
+        self._agenda.at(now_ms + _LOADED_AFTER_MS, self._depart, move)
+
+    def resume(self, now_ms: int, road: OnTheRoad) -> None:
+        """Go on with a truck that left before the run began; it arrives when it was to, or now."""
+        self._stock.depart_before(road.quantity)
+        self.units_under_way += road.quantity
+        lost = self._missing(Luck(self._seed, "transfer", road.transfer), road.quantity)
+        at_ms = max(now_ms + 1, road.eta_ms)
+        arrival = (road.transfer, road.node, road.sku, road.quantity, lost)
+        self._agenda.at(at_ms, self._arrive, *arrival)
+
+    def _depart(self, now_ms: int, move: Move) -> None:
+        origin, destination, sku = move.origin, move.destination, move.sku
         shelf = self._stock.shelf(origin, sku)
-        units = min(units, shelf.physical)
+        units = min(move.quantity, shelf.physical)
         if not units:
             return
         nodes = self._world.nodes
         km = self._world.km[origin][nodes[destination].region]
         hours = _DOCK_TO_SHELF_H + km / _TRUCK_KM_PER_H
         departed = TransferDeparted(
-            transfer=transfer,
+            transfer=move.transfer,
             origin=nodes[origin].id,
             destination=nodes[destination].id,
             sku=self._world.skus[sku].id,
@@ -64,10 +75,12 @@ class Transfers:
         self.units_under_way += units
         luck = Luck(self._seed, "transfer", origin, destination, sku, now_ms)
         arrives_ms = now_ms + round(hours * luck.lognormal("hours", 0, 0.2) * HOUR_MS)
-        lost = 0
-        if luck.share("short") < _SHORT_SHARE:
-            lost = luck.integer("missing", 1, units)
-        self._agenda.at(arrives_ms, self._arrive, transfer, destination, sku, units, lost)
+        lost = self._missing(luck, units)
+        self._agenda.at(arrives_ms, self._arrive, move.transfer, destination, sku, units, lost)
+
+    def _missing(self, luck: Luck, units: int) -> int:
+        """Units of a truck's that do not arrive."""
+        return luck.integer("missing", 1, units) if luck.share("short") < _SHORT_SHARE else 0
 
     def _arrive(
         self, now_ms: int, transfer: str, node: int, sku: int, sent: int, lost: int

@@ -30,15 +30,22 @@ class Transport:
     """Runs journeys. `on_ended` is told (now, parcel, how) of each end, ``recalled`` among them.
 
     A parcel that was recalled in time is on its way back for as long as it was on its way out.
+    `prefix` begins shipments' names.
     """
 
     def __init__(
-        self, world: World, agenda: Agenda, journeys: Journeys, tracking: Tracking
+        self,
+        world: World,
+        agenda: Agenda,
+        journeys: Journeys,
+        tracking: Tracking,
+        prefix: str = "SH",
     ) -> None:
         self._world = world
         self._agenda = agenda
         self._journeys = journeys
         self._tracking = tracking
+        self._prefix = prefix
         self._under_way: dict[str, _UnderWay] = {}
         self.on_ended: Callable[[int, Parcel, str], None] = lambda now_ms, parcel, how: None
 
@@ -46,7 +53,7 @@ class Transport:
         """Hand a packed parcel to its carrier."""
         region = parcel.order.region
         parcel.stage = "under_way"
-        parcel.shipment = f"SH-{parcel.service.carrier}-{parcel.name}"
+        parcel.shipment = f"{self._prefix}-{parcel.service.carrier}-{parcel.name}"
         trip = Trip(
             luck=parcel.order.luck,
             number=parcel.number,

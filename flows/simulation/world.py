@@ -15,6 +15,7 @@ from state.events import CarrierRegistered, Fact, NodeRegistered, RegionRegister
 from state.events.reference import NodeKind
 from state.geography import DETOUR, great_circle_km
 from state.quantities import DAY_MS, HOUR_MS
+from state.sums import float_sum, int_sum
 
 #: Lines of an order (1 to 5) and pieces of a line (1 to 3), with their shares.
 LINES_SHARES = (0.66, 0.20, 0.08, 0.04, 0.02)
@@ -22,7 +23,7 @@ PIECES_SHARES = (0.84, 0.12, 0.04)
 #: Only what is light is bought by the piece.
 HEAVIEST_IN_PIECES_G = 1_500
 #: Units of an average order.
-MEAN_UNITS = sum(n * share for n, share in enumerate(LINES_SHARES, 1)) * sum(
+MEAN_UNITS = float_sum(n * share for n, share in enumerate(LINES_SHARES, 1)) * float_sum(
     n * share for n, share in enumerate(PIECES_SHARES, 1)
 )
 _STORE_HOURS = (8, 20)
@@ -127,7 +128,7 @@ class World:
 
     def weight_g(self, lines: Iterable[tuple[int, int]]) -> int:
         """Weight in g of a parcel with `lines` (SKU's index, units) in it."""
-        return sum(self.skus[sku].weight_g * quantity for sku, quantity in lines)
+        return int_sum(self.skus[sku].weight_g * quantity for sku, quantity in lines)
 
     def reference(self) -> list[Fact]:
         """Registrations of everything, each after what it refers to."""
@@ -206,7 +207,7 @@ def shares_of_demand(
     stocking: Iterable[int], regions: list[Region], km: list[list[float]], units_per_day: float
 ) -> dict[int, float]:
     """Units per day that the regions nearest to each of the nodes `stocking` order of a SKU."""
-    people = sum(region.weight for region in regions)
+    people = float_sum(region.weight for region in regions)
     shares = dict.fromkeys(sorted(stocking), 0.0)
     for index, region in enumerate(regions):
         nearest = min(shares, key=lambda node: km[node][index])
@@ -223,7 +224,7 @@ def _assort(
     units_per_day: float,
 ) -> list[dict[int, float]]:
     """Per SKU the nodes that stock it and the demand of the regions that are nearest to each."""
-    demand = sum(sku.weight for sku in skus)
+    demand = float_sum(sku.weight for sku in skus)
     draws = [_TRADES[site.kind].draw * luck.uniform(0.6, 1.6) for site in sites]
     assortment = []
     for sku in skus:

@@ -129,8 +129,15 @@ def open_fork(trial: ForkTrial) -> tuple[Simulation, Engine]:
     orchestrate = _operator(engine.chain, Orchestrate)
     world, orders_per_day = world_of_twin(orchestrate.twin, orchestrate.outlook)
     config: WorldConfig = temper_of(fork.network, orders_per_day)
-    opening = opening_of(trial.seed, world, orchestrate.twin, orchestrate.disruptions, fork.now_ms)
-    opening.prefix = f"F{fork.seq}"
+    opening = opening_of(
+        trial.seed,
+        world,
+        orchestrate.twin,
+        orchestrate.disruptions,
+        _operator(engine.chain, Govern).proposals,
+        fork.now_ms,
+        f"F{fork.seq}",
+    )
     if trial.policy is not None:
         document = msgspec.to_builtins(trial.policy)
         opening.first_facts.append(PolicyChanged(policy=document, by="what-if"))

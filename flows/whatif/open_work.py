@@ -6,38 +6,58 @@ one that was packed is thought to be at such a node, or at the nearest; and a pa
 the fork on is drawn anew.
 """
 
+from collections.abc import Sequence
+from typing import assert_never
+
 from flows.simulation.carriers import Service
 from flows.simulation.disruptions import Disruption
 from flows.simulation.journeys import Trip
 from flows.simulation.luck import Luck
-from flows.simulation.opening import Due, Moving, Opening
+from flows.simulation.opening import Due, Move, Moving, OnTheRoad, Opening
 from flows.simulation.work import Line, Order, Parcel
 from flows.simulation.world import World
+from operators.refusals import record_of
+from state.actions import Action, Allocate, Reship, Transfer
 from state.geography import freight_cents
 from state.quantities import DAY_MS
+from state.sums import int_sum
 from state.twin import OpenOrder, Shipment, Twin
 
 
 def opening_of(
-    seed: int, world: World, twin: Twin, disruptions: dict[str, tuple[int, int]], now_ms: int
+    seed: int,
+    world: World,
+    twin: Twin,
+    disruptions: dict[str, tuple[int, int]],
+    proposals: Sequence[Action],
+    now_ms: int,
+    prefix: str,
 ) -> Opening:
-    """The state of a twin at `now_ms`, for a run of `world` under `seed`."""
-    return _Taker(seed, world, twin, now_ms).take(disruptions)
+    """The state of a twin at `now_ms`, for a run of `world` under `seed`.
+
+    `proposals` are open: what they hold is not being carried out. `prefix` begins new names.
+    """
+    taker = _Taker(seed, world, twin, proposals, now_ms)
+    return taker.take(disruptions, prefix)
 
 
 class _Taker:
     """Looks names up and makes the world's things of the twin's."""
 
-    def __init__(self, seed: int, world: World, twin: Twin, now_ms: int) -> None:
+    def __init__(
+        self, seed: int, world: World, twin: Twin, proposals: Sequence[Action], now_ms: int
+    ) -> None:
         self._seed, self._world, self._twin, self._now_ms = seed, world, twin, now_ms
+        self._proposals = proposals
         self._nodes = {node.id: node.index for node in world.nodes}
         self._skus = {sku.id: index for index, sku in enumerate(world.skus)}
         self._regions = {region.id: index for index, region in enumerate(world.regions)}
         self._services = {service.name: service for service in world.services}
 
-    def take(self, disruptions: dict[str, tuple[int, int]]) -> Opening:
-        opening = Opening(at_ms=self._now_ms, stock=self._stock())
-        opening.inbound = self._inbound()
+    def take(self, disruptions: dict[str, tuple[int, int]], prefix: str) -> Opening:
+        opening = Opening(at_ms=self._now_ms, stock=self._stock(), prefix=prefix)
+        opening.proposals = list(self._proposals)
+        self._supply(opening)
         opening.troubles = self._troubles(disruptions)
         for held in self._twin.orders.values():
             order = self._order(held)
@@ -60,24 +80,36 @@ class _Taker:
             if node in self._nodes and sku in self._skus
         }
 
-    def _inbound(self) -> list[Due]:
-        found = []
+    def _supply(self, opening: Opening) -> None:
+        """What is due, by what kind it is of; and what no truck has yet."""
         for node, sku, position in self._twin.positions():
             if node not in self._nodes or sku not in self._skus:
                 continue
-            for name, due in position.inbound.items():
-                kind, _, key = name.partition(" ")
-                found.append(
-                    Due(
-                        self._nodes[node],
-                        self._skus[sku],
-                        due.quantity,
-                        due.eta_ms,
-                        inbound=key if kind == "inbound" else None,
-                        transfer=key if kind == "transfer" else None,
-                    )
-                )
-        return found
+            at = self._nodes[node], self._skus[sku]
+            for key, due in position.inbound.items():
+                match key.kind:
+                    case "supplier":
+                        opening.inbound.append(Due(key.name, *at, due.quantity, due.eta_ms))
+                    case "transfer":
+                        road = OnTheRoad(key.name, *at, due.quantity, due.eta_ms)
+                        opening.on_the_road.append(road)
+                    case "asked" | "supposed":
+                        pass  # the one comes with the moves below, the other never outlives a step
+                    case never:
+                        assert_never(never)
+        proposed = {
+            (record_of(action.id), transfer.origin, transfer.destination, transfer.sku)
+            for action in self._proposals
+            if isinstance(transfer := action.data.decision, Transfer)
+        }
+        for number, move in self._twin.moves.items():
+            if (move.seq, move.origin, move.destination, move.sku) in proposed:
+                continue
+            if {move.origin, move.destination} <= self._nodes.keys() and move.sku in self._skus:
+                ends = self._nodes[move.origin], self._nodes[move.destination]
+                name = f"{opening.prefix}-T-{number}"
+                asked = Move(name, *ends, self._skus[move.sku], move.quantity)
+                opening.moves.append(asked)
 
     def _troubles(self, disruptions: dict[str, tuple[int, int]]) -> list[Disruption]:
         found = []
@@ -129,7 +161,7 @@ class _Taker:
         if service is None or fact.node not in self._nodes:
             return
         node = self._nodes[fact.node]
-        number = sum(moving.parcel.order is order for moving in opening.under_way)
+        number = int_sum(moving.parcel.order is order for moving in opening.under_way)
         parcel = Parcel(order, node, service, lines, shipment.dispatched_ms)
         parcel.number = number
         parcel.stage, parcel.found, parcel.shipment = "under_way", lines, name
@@ -147,12 +179,31 @@ class _Taker:
         for sku, quantity in lines:
             order.owed[sku] = order.owed.get(sku, 0) + quantity
 
+    def _proposed(self, name: str) -> dict[tuple[str, str], int]:
+        """(Node, SKU) -> units of an order that are held for what people still have to decide."""
+        found: dict[tuple[str, str], int] = {}
+        for action in self._proposals:
+            match action.data.decision:
+                case Allocate(order=order, legs=legs) if order == name:
+                    pass
+                case Reship(order=order, leg=leg) if order == name:
+                    legs = (leg,)
+                case _:
+                    continue
+            for leg in legs:
+                for line in leg.lines:
+                    at = leg.node, line.sku
+                    found[at] = found.get(at, 0) + line.quantity
+        return found
+
     def _plan(self, opening: Opening, order: Order, held: OpenOrder) -> None:
         """What is reserved is planned again; what was picked waits for its truck."""
         parts: dict[int, list[Line]] = {}
         packed: dict[int, list[Line]] = {}
+        proposed = self._proposed(held.name)
         for (node_id, sku_id), quantity in held.reserved.items():
-            if node_id in self._nodes:
+            quantity -= proposed.get((node_id, sku_id), 0)
+            if node_id in self._nodes and quantity > 0:
                 parts.setdefault(self._nodes[node_id], []).append((self._skus[sku_id], quantity))
         for sku_id, line in held.lines.items():
             units = line.picked - line.shipped

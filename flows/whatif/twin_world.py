@@ -19,6 +19,7 @@ from operators.prediction.transit import Z90
 from state.errors import JournalError
 from state.events import CarrierRegistered, NodeRegistered
 from state.geography import Geography, nominal_transit_s
+from state.sums import float_sum
 from state.twin import Twin
 
 #: A usual parcel goes so far; what is learned of transit is brought back to its parts there.
@@ -70,7 +71,7 @@ def world_of_twin(twin: Twin, outlook: Outlook) -> tuple[World, float]:
     km = [[geography.distance_km(n.node, r.id) or 0.0 for r in regions] for n in nodes]
     assortment = _assortment(twin, running, regions, skus, km)
     carriers, offered = _carriers(geography, services, outlook, twin)
-    orders_per_day = sum(by_sku.values()) / MEAN_UNITS
+    orders_per_day = float_sum(by_sku.values()) / MEAN_UNITS
     return World(regions, running, skus, carriers, offered, km, assortment), orders_per_day
 
 

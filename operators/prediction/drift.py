@@ -20,6 +20,7 @@ from msgspec import Struct
 from river.base import DriftDetector
 
 from operators.prediction.recent import Recent
+from state.sums import int_sum
 
 #: Residuals beyond this count as this much: one wild value is no alarm.
 _WILDEST = 4.0
@@ -163,7 +164,7 @@ class Adwin(DriftDetector):
             merged = (2 * size, first[1] + second[1], first[2] + second[2], first[3])
             buckets[start : start + 2] = [merged]
             end = start + 1
-        if sum(bucket[0] for bucket in buckets) > _MOST_BLOCKS:
+        if int_sum(bucket[0] for bucket in buckets) > _MOST_BLOCKS:
             del buckets[0]
 
     def _cut(self) -> None:

@@ -21,6 +21,7 @@ from operators.prediction.situation import (
     in_words,
 )
 from state.actions import Contribution
+from state.sums import float_sum
 
 _EXPLAINED = 4
 
@@ -105,7 +106,7 @@ class LateModel:
             for log_odds, name in moved[:_EXPLAINED]
             if log_odds
         ]
-        rest = sum(each[0] for each in moved) - sum(each.log_odds for each in told)
+        rest = float_sum(each[0] for each in moved) - float_sum(each.log_odds for each in told)
         others = len(moved) - len(told)
         if others:
             what = f"{others} smaller ones together"

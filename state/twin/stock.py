@@ -5,10 +5,29 @@ for the instant it was taken, movements before it are in it, movements after it 
 Ties in time are broken by event id.
 """
 
+from typing import Literal, NamedTuple
+
 from msgspec import Struct, field
+
+from state.sums import int_sum
 
 #: Movements kept before the old ones are folded; bounds the work per event.
 _SETTLE_EVERY = 16
+
+
+#: How units come to a node. `supplier`: a supplier brings them; `transfer`: a truck from another
+#: node has them; `asked`: a transfer was asked for and no truck has them yet; `supposed`: a desk
+#: looks at what would be if they were to come, and takes it back in the same step.
+InboundKind = Literal["supplier", "transfer", "asked", "supposed"]
+#: Whom units are reserved for: an order, by its name, or a transfer asked for, by its number.
+Holder = str | int
+
+
+class InboundKey(NamedTuple):
+    """Names what is due: a supplier's inbound, a transfer, or a `Move` by its number."""
+
+    kind: InboundKind
+    name: str
 
 
 class Inbound(Struct, array_like=True):
@@ -30,13 +49,13 @@ class Position(Struct, array_like=True):
     """Units of one SKU at one node.
 
     `on_hand` may turn negative when facts contradict each other (more picked than was ever there);
-    a count mends it. `held` says how many units are reserved for which order, the oldest first.
+    a count mends it. `held` says how many units are reserved for whom, the oldest first.
     """
 
     on_hand: int = 0
     reserved: int = 0
-    held: dict[str, int] = field(default_factory=dict)
-    inbound: dict[str, Inbound] = field(default_factory=dict)
+    held: dict[Holder, int] = field(default_factory=dict)
+    inbound: dict[InboundKey, Inbound] = field(default_factory=dict)
     counted_ms: int = 0
     counted_by: str = ""
     recent: list[Movement] = field(default_factory=list)
@@ -58,7 +77,7 @@ class Position(Struct, array_like=True):
         if (time_ms, event) <= (self.counted_ms, self.counted_by):
             return None
         since = [m for m in self.recent if (m.time_ms, m.event) > (time_ms, event)]
-        moved_since = sum(m.delta for m in since)
+        moved_since = int_sum(m.delta for m in since)
         expected = self.on_hand - moved_since
         self.on_hand = quantity + moved_since
         self.recent = since
@@ -93,7 +112,7 @@ class Position(Struct, array_like=True):
 
     def due(self) -> int:
         """Units scheduled inbound."""
-        return sum(i.quantity for i in self.inbound.values()) if self.inbound else 0
+        return int_sum(i.quantity for i in self.inbound.values()) if self.inbound else 0
 
     def uncovered(self) -> int:
         """Reserved units that neither the shelf nor any inbound covers any more."""
@@ -101,18 +120,18 @@ class Position(Struct, array_like=True):
             return 0
         return max(0, self.reserved - max(self.on_hand, 0) - self.due())
 
-    def reserve(self, order: str, quantity: int) -> None:
-        """Hold units for an order."""
-        self.held[order] = self.held.get(order, 0) + quantity
+    def reserve(self, holder: Holder, quantity: int) -> None:
+        """Hold units for an order or a transfer."""
+        self.held[holder] = self.held.get(holder, 0) + quantity
         self.reserved += quantity
 
-    def release(self, order: str, quantity: int) -> int:
-        """Stop holding up to `quantity` units for an order; returns how many were held."""
-        held = self.held.get(order, 0)
+    def release(self, holder: Holder, quantity: int) -> int:
+        """Stop holding up to `quantity` units for whoever; returns how many were held."""
+        held = self.held.get(holder, 0)
         freed = min(held, quantity)
         if freed == held:
-            self.held.pop(order, None)
+            self.held.pop(holder, None)
         else:
-            self.held[order] = held - freed
+            self.held[holder] = held - freed
         self.reserved -= freed
         return freed

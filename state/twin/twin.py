@@ -9,12 +9,13 @@ from state.errors import InvariantBroken
 from state.events import SkuRegistered
 from state.geography import Geography
 from state.quantities import DAY_MS
+from state.sums import int_sum
 from state.twin.capacity import Capacity
 from state.twin.holds import Held
 from state.twin.moves import Move
 from state.twin.orders import OpenOrder, PlannedLeg
 from state.twin.shipments import Shipment
-from state.twin.stock import Position
+from state.twin.stock import Holder, InboundKey, Position
 
 K = TypeVar("K", bound=Hashable)
 
@@ -35,15 +36,15 @@ class Twin(Struct):
     capacity: Capacity = field(default_factory=Capacity)
     # Orders not heard of yet -> shipments handed over for them.
     early_shipments: dict[str, list[str]] = field(default_factory=dict)
-    # Transfers that were asked for and did not depart yet, and how many ever were.
-    moves: dict[str, Move] = field(default_factory=dict)
+    # Transfers that were asked for and did not depart yet, by number, and how many ever were.
+    moves: dict[int, Move] = field(default_factory=dict)
     moved: int = 0
     # Transfers under way -> (destination, SKU).
     transfers: dict[str, tuple[str, str]] = field(default_factory=dict)
     # Inbound and transfers that are due -> (node, SKU).
-    due_at: dict[str, tuple[str, str]] = field(default_factory=dict)
-    # Inbound and transfer ids that ended -> now_ms, so that a late schedule does not revive them.
-    ended_inbound: dict[str, int] = field(default_factory=dict)
+    due_at: dict[InboundKey, tuple[str, str]] = field(default_factory=dict)
+    # Inbound and transfers that ended -> now_ms, so that a late schedule does not revive them.
+    ended_inbound: dict[InboundKey, int] = field(default_factory=dict)
     # What is on hold, by `hold_key`; of an order only until it is closed.
     holds: dict[str, Held] = field(default_factory=dict)
 
@@ -158,17 +159,17 @@ class Twin(Struct):
         What positions reserve is what orders and transfers have reserved; what an order has
         reserved is what its legs hold; the rooms planned are those of legs that were not begun.
         """
-        held: dict[tuple[str, str, str], int] = {}
+        held: dict[tuple[Holder, str, str], int] = {}
         for node, sku, position in self.positions():
-            if position.reserved != sum(position.held.values()) or position.reserved < 0:
+            if position.reserved != int_sum(position.held.values()) or position.reserved < 0:
                 raise InvariantBroken(
                     f"expected {position.reserved} units held at {node} of {sku}, "
                     f"was {position.held}"
                 )
-            for order, quantity in position.held.items():
-                held[order, node, sku] = quantity
-        promised: dict[tuple[str, str, str], int] = {}
-        by_legs: dict[tuple[str, str, str], int] = {}
+            for holder, quantity in position.held.items():
+                held[holder, node, sku] = quantity
+        promised: dict[tuple[Holder, str, str], int] = {}
+        by_legs: dict[tuple[Holder, str, str], int] = {}
         rooms: dict[tuple[str, int], int] = {}
         for name, open_order in self.orders.items():
             for (node, sku), quantity in open_order.reserved.items():
@@ -181,8 +182,8 @@ class Twin(Struct):
                     at = (room, leg.hand_over_ms // DAY_MS)
                     rooms[at] = rooms.get(at, 0) + 1
         _require_equal("reservations of legs", by_legs, promised)
-        for name, move in self.moves.items():
-            promised[name, move.origin, move.sku] = move.quantity
+        for number, move in self.moves.items():
+            promised[number, move.origin, move.sku] = move.quantity
         _require_equal("reservations", held, promised)
         planned = {
             (room, day): count

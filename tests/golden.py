@@ -1,0 +1,47 @@
+"""The recorded log and what it gives; needs no test tools, so that any supported Python can run it.
+
+``python -m tests.golden`` prints what this Python makes of it, and of a simulated world.
+"""
+
+import json
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+
+from flows.replay import Engine, ReplayPlan, replay
+from flows.simulation.config import find_world
+from flows.simulation.controller import Engine as Deciding
+from flows.simulation.simulation import Simulation
+from state.codec import encode
+from state.policy import Policy
+
+DATA = Path(__file__).parent / "data"
+LOG = DATA / "golden.jsonl.zst"
+EXPECTED = DATA / "golden.json"
+#: Events of a simulated world: some days, with parcels on all kinds of ways.
+_SIMULATED = 3_000
+
+
+def replayed(engine: Engine = "fold", batch: int = 1_000) -> dict[str, object]:
+    plan = ReplayPlan(logs=(LOG,), policy=Policy(), engine=engine, batch=batch)
+    summary = replay(plan)
+    return {
+        "events": summary.events,
+        "dead_letters": summary.dead_letters,
+        "actions": summary.actions,
+        "digest": summary.digest,
+    }
+
+
+def simulated() -> str:
+    """The digest of a simulated journal."""
+    world = find_world("small")
+    run = Simulation(1, world).run(Deciding(world.network, Policy()))
+    digest = sha256()
+    for event in islice(run, _SIMULATED):
+        digest.update(encode(event))
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    print(json.dumps({"replayed": replayed(), "simulated": simulated()}))  # noqa: T201
