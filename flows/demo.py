@@ -3,10 +3,10 @@
 import subprocess
 from pathlib import Path
 
+from flows.action_log import actions_in
 from flows.cli.console import err, out, progress_bar
 from flows.cli.explanation_view import view
 from flows.cli.replay_command import show
-from flows.explain import actions_in
 from flows.replay import REDIS_FOLDER, ReplayPlan, replay
 from flows.simulation import simulate
 from state.actions import Action

@@ -4,12 +4,13 @@ from collections.abc import Collection
 
 from operators.allocation import RESTS_ON, allocation
 from operators.derived import Derived, Draft, Inert, OrderMoved
-from operators.explanation import eliminated, shortages, span
+from operators.explanation import eliminated, shortages
 from operators.exploration import explore
 from operators.floor import Floor
 from operators.movable import watch
 from operators.sourcing import Choice, Plan
 from operators.switches import switches
+from operators.wording import span
 from state.actions import Allocate, Backorder, Cancel, Draw, LegLine, Release
 from state.events import OrderCancelled, OrderPlaced
 from state.quantities import DAY_S, HOUR_S

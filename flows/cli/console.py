@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flows.journal_source import Progress as Report
+from flows.progress import Progress as Report
 from state.errors import CrossdockError
 
 T = TypeVar("T")

@@ -40,7 +40,8 @@ def explain(
 
     Exit code 1 if the action does not come out of the journal again.
     """
-    from flows.explain import ACTION_ID, Evidence, evidence_of
+    from flows.action_log import ACTION_ID
+    from flows.explain import Evidence, evidence_of
     from state.policies import find_policy
 
     if (out_folder is None) == (not log):
@@ -67,8 +68,9 @@ def _recorded(folder: Path, action_id: str, verify: bool, json: bool) -> None:
     """An action of a replay's folder, derived again."""
     import orjson
 
+    from flows.action_log import find_action
     from flows.cli.explanation_view import view
-    from flows.explain import Derivation, derive_again, evidence_of, find_action
+    from flows.explain import Derivation, derive_again, evidence_of
     from state.codec import encode_action
 
     action = find_action(folder, action_id)
@@ -113,8 +115,9 @@ def _why_not(
 ) -> None:
     from msgspec import to_builtins
 
+    from flows.action_log import find_action
     from flows.cli.explanation_view import why_not_view
-    from flows.explain import derive, find_action
+    from flows.explain import derive
     from flows.why_not import why_not
     from operators.why_not import parse_wanted
 

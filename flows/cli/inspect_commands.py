@@ -54,8 +54,8 @@ def actions(
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """List actions, from Redis (--redis) or from a replay's folder (--out)."""
+    from flows.action_log import actions_in
     from flows.cli.explanation_view import one_line
-    from flows.explain import actions_in
     from state.actions import KINDS
     from state.codec import encode_action
     from state.stores.redis_connection import connect

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from flows.cli.console import err, out, print_json, progress_bar
-from flows.journal_source import Stop
+from flows.stop import Stop
 from state.settings import Settings
 
 Config = Annotated[

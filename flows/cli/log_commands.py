@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from flows.cli.console import named, out, print_json, progress_bar
-from flows.journal_source import Progress
+from flows.progress import Progress
 from state.events import FAMILY_OF, Event
 
 _Out = Annotated[

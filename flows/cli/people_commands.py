@@ -105,7 +105,7 @@ def reject(
 def _decide(
     fact: "ActionApproved | ActionRejected", unseen: bool, config: Path | None, json: bool
 ) -> None:
-    from flows.explain import ACTION_ID
+    from flows.action_log import ACTION_ID
     from flows.live.control import send_decision
 
     if ACTION_ID.fullmatch(fact.action) is None:

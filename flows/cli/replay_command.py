@@ -66,9 +66,9 @@ def replay(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Replay recorded logs through the engine and report what it did."""
-    from flows.journal_source import Stop
     from flows.replay import ReplayPlan
     from flows.replay import replay as run
+    from flows.stop import Stop
     from state.policies import find_policy
     from state.stores.redis_keys import checked_name
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flows.checkpoints import Checkpoints
 from flows.dataflow import Flow
-from flows.journal_source import JournalSource, Stop
+from flows.journal_source import JournalSource
 from flows.live import logs
 from flows.live.gauges import Gauges
 from flows.live.kafka_outlet import KafkaOutlet
@@ -20,6 +20,7 @@ from flows.live.monitor import Health, Monitor
 from flows.live.patience import PatientOutlet
 from flows.live.state_folder import StateFolder
 from flows.outlets import Outlet, RedisOutlet
+from flows.stop import Stop
 from state.policy import Policy, load_policy
 from state.settings import Settings
 from state.stores.kafka_journal import Arrivals, KafkaJournal
