@@ -1,7 +1,5 @@
 """`crossdock run`, one partition: the journal topic → the chain → Redis and Kafka, recoverable."""
 
-import os
-import threading
 import time
 from contextlib import ExitStack
 from datetime import timedelta
@@ -166,22 +164,6 @@ def run_partition(
         writer.flush()
         logs.info("run ended", partition=partition_number, seq=gauges.seq)
         return gauges.seq
-
-
-def cut_short_after(seconds: float, stop: Stop) -> None:
-    """Once `stop` is set, end the process after `seconds` even if it could not finish.
-
-    Nothing is lost by that: the next start goes on at the last committed checkpoint.
-    """
-
-    def watch() -> None:
-        while not stop.is_set:
-            time.sleep(0.1)
-        time.sleep(seconds)
-        logs.warn("stop cut short", after_s=seconds)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="stop", daemon=True).start()
 
 
 def _checkpoint_begun(metrics: RunMetrics, held_s: float) -> None:
