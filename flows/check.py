@@ -4,10 +4,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from flows.journal_source import Progress
-from operators.chain import NO_NETWORK, to_record
+from flows.progress import Progress
 from operators.contract import Record
 from operators.derived import Duplicate
+from operators.entry import NO_NETWORK, to_record
 from operators.hygiene import Hygiene
 from state.codec import DeadLetter
 from state.journals import journal_identity, open_journal

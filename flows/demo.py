@@ -3,11 +3,12 @@
 import subprocess
 from pathlib import Path
 
-from flows.cli.console import err, out, progress_bar
+from flows.action_log import actions_in
+from flows.cli.console import note, progress_bar, say, show
 from flows.cli.explanation_view import view
-from flows.cli.replay_command import show
-from flows.explain import actions_in
+from flows.cli.summary_view import summary_table
 from flows.replay import REDIS_FOLDER, ReplayPlan, replay
+from flows.screen import rule
 from flows.simulation import simulate
 from state.actions import Action
 from state.journal_writer import JournalWriter
@@ -26,15 +27,15 @@ def main() -> None:
     """Run the demonstration in `demo-output/` of the working directory."""
     _FOLDER.mkdir(exist_ok=True)
     log = _FOLDER / "log.jsonl.zst"
-    out.rule(f"1. Simulate a fulfilment network: {_EVENTS:,} events")
+    show(rule(f"1. Simulate a fulfilment network: {_EVENTS:,} events"))
     with progress_bar("simulating") as progress, JournalWriter(log) as writer:
         for number, event in enumerate(simulate(seed=_SEED, events=_EVENTS), 1):
             writer.write(event)
             if number % 1_000 == 0:
                 progress(number, number, _EVENTS)
-    out.print(f"{log} ({log.stat().st_size / 1e6:.1f} MB)")
+    say(f"{log} ({log.stat().st_size / 1e6:.1f} MB)")
 
-    out.rule("2. Replay it through the engine, actions into Redis")
+    show(rule("2. Replay it through the engine, actions into Redis"))
     data = _FOLDER / REDIS_FOLDER
     data.mkdir(exist_ok=True)
     (data / "dump.rdb").unlink(missing_ok=True)
@@ -42,34 +43,34 @@ def main() -> None:
         plan = ReplayPlan(logs=(log,), policy=Policy(), redis=server.url, out=_FOLDER)
         with progress_bar("replaying") as progress:
             summary = replay(plan, progress=progress)
-        show(summary)
+        show(summary_table(summary))
         _show_redis(server.url, summary.networks[0])
 
-    out.rule("3. Three actions in full")
+    show(rule("3. Three actions in full"))
     for action in _well_explained(_FOLDER):
-        out.print(view(action))
+        show(view(action))
 
-    out.rule("Where things are")
-    out.print(f"{_FOLDER}/summary.json, actions.jsonl, kpis.jsonl, dead_letters.jsonl")
-    out.print("Ask for the proof of an action:  .venv/bin/crossdock explain ID --out demo-output")
-    out.print("Open the Redis of this run:      .venv/bin/crossdock redis demo-output")
-    out.print("List what it did:                .venv/bin/crossdock actions --out demo-output")
+    show(rule("Where things are"))
+    say(f"{_FOLDER}/summary.json, actions.jsonl, kpis.jsonl, dead_letters.jsonl")
+    say("Ask for the proof of an action:  .venv/bin/crossdock explain ID --out demo-output")
+    say("Open the Redis of this run:      .venv/bin/crossdock redis demo-output")
+    say("List what it did:                .venv/bin/crossdock actions --out demo-output")
 
 
 def _show_redis(url: str, network: str) -> None:
     """What redis-cli sees, where the wheel brought one."""
     client = Path(find_server()).with_name("redis-cli")
     if not client.exists():
-        err.print(f"(no redis-cli beside {find_server()} to show the streams with)")
+        note(f"(no redis-cli beside {find_server()} to show the streams with)")
         return
     port = url.rpartition(":")[2].partition("/")[0]
     command = ["XRANGE", f"crossdock:{network}:allocate", "-", "+", "COUNT", "2"]
-    out.print(f"$ redis-cli {' '.join(command)}")
+    say(f"$ redis-cli {' '.join(command)}")
     shown = subprocess.run(  # noqa: S603 - the client of our own server
         [str(client), "-p", port, *command], capture_output=True, text=True, check=True
     )
     for line in shown.stdout.splitlines():
-        out.print(line, markup=False, no_wrap=True, overflow="ellipsis")
+        say(line)
 
 
 def _well_explained(folder: Path) -> list[Action]:

@@ -1,24 +1,21 @@
-"""Explain an action: find it in a replay's output, and derive it again from the journal."""
+"""Explain an action: derive it again from the journal."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 from msgspec import Struct
 
-from flows.journal_source import Progress
+from flows.action_log import place_of
+from flows.progress import Progress
 from operators.chain import build_chain, to_record
 from operators.contract import Chain
 from state.actions import Action
-from state.codec import decode_action, encode_action
+from state.codec import encode_action
 from state.errors import JournalError
 from state.journals import open_journal
 from state.policy import Policy, parse_policy
-
-#: {network}:{seq}-{n}
-ACTION_ID = re.compile(r"([^:]+):(\d+)-\d+")
 
 
 class Evidence(Struct, frozen=True):
@@ -33,43 +30,6 @@ class Derivation(Struct, frozen=True):
 
     verdict: str
     is_same: bool
-
-
-def find_action(folder: Path, action_id: str) -> Action:
-    """The action with `action_id` in a replay's folder; raises JournalError if it is not there."""
-    mark = orjson.dumps({"id": action_id})[1:-1]
-    for line in _lines(folder):
-        if mark in line[:400]:
-            action = decode_action(line)
-            if action.id == action_id:
-                return action
-    raise JournalError(
-        f"expected an action {action_id} in {folder}, was none: ids look like demo:7262-1; "
-        f"`crossdock actions --out {folder}` lists them, with --about those of an order or parcel"
-    )
-
-
-def actions_in(folder: Path) -> Iterator[Action]:
-    """All actions of a replay's folder, in order; raises JournalError if there is none."""
-    try:
-        for line in _lines(folder):
-            yield decode_action(line)
-    except ValueError as error:
-        raise JournalError(f"expected actions in {folder}, was {error}") from error
-
-
-def _lines(folder: Path) -> Iterator[bytes]:
-    """Lines of the action log; of its parts, while the replay has not ended."""
-    whole = folder / "actions.jsonl"
-    paths = [whole] if whole.exists() else sorted((folder / "parts").glob("actions:*"))
-    if not paths:
-        raise JournalError(f"expected the output folder of a replay, was {folder} without actions")
-    try:
-        for path in paths:
-            with path.open("rb") as file:
-                yield from file
-    except OSError as error:
-        raise JournalError(f"expected a readable action log, was {error}") from error
 
 
 def evidence_of(folder: Path) -> Evidence:
@@ -121,14 +81,6 @@ def fold_to(
                     return made, chain
             progress(reader.lines, *reader.progress())
     return None, chain
-
-
-def place_of(action_id: str) -> tuple[str, int]:
-    """The network and the journal position in an action's id; raises JournalError if it is none."""
-    found = ACTION_ID.fullmatch(action_id)
-    if found is None:
-        raise JournalError(f"expected an action's id such as demo:7262-1, was {action_id}")
-    return found.group(1), int(found.group(2))
 
 
 def _compare(action: Action, made: list[Action]) -> Derivation:

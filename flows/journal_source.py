@@ -8,14 +8,13 @@ from typing import Protocol
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from flows.checkpoints import Checkpoints
+from flows.progress import Progress
+from flows.stop import Stop
 from state.codec import JournalLine
 from state.errors import CrossdockError
 
 #: How soon to look again where there was nothing: well below a millisecond.
 _POLL = timedelta(microseconds=200)
-
-#: Told after each batch: the last seq read, the work done, the work in all (bytes or records).
-Progress = Callable[[int, int, int], None]
 
 
 class Reader(Protocol):
@@ -44,24 +43,6 @@ class Reader(Protocol):
 
 #: Opens the reader at a position, or at the journal's start.
 OpenReader = Callable[[bytes | None], Reader]
-
-
-class Stop:
-    """A flag that ends the source, so that the last epoch is committed before the process ends."""
-
-    def __init__(self) -> None:
-        self.is_set = False
-        self._set_at = 0.0
-
-    def set(self, *_: object) -> None:
-        """End the source at its next batch; also fits as a signal handler."""
-        if not self.is_set:
-            self._set_at = time.monotonic()
-        self.is_set = True
-
-    def allows(self, seconds: float) -> bool:
-        """Whether there is still time to finish things: not set, or set less than that ago."""
-        return not self.is_set or time.monotonic() - self._set_at < seconds
 
 
 class JournalSource(FixedPartitionedSource[JournalLine, bytes | None]):

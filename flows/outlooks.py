@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.journal_source import Progress
+from flows.progress import Progress
 from operators.chain import NO_NETWORK, Chains, to_record
 from operators.contract import Record
 from operators.derived import DemandOutlook, Incident, LaneOutlook

@@ -8,7 +8,7 @@ import orjson
 import redis
 from redis.exceptions import RedisError
 
-from flows.explain import actions_in
+from flows.action_log import actions_in
 from state.actions import Action
 from state.errors import JournalError
 from state.stores.redis_connection import store_error

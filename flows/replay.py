@@ -15,10 +15,12 @@ from msgspec import Struct
 
 from flows.checkpoints import Checkpoints
 from flows.dataflow import EPOCH, Flow
-from flows.journal_source import JournalSource, Progress, Stop
+from flows.journal_source import JournalSource
 from flows.outcomes import DEAD_LETTERS, Outcome, outcomes
 from flows.outlets import LogOutlet, Mark, Outlet, RedisOutlet
+from flows.progress import Progress
 from flows.shadow import compare, draw
+from flows.stop import Stop
 from flows.summary import Summary, add_up, file_digest, summarise, to_builtins
 from operators.chain import NO_NETWORK, Chains, to_record
 from operators.contract import Operator

@@ -5,11 +5,11 @@ from typing import Any
 from msgspec import Struct
 
 from flows.explain import Evidence
-from flows.journal_source import Progress
+from flows.progress import Progress
 from operators.chain import NO_NETWORK, Chains, to_record
 from operators.contract import Record
 from operators.derived import Anomaly, DelayRisk, Inert, OrderMoved, ProposalClosed
-from operators.explanation import day
+from operators.wording import day
 from state.actions import Action
 from state.events import (
     OrderCancelled,

@@ -1,7 +1,7 @@
 """Ask of a decision why another option was not taken, on the journal that led to it."""
 
 from flows.explain import Evidence, fold_to
-from flows.journal_source import Progress
+from flows.progress import Progress
 from operators.contract import Chain
 from operators.orchestrate import Orchestrate
 from operators.why_not import Wanted, WhyNot, Witness

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from operators.derived import Anomaly
-from operators.explanation import span
 from operators.prediction.recent import Recent
 from operators.prediction.robust import Usuals
+from operators.wording import span
 from state.events import (
     NodeRegistered,
     RegionRegistered,

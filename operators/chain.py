@@ -1,8 +1,10 @@
 """The chain of DESIGN: decoded records in, actions out; the same everywhere it runs."""
 
-from operators.contract import Chain, Operator, Record
+from operators.contract import Chain, Operator
 from operators.delays import Delays
 from operators.demand import Demand
+from operators.entry import NO_NETWORK as NO_NETWORK
+from operators.entry import to_record as to_record
 from operators.govern import Govern
 from operators.hygiene import Hygiene
 from operators.incidents import Incidents
@@ -11,7 +13,6 @@ from operators.loop import Loop
 from operators.notices import Notices
 from operators.orchestrate import Orchestrate
 from operators.rollups import Rollups
-from state.codec import DeadLetter, JournalLine, decode
 from state.policy import Policy
 
 #: Names of the operators in order. Frozen: they are part of the ids that recovery goes by.
@@ -30,9 +31,6 @@ OPERATORS = (
 #: What is stepped in the staged dataflow: operators, and the loop of those between which a closed
 #: proposal goes back.
 STAGES = (*OPERATORS[:5], "loop", *OPERATORS[8:])
-
-#: The key of what could not be decoded; no network can have this name.
-NO_NETWORK = ""
 
 
 def build_operator(name: str, network: str, policy: Policy) -> Operator:
@@ -80,11 +78,3 @@ class Chains(dict[str, Chain]):
     def __missing__(self, network: str) -> Chain:
         chain = self[network] = build_chain(network, self._policy)
         return chain
-
-
-def to_record(line: JournalLine) -> Record:
-    """Decode a line to the record that enters its network's chain; a dead letter is of none."""
-    event = decode(line)
-    if isinstance(event, DeadLetter):
-        return Record(NO_NETWORK, line.seq, 0, event)
-    return Record(event.network, line.seq, event.recorded_ms, event.fact, event, line)

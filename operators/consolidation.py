@@ -13,13 +13,13 @@ from msgspec import Struct
 
 from operators.derived import Draft
 from operators.exchange import Side
-from operators.explanation import money
 from operators.floor import Floor
 from operators.legs import lifted
 from operators.movable import may_take
 from operators.parcels import Lines
 from operators.replan import decide_from, lines_of, price
 from operators.transfer_desk import TransferDesk
+from operators.wording import money
 from state.actions import Benefit, Switch, Transfer
 from state.sums import int_sum
 from state.twin import OpenOrder

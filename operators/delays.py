@@ -15,8 +15,8 @@ from operators.delay_conditions import Conditions
 from operators.delay_forecaster import Forecaster, ForecasterState
 from operators.delay_shipment import Guess, OpenShipment, Way, guesses_of
 from operators.derived import DelayOutcome, DelayRisk, PolicyInForce
-from operators.explanation import day
 from operators.prediction.situation import Situation, hour_of
+from operators.wording import day
 from state.actions import Confidence, Contribution
 from state.events import (
     ShipmentDelivered,

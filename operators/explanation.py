@@ -1,6 +1,7 @@
 """Explanations: a choice in words and numbers that can be checked."""
 
 from operators.sourcing import Choice, Plan
+from operators.wording import day, money, span
 from state.actions import (
     Alternative,
     Confidence,
@@ -13,28 +14,6 @@ from state.policy import Policy
 from state.quantities import from_ms
 
 _EXAMPLES = 3
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def money(cents: int | float, currency: str) -> str:
-    """Amount with two decimals and the currency: ``7.31 EUR``."""
-    return f"{cents / 100:.2f} {currency}"
-
-
-def span(seconds: float) -> str:
-    """A length of time in the unit people would use: minutes, hours or days."""
-    if seconds < 5_400:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 172_800:
-        return f"{seconds / 3600:.0f} h"
-    return f"{seconds / 86_400:.1f} days"
-
-
-def day(ms: int) -> str:
-    """An instant as ``12 Jan 14:05`` UTC."""
-    at = from_ms(ms)
-    # Formatted by hand: strftime takes four times as long, and every action says a few instants.
-    return f"{at.day:02} {_MONTHS[at.month - 1]} {at.hour:02}:{at.minute:02}"
 
 
 def legs(plan: Plan) -> tuple[Leg, ...]:

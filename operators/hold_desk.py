@@ -4,10 +4,10 @@ People place and lift holds; the engine places them on orders whose quantity is 
 """
 
 from operators.derived import Anomaly, Derived, Draft, Inert
-from operators.explanation import day
 from operators.floor import Floor
 from operators.order_desk import OrderDesk
 from operators.refunds import price_of
+from operators.wording import day
 from state.actions import Hold, Lift
 from state.events import HoldLifted, HoldPlaced, OrderPlaced
 from state.quantities import HoldKind, from_ms, to_ms

@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from operators.derived import Alarm
-from operators.explanation import day
+from operators.wording import day
 from state.events import CarrierDisrupted
 from state.quantities import HOUR_S
 from state.sums import float_sum, int_sum

@@ -13,7 +13,6 @@ from msgspec import Struct, field
 
 from operators.contract import Operator, Record, pack, unpack
 from operators.derived import Alarm, Draft, Incident, PolicyInForce
-from operators.explanation import day, span
 from operators.incident_group import (
     JOINS,
     Group,
@@ -23,6 +22,7 @@ from operators.incident_group import (
     scope_words,
 )
 from operators.incident_traffic import Traffic, share_of_any, share_with
+from operators.wording import day, span
 from state.actions import Escalate
 from state.events import CarrierDisrupted, ShipmentDispatched
 from state.policy import Incidents as Rules

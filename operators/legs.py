@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from operators.derived import Derived, Draft
-from operators.explanation import span
 from operators.floor import Floor
 from operators.movable import movable, watch
 from operators.replan import nodes_and_lines, ways
 from operators.sourcing import Plan
+from operators.wording import span
 from state.actions import LegLine, Release, ReleaseReason
 from state.twin import OpenOrder, PlannedLeg
 

@@ -1,12 +1,12 @@
 """Making good: what customers get when an order cannot be served, or arrives far too late."""
 
 from operators.derived import Derived, Inert, OrderMoved
-from operators.explanation import money, span
 from operators.floor import Floor
 from operators.order_desk import OrderDesk
 from operators.parcels import Lines
 from operators.pricing import lateness_cents
 from operators.refunds import MoneyBack, asks_a_person, money_back, price_of, refund
+from operators.wording import money, span
 from state.actions import Alternative
 from state.sums import int_sum
 from state.twin import OpenOrder

@@ -10,8 +10,8 @@ from msgspec import Struct, field
 from operators.contract import Operator, Record, pack, unpack
 from operators.deadlines import Deadlines
 from operators.derived import DelayOutcome, DelayRisk, Draft, Inert, OrderMoved, PolicyInForce
-from operators.explanation import day, money
 from operators.last_call import Odds
+from operators.wording import day, money
 from state.actions import Allocate, Backorder, Confidence, Notify, Refund, Reroute, Reship
 from state.events import OrderPlaced
 from state.policy import NEVER, Policy, is_reached

@@ -10,13 +10,13 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from operators.derived import Derived, Inert
-from operators.explanation import money
 from operators.floor import Floor
 from operators.legs import leave, lifted
 from operators.movable import moves_alone, start_ms
 from operators.order_desk import OrderDesk
 from operators.pricing import lateness, lateness_cents
 from operators.replan import decide
+from operators.wording import money
 from state.actions import Allocate, Release
 from state.events import CarrierCapacityChanged, CarrierDisrupted, NodeCapacityChanged
 from state.quantities import DAY_MS, to_ms

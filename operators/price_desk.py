@@ -10,10 +10,10 @@ from math import log
 from msgspec import Struct
 
 from operators.derived import BenefitRealised, DemandOutlook, Derived, Draft, Inert
-from operators.explanation import money, span
 from operators.floor import Floor
 from operators.prediction.demand_counts import exceeds
 from operators.pricing_shape import Asked, PriceState, Trial, expected_sales
+from operators.wording import money, span
 from state.actions import Alternative, Benefit, Confidence, Reprice, Switch
 from state.events import OrderPlaced, PriceChanged
 from state.quantities import DAY_MS, from_ms

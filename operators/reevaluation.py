@@ -9,7 +9,6 @@ from operators.allocation import allocation
 from operators.consolidation import Consolidation, bring, find_consolidation
 from operators.derived import Derived, Draft, LaneOutlook
 from operators.exchange import Exchange, Side, find_exchange
-from operators.explanation import money
 from operators.floor import Floor
 from operators.legs import commit, leave, lifted
 from operators.movable import may_take, movable, moves_alone
@@ -24,6 +23,7 @@ from operators.replan import (
 )
 from operators.sourcing import Choice, Plan
 from operators.transfer_desk import TransferDesk
+from operators.wording import money
 from state.actions import Switch
 from state.policy import Policy
 from state.twin import OpenOrder

@@ -3,9 +3,9 @@
 from msgspec import Struct
 
 from operators.derived import Draft
-from operators.explanation import money
 from operators.floor import Floor
 from operators.parcels import Lines
+from operators.wording import money
 from state.actions import Alternative, LegLine, Refund
 from state.events import OrderPlaced
 from state.policy import Exceptions, Policy

@@ -6,7 +6,7 @@ The cheapest is taken; if that is waiting, nothing is done and the reason is kep
 
 from operators.derived import DelayRisk, Derived, Draft, Inert
 from operators.exceptions import PARCEL_KINDS
-from operators.explanation import day, legs, money
+from operators.explanation import legs
 from operators.floor import Floor
 from operators.legs import commit
 from operators.parcels import Lines
@@ -14,6 +14,7 @@ from operators.pricing import lateness, lateness_cents
 from operators.refunds import MoneyBack, asks_a_person, money_back, refund
 from operators.remedy_choice import WAITING, Remedy, choose, ranked, remedy_switches
 from operators.sourcing import Plan
+from operators.wording import day, money
 from state.actions import Alternative, Benefit, Confidence, Reroute, Reship, Switch
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.quantities import from_ms

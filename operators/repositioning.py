@@ -12,11 +12,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from operators.derived import DemandLift, Derived, Draft, Inert
-from operators.explanation import money, span
 from operators.floor import Floor
 from operators.prediction.demand_counts import exceeds
 from operators.pricing import lateness, lateness_cents
 from operators.transfer_desk import TransferDesk
+from operators.wording import money, span
 from state.actions import Alternative, Benefit, Confidence, Switch, Transfer
 from state.quantities import DAY_MS
 from state.twin import Position

@@ -1,12 +1,12 @@
 """The stock desk: keeps the ledger, reconciles counts, and finds promises that no longer hold."""
 
 from operators.derived import Derived, Draft, ExceptionKind, ExceptionParty, Inert
-from operators.explanation import day, money
 from operators.floor import Floor
 from operators.legs import give_back, release
 from operators.order_desk import OrderDesk
 from operators.refunds import asks_a_person
 from operators.transfer_desk import TransferDesk
+from operators.wording import day, money
 from state.actions import Reconcile
 from state.events import (
     Fact,

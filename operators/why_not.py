@@ -9,12 +9,12 @@ from typing import Any
 from msgspec import Struct
 
 from operators.candidates import find_supplies
-from operators.explanation import money
 from operators.floor import Floor
 from operators.holds import rule_out_held
 from operators.parcels import Eliminations, Lines, Pricer, Supply
 from operators.pricing import Option
 from operators.sourcing import Choice, Plan, Sourcing
+from operators.wording import money
 from state.actions import Alternative
 from state.events import OrderPlaced
 from state.twin.holds import hold_key

@@ -6,8 +6,9 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from flows.action_log import find_action
 from flows.cli.app import app
-from flows.explain import Evidence, derive, derive_again, evidence_of, find_action
+from flows.explain import Evidence, derive, derive_again, evidence_of
 from flows.replay import ReplayPlan, replay
 from flows.story import story_of
 from flows.why_not import why_not

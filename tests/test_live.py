@@ -13,7 +13,6 @@ import pytest
 import redis
 
 from flows.ingest.ingest import ingest
-from flows.journal_source import Stop
 from flows.live.control import send_control, send_decision
 from flows.live.publish import publish
 from flows.live.record import record
@@ -23,6 +22,7 @@ from flows.outcomes import DEAD_LETTERS, Outcome, outcomes
 from flows.outlets import RedisOutlet
 from flows.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig, simulate
+from flows.stop import Stop
 from operators.chain import build_chain, to_record
 from operators.contract import Chain
 from state.codec import JournalLine

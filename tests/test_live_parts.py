@@ -18,7 +18,6 @@ from prometheus_client import CollectorRegistry, Counter
 
 from flows.ingest.clock import SteadyClock
 from flows.ingest.networks import Networks
-from flows.journal_source import Stop
 from flows.live.metered import MeteredOutlet
 from flows.live.metrics import RunMetrics
 from flows.live.monitor import Health, Monitor
@@ -28,6 +27,7 @@ from flows.live.state_folder import StateFolder
 from flows.live.supervisor import supervise
 from flows.outcomes import Outcome
 from flows.outlets import Mark
+from flows.stop import Stop
 from state.errors import Diverged, JournalMismatch, PolicyError, SettingsError, StoreError
 from state.policy import Policy
 from state.settings import (

@@ -1,10 +1,18 @@
-"""The `crossdock` command and its subcommands. Exit codes: 0 done, 1 failed, 2 used wrongly."""
+"""The `crossdock` command and its subcommands. Exit codes: 0 done, 1 failed, 2 used wrongly.
+
+The modules of commands import Typer and little else; what a command needs it imports when it runs.
+"""
 
 import os
 import sys
-from typing import Annotated
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from flows.cli import (
     control_commands,
@@ -17,15 +25,51 @@ from flows.cli import (
     replay_command,
     whatif_command,
 )
-from flows.cli.console import err
+from flows.cli.console import complain, note
+from flows.stop import let_signals_through
+from flows.visible import visible
 from state.errors import CrossdockError
+
+#: Commands that end well when they are asked to stop; they say themselves when they are ready.
+_STOPPABLE = frozenset({"replay", "ingest", "run", "publish", "record"})
+
+
+class _Commands(TyperGroup):
+    """Lists commands with a whole sentence each; what was used wrongly is data when it is shown."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        rows = [(name, self.commands[name].get_short_help_str(200)) for name in self.commands]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def make_context(self, *args: Any, **more: Any) -> typer.Context:
+        with _visible_errors():
+            return super().make_context(*args, **more)  # type: ignore[return-value]
+
+    def invoke(self, ctx: Any) -> Any:
+        with _visible_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _visible_errors() -> Iterator[None]:
+    try:
+        yield
+    except typer.TyperException as error:
+        error.message = "\n".join(map(visible, error.message.split("\n")))
+        raise
+
 
 app = typer.Typer(
     name="crossdock",
+    cls=_Commands,
     help="A streaming engine that runs an e-commerce fulfilment network by itself.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Plain help: what draws frames around it takes longer to import than all the rest.
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 100},
 )
 app.command("replay")(replay_command.replay)
 app.command("simulate")(log_commands.simulate)
@@ -39,7 +83,7 @@ app.command("publish")(live_commands.publish)
 app.command("record")(control_commands.record)
 app.command("dead-letters")(control_commands.dead_letters)
 app.command("requeue")(control_commands.requeue)
-app.add_typer(control_commands.control, name="control")
+app.add_typer(control_commands.control, name="control", cls=_Commands)
 app.command("proposals")(people_commands.proposals)
 app.command("approve")(people_commands.approve)
 app.command("reject")(people_commands.reject)
@@ -50,7 +94,7 @@ app.command("redis")(inspect_commands.serve_redis)
 
 importers = typer.Typer(help="Make a log from public data.", no_args_is_help=True)
 importers.command("olist")(log_commands.import_olist)
-app.add_typer(importers, name="import")
+app.add_typer(importers, name="import", cls=_Commands)
 
 
 def _version(wanted: bool) -> None:
@@ -63,26 +107,36 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _crossdock(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Run a fulfilment network by itself: recorded log in, explained actions out."""
+    if context.invoked_subcommand not in _STOPPABLE:
+        let_signals_through()
 
 
 def main() -> None:
     """Run the command line; errors of ours end it with a message and exit code 1."""
     # Bytewax panics on any error in a sink; its backtrace would bury our message.
     os.environ["RUST_BACKTRACE"] = "0"
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that cannot show a name's script still gets the name, escaped.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except CrossdockError as error:
-        err.print(f"crossdock: {error}", style="red", markup=False, soft_wrap=True)
+        complain(str(error))
         sys.exit(1)
     except BrokenPipeError:
         # The reader of our output left; that is its right.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:
-        err.print("crossdock: interrupted")
+        note("crossdock: interrupted")
+        sys.exit(1)
+    except Exception:  # a defect of ours; its trace may quote data
+        for line in traceback.format_exc().splitlines():
+            note(line)
         sys.exit(1)

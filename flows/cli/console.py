@@ -1,59 +1,94 @@
-"""What all commands share: output, progress, and how errors end a command."""
+"""How commands speak: results to standard output, everything else to standard error.
+
+Text is data here (see `flows.visible`). What draws tables is imported when there is one to draw.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-import orjson
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
-from flows.journal_source import Progress as Report
+from flows.visible import visible, visible_json
 from state.errors import CrossdockError
+
+if TYPE_CHECKING:
+    from flows.progress import Progress
+    from flows.screen import View
 
 T = TypeVar("T")
 
-#: Results go to standard output, everything else to standard error.
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+def say(text: str, style: str = "") -> None:
+    """Write one line of a result."""
+    _write(sys.stdout, text, style)
+
+
+def note(text: str, style: str = "") -> None:
+    """Write one line beside the result."""
+    _write(sys.stderr, text, style)
+
+
+def complain(text: str) -> None:
+    """Say what is wrong, in a line beside the result that stands out."""
+    note(f"crossdock: {text}", "red")
+
+
+def warn(text: str) -> None:
+    """Say what should be looked at."""
+    note(f"crossdock: {text}", "yellow")
+
+
+def show(*views: "View") -> None:
+    """Draw tables and panels as the result."""
+    from flows.screen import console
+
+    console().print(*views)
 
 
 def print_json(document: Any) -> None:
     """One JSON object and nothing else on standard output."""
-    sys.stdout.write(orjson.dumps(document).decode() + "\n")
+    import orjson
+
+    print_json_line(orjson.dumps(document))
 
 
-def _columns(unit: str) -> tuple[ProgressColumn, ...]:
-    return (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[units]:,} " + unit),
-        TimeRemainingColumn(),
-    )
+def print_json_line(raw: bytes) -> None:
+    """One line of JSON, or a document of some lines, on standard output.
+
+    In a pipe the bytes stay what they are; on a terminal it is the same document, made visible.
+    """
+    shown = visible_json(raw) if sys.stdout.isatty() else raw
+    sys.stdout.flush()
+    sys.stdout.buffer.write(shown + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _write(stream: TextIO, text: str, style: str) -> None:
+    if style and stream.isatty():
+        from flows.screen import console, words
+
+        console(to_errors=stream is sys.stderr).print(words(text, style), soft_wrap=True)
+        return
+    stream.write(visible(text) + "\n")
+    stream.flush()
 
 
 @contextmanager
-def progress_bar(title: str, unit: str = "events") -> Iterator[Report]:
+def progress_bar(title: str, unit: str = "events") -> Iterator["Progress"]:
     """A bar on a terminal, nothing in a pipe; yields what to call as work proceeds.
 
     It is called with the units done, then the work done and the work in all.
     """
-    if not err.is_terminal:
+    if not sys.stderr.isatty():
         yield lambda _lines, _done, _size: None
         return
-    with Progress(*_columns(unit), console=err, transient=True) as bar:
-        task = bar.add_task(title, total=None, units=0)
+    from flows.screen import progress
+
+    with progress(unit) as bar:
+        task = bar.add_task(visible(title), total=None, units=0)
         yield lambda units, done, size: bar.update(
             task, completed=done, total=size or None, units=units
         )

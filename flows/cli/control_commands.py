@@ -1,6 +1,5 @@
 """`crossdock record`, `dead-letters`, `requeue` and `control`: around the running engine."""
 
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from flows.cli.console import err, out, print_json
+from flows.cli.console import note, print_json, print_json_line, say
 from flows.cli.live_commands import Config, LogLevel, Once, listen_for_stop, settings_of
 from state.quantities import HoldKind
 
@@ -27,19 +26,17 @@ def record(
     config: Config = None, once: Once = False, log_level: LogLevel = "info", json: _Json = False
 ) -> None:
     """Record the journal to files; `crossdock replay FOLDER` gives the live run's actions."""
+    stop = listen_for_stop(log_level)
     from msgspec import to_builtins
 
     from flows.live.record import record as run
 
     settings = settings_of(config)
-    stop = listen_for_stop(log_level)
     done = run(settings, once=once, stop=stop)
     if json:
         print_json(to_builtins(done))
     else:
-        out.print(
-            f"{done.records:,} records in {done.segments} new segments, {settings.record.folder}"
-        )
+        say(f"{done.records:,} records in {done.segments} new segments, {settings.record.folder}")
 
 
 def dead_letters(
@@ -52,19 +49,17 @@ def dead_letters(
     """List what could not be used and was not put in again, one JSON object per line."""
     from flows.live.requeue import listed
 
+    lines = listed(settings_of(config), reason)
+    if out_file is None:
+        for line in lines:
+            print_json_line(line)
+        return
     count = 0
-    target = sys.stdout.buffer if out_file is None else out_file.open("wb")
-    for line in listed(settings_of(config), reason):
-        target.write(line + b"\n")
-        count += 1
-    target.flush()
-    if out_file is not None:
-        target.close()
-        err.print(
-            f"{count:,} dead letters in {out_file}: repair `raw`, then "
-            f"crossdock requeue {out_file}",
-            soft_wrap=True,
-        )
+    with out_file.open("wb") as target:
+        for line in lines:
+            target.write(line + b"\n")
+            count += 1
+    note(f"{count:,} dead letters in {out_file}: repair `raw`, then crossdock requeue {out_file}")
 
 
 def requeue(
@@ -84,7 +79,7 @@ def requeue(
     if json:
         print_json(to_builtins(done))
     else:
-        out.print(
+        say(
             f"{done.messages:,} messages put in again; {done.skipped:,} were no dead letters any "
             "more"
         )
@@ -171,4 +166,4 @@ def _send(config: Path | None, network: str, fact: object) -> None:
 
     assert isinstance(fact, Fact)
     sent = send_control(settings_of(config), network, fact, time.time_ns() // 1_000_000)
-    out.print(f"sent to {network}: {sent}")
+    say(f"sent to {network}: {sent}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.console import err, named, out, print_json, progress_bar
+from flows.cli.console import named, print_json, progress_bar, show, warn
 
 if TYPE_CHECKING:
     from flows.explain import Evidence
@@ -40,7 +40,8 @@ def explain(
 
     Exit code 1 if the action does not come out of the journal again.
     """
-    from flows.explain import ACTION_ID, Evidence, evidence_of
+    from flows.action_log import ACTION_ID
+    from flows.explain import Evidence, evidence_of
     from state.policies import find_policy
 
     if (out_folder is None) == (not log):
@@ -67,8 +68,9 @@ def _recorded(folder: Path, action_id: str, verify: bool, json: bool) -> None:
     """An action of a replay's folder, derived again."""
     import orjson
 
+    from flows.action_log import find_action
     from flows.cli.explanation_view import view
-    from flows.explain import Derivation, derive_again, evidence_of, find_action
+    from flows.explain import Derivation, derive_again, evidence_of
     from state.codec import encode_action
 
     action = find_action(folder, action_id)
@@ -85,7 +87,7 @@ def _recorded(folder: Path, action_id: str, verify: bool, json: bool) -> None:
             }
         )
     else:
-        out.print(view(action, derivation.verdict))
+        show(view(action, derivation.verdict))
     if not derivation.is_same:
         raise typer.Exit(1)
 
@@ -105,7 +107,7 @@ def _derived(evidence: "Evidence", action_id: str, json: bool) -> None:
         raw = orjson.loads(encode_action(action))
         print_json({"action": raw, "verified": None, "verdict": verdict})
     else:
-        out.print(view(action, verdict))
+        show(view(action, verdict))
 
 
 def _why_not(
@@ -113,8 +115,9 @@ def _why_not(
 ) -> None:
     from msgspec import to_builtins
 
+    from flows.action_log import find_action
     from flows.cli.explanation_view import why_not_view
-    from flows.explain import derive, find_action
+    from flows.explain import derive
     from flows.why_not import why_not
     from operators.why_not import parse_wanted
 
@@ -132,7 +135,7 @@ def _why_not(
     if json:
         print_json({"id": action.id, "why_not": to_builtins(answer)})
     else:
-        out.print(why_not_view(action, answer))
+        show(why_not_view(action, answer))
 
 
 def _story(evidence: "Evidence", about: str, json: bool) -> None:
@@ -156,7 +159,7 @@ def _story(evidence: "Evidence", about: str, json: bool) -> None:
         ]
         print_json({"about": about, "parcels": list(story.parcels), "story": chapters})
     elif story.chapters:
-        out.print(story_table(story))
+        show(story_table(story))
     if not story.chapters:
-        err.print(f"crossdock: nothing in the journal is about {about}", style="yellow")
+        warn(f"nothing in the journal is about {about}")
         raise typer.Exit(1)

@@ -1,14 +1,16 @@
 """`crossdock schema`, `actions` and `redis`: look at types and actions."""
 
 import signal
-import sys
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.console import err, out
+from flows.cli.console import note, print_json_line, say
+
+if TYPE_CHECKING:
+    from state.actions import Action
 
 _Out = Annotated[
     Path | None,
@@ -37,7 +39,7 @@ def schema(
                 f"{of} is no type" + (f"; did you mean {near}?" if near else ""), param_hint="of"
             )
         document = reachable(known[of], document["$defs"])
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+    print_json_line(orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
 
 def actions(
@@ -54,8 +56,7 @@ def actions(
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """List actions, from Redis (--redis) or from a replay's folder (--out)."""
-    from flows.cli.explanation_view import one_line
-    from flows.explain import actions_in
+    from flows.action_log import actions_in
     from state.actions import KINDS
     from state.codec import encode_action
     from state.stores.redis_connection import connect
@@ -88,12 +89,20 @@ def actions(
     for action in islice(found, limit):
         is_empty = False
         if json:
-            sys.stdout.write(encode_action(action).decode() + "\n")
-            sys.stdout.flush()
+            print_json_line(encode_action(action))
         else:
-            out.print(one_line(action), markup=False, soft_wrap=True)
+            say(_one_line(action))
     if is_empty:
-        err.print("no actions found")
+        note("no actions found")
+
+
+def _one_line(action: "Action") -> str:
+    """The action in one line: when, which, what, why."""
+    mode = "" if action.data.mode == "act" else " (proposed)"
+    return (
+        f"{action.time:%Y-%m-%d %H:%M:%S}  {action.id}  {action.kind}{mode}  "
+        f"{action.data.because.summary}"
+    )
 
 
 def serve_redis(
@@ -112,11 +121,11 @@ def serve_redis(
     with EmbeddedRedis(persist=data) as server:
         port = server.url.rpartition(":")[2].partition("/")[0]
         client = Path(find_server()).with_name("redis-cli")
-        out.print(server.url)
-        err.print(f"Try: {client} -p {port} SMEMBERS crossdock:networks", soft_wrap=True)
-        err.print("Stop with ^C.")
+        say(server.url)
+        note(f"Try: {client} -p {port} SMEMBERS crossdock:networks")
+        note("Stop with ^C.")
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             signal.pause()
         except KeyboardInterrupt:
-            err.print("stopped")
+            note("stopped")

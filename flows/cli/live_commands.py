@@ -1,16 +1,16 @@
 """`crossdock ingest`, `run`, `topics` and `publish`: the engine on Kafka and Redis."""
 
-import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from flows.cli.console import err, out, print_json, progress_bar
-from flows.journal_source import Stop
-from state.settings import Settings
+from flows.cli.console import print_json, progress_bar, say, show, warn
+from flows.stop import Stop
+
+if TYPE_CHECKING:
+    from state.settings import Settings
 
 Config = Annotated[
     Path | None,
@@ -32,9 +32,9 @@ _MonitorPort = Annotated[
 LogLevel = Annotated[str, typer.Option(help="debug, info or warning.")]
 
 
-def settings_of(config: Path | None) -> Settings:
+def settings_of(config: Path | None) -> "Settings":
     """The settings in `config`, or the defaults: everything on this machine."""
-    from state.settings import load_settings
+    from state.settings import Settings, load_settings
 
     return Settings() if config is None else load_settings(config)
 
@@ -67,15 +67,16 @@ def topics(
         listed = {plan.name: there.get(plan.name, 0) for plan in plans}
         print_json({"partitions": listed, "made": made, "problems": wrong, "warnings": notes})
     else:
-        table = Table(title=f"Topics at {settings.kafka.bootstrap}", title_justify="left")
-        for title in ("topic", "partitions", "for", ""):
-            table.add_column(title)
+        from flows.screen import Column, Table
+
+        columns = map(Column, ("topic", "partitions", "for", ""))
+        table = Table(*columns, title=f"Topics at {settings.kafka.bootstrap}")
         for plan in plans:
             state = "made" if plan.name in made else "" if plan.name in there else "absent"
-            table.add_row(plan.name, str(there.get(plan.name, "-")), plan.purpose, state)
-        out.print(table)
+            table.row(plan.name, str(there.get(plan.name, "-")), plan.purpose, state)
+        show(table)
         for text in (*wrong, *notes):
-            err.print(f"crossdock: {text}", style="yellow", soft_wrap=True)
+            warn(text)
     if wrong:
         raise typer.Exit(1)
 
@@ -92,12 +93,12 @@ def ingest(
     log_level: LogLevel = "info",
 ) -> None:
     """Turn raw topics into the journal: canonical events, checked, stamped, in one order."""
+    stop = listen_for_stop(log_level)
     from flows.ingest.ingest import ingest as run
-    from flows.live.run import cut_short_after
+    from flows.live.cut_short import cut_short_after
     from flows.live.share import parse_share
 
     settings = settings_of(config)
-    stop = listen_for_stop(log_level)
     cut_short_after(settings.run.stop_s, stop)
     run(
         settings,
@@ -124,13 +125,14 @@ def run(
     log_level: LogLevel = "info",
 ) -> None:
     """Run the engine: journal in, actions out. One process per journal partition."""
-    from flows.live.run import Live, cut_short_after, run_partition
+    stop = listen_for_stop(log_level)
+    from flows.live.cut_short import cut_short_after
+    from flows.live.run import Live, run_partition
     from flows.live.share import parse_share
     from flows.live.supervisor import end_with_parent, supervise
     from state.errors import SettingsError
 
     settings = settings_of(config)
-    stop = listen_for_stop(log_level)
     live = Live(settings)
     count = settings.topics.partitions
     mine = partition or parse_share(share).of(count)
@@ -173,12 +175,12 @@ def publish(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Publish logs to the raw topics, each event to the topic of its family."""
+    stop = listen_for_stop("warning")
     from msgspec import to_builtins
 
     from flows.live.publish import publish as run
 
     settings = settings_of(config)
-    stop = listen_for_stop("warning")
     with progress_bar("publishing") as progress:
         done = run(
             settings,
@@ -192,17 +194,18 @@ def publish(
     if json:
         print_json(to_builtins(done))
     else:
-        out.print(f"{done.events:,} events in {done.seconds:.1f} s; {done.unusable:,} unusable")
+        say(f"{done.events:,} events in {done.seconds:.1f} s; {done.unusable:,} unusable")
 
 
 def listen_for_stop(log_level: str) -> Stop:
-    """Log as JSON lines at `log_level`; a flag that SIGINT and SIGTERM set."""
-    from flows.cli.replay_command import spare_the_collector
+    """Log as JSON lines at `log_level`; a flag that SIGINT and SIGTERM set.
+
+    First thing in a command, before what takes long to import.
+    """
+    stop = Stop.on_signals()
+    from flows.cli.collector import spare_the_collector
     from flows.live.logs import start_logging
 
     start_logging(log_level)
     spare_the_collector()
-    stop = Stop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop.set)
     return stop

@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from flows.cli.console import named, out, print_json, progress_bar
-from flows.journal_source import Progress
-from state.events import FAMILY_OF, Event
+from flows.cli.console import named, print_json, progress_bar, say, show
+
+if TYPE_CHECKING:
+    from flows.progress import Progress
+    from state.events import Event
 
 _Out = Annotated[
     Path, typer.Option("--out", help="Log to write (.jsonl, .jsonl.gz or .jsonl.zst).")
@@ -105,7 +106,7 @@ def check(
 
 
 def _write(
-    events: Iterator[Event],
+    events: Iterator["Event"],
     target: Path,
     split: bool,
     title: str,
@@ -114,6 +115,7 @@ def _write(
     json: bool,
 ) -> None:
     """Write events, with a progress bar, and say what was written."""
+    from state.events import FAMILY_OF
     from state.journal_writer import JournalWriter
     from state.quantities import rfc3339
 
@@ -144,16 +146,20 @@ def _write(
     if json:
         print_json(document)
         return
-    table = Table(title="What was written", show_header=False, title_justify="left")
-    table.add_row("events", f"{counts.total():,}, {rfc3339(first)} to {rfc3339(last)}")
+    from flows.screen import Column, Table
+
+    table = Table(Column(), Column(), title="What was written")
+    table.row("events", f"{counts.total():,}, {rfc3339(first)} to {rfc3339(last)}")
     for name, count in counts.most_common():
-        table.add_row(name, f"{count:,}")
+        table.row(name, f"{count:,}")
     for name, size in files.items():
-        table.add_row(name, f"{size / 1e6:.1f} MB")
-    out.print(table)
+        table.row(name, f"{size / 1e6:.1f} MB")
+    show(table)
 
 
-def _counted(events: Iterable[Event], expected: int | None, progress: Progress) -> Iterator[Event]:
+def _counted(
+    events: Iterable["Event"], expected: int | None, progress: "Progress"
+) -> Iterator["Event"]:
     for number, event in enumerate(events, 1):
         if number % 1_000 == 0:
             progress(number, number, expected or 0)
@@ -161,20 +167,22 @@ def _counted(events: Iterable[Event], expected: int | None, progress: Progress) 
 
 
 def _show_check(report: dict[str, Any]) -> None:
-    table = Table(title="The log", show_header=False, title_justify="left")
-    table.add_row("lines", f"{report['lines']:,}")
-    table.add_row("events", f"{report['events']:,}")
-    table.add_row("journal", report["journal"])
-    table.add_row("time span", f"{report['first']} to {report['last']}")
-    table.add_row("networks", ", ".join(f"{n} ({c:,})" for n, c in report["networks"].items()))
+    from flows.screen import Column, Table
+
+    table = Table(Column(), Column(), title="The log")
+    table.row("lines", f"{report['lines']:,}")
+    table.row("events", f"{report['events']:,}")
+    table.row("journal", report["journal"])
+    table.row("time span", f"{report['first']} to {report['last']}")
+    table.row("networks", ", ".join(f"{n} ({c:,})" for n, c in report["networks"].items()))
     for name, count in report["by_type"].items():
-        table.add_row(name, f"{count:,}")
-    out.print(table)
+        table.row(name, f"{count:,}")
+    show(table)
     for note in report["notes"]:
-        out.print(f"note: {note}")
+        say(f"note: {note}")
     for problem in report["problems"]:
-        out.print(f"[red]{problem['count']:,} × {problem['reason']}[/], such as:", markup=True)
+        say(f"{problem['count']:,} × {problem['reason']}, such as:", "red")
         for example in problem["examples"]:
-            out.print(f"  {example}", markup=False, soft_wrap=True)
+            say(f"  {example}")
     if not report["problems"]:
-        out.print("No problems.")
+        say("No problems.")

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from flows.cli.console import err, out, print_json, progress_bar
+from flows.cli.console import note, print_json, progress_bar, say, show
 
 if TYPE_CHECKING:
     from flows.outlooks import Outlooks
@@ -52,7 +51,7 @@ def outlook(
         )
         return
     for network, each in found.items():
-        out.print(f"[bold]{network}[/bold]")
+        say(network, "bold")
         _show(each, limit)
 
 
@@ -66,25 +65,25 @@ def _narrow(found: "Outlooks", region: str | None, sku: str | None) -> None:
 
 
 def _show(found: "Outlooks", limit: int) -> None:
+    from flows.screen import Column, Table
     from operators.demand import explain
 
     series = sorted(found.demand.values(), key=lambda each: -each.units_per_day)
     table = Table(
-        "region",
-        "SKU",
-        "outlook",
+        *map(Column, ("region", "SKU", "outlook")),
         title=f"Demand: {min(limit, len(series))} of {len(series):,} series",
     )
     for each in series[:limit]:
-        table.add_row(each.region, each.sku, explain(each))
-    out.print(table)
+        table.row(each.region, each.sku, explain(each))
+    show(table)
     lanes = sorted(found.lanes.values(), key=lambda each: (bool(each.node), -each.seen))
     table = Table(
-        "service", "from", "to", "transit ÷ published, P10 P50 P90", "on time", "deliveries",
+        *map(Column, ("service", "from", "to", "transit ÷ published, P10 P50 P90", "on time")),
+        Column("deliveries"),
         title=f"Transit: {min(limit, len(lanes))} of {len(lanes):,} services and lanes",
-    )  # fmt: skip
+    )
     for lane in lanes[:limit]:
-        table.add_row(
+        table.row(
             f"{lane.carrier}/{lane.service}",
             lane.node or "anywhere",
             lane.region or "anywhere",
@@ -92,8 +91,8 @@ def _show(found: "Outlooks", limit: int) -> None:
             f"{lane.on_time:.0%}",
             f"{lane.seen:,}",
         )
-    out.print(table)
+    show(table)
     for incident in found.incidents.values():
-        out.print(f"[{incident.state}] {incident.summary}", markup=False)
+        say(f"[{incident.state}] {incident.summary}")
     if not found.incidents:
-        err.print("no incidents")
+        note("no incidents")

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from flows.cli.console import err, out, print_json
+from flows.cli.console import note, print_json, say, show
 from flows.cli.live_commands import Config, settings_of
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ def proposals(
     """List what waits for a person, with its deadline, the next one due first."""
     import orjson
 
-    from flows.live.control import REDIS_READ_S, REDIS_RETRIES
     from flows.proposals import open_in_folder, open_in_redis
     from state.codec import encode_action
     from state.stores.redis_connection import connect, connect_with
@@ -45,6 +43,8 @@ def proposals(
     if out_folder is not None:
         found = open_in_folder(out_folder)
     else:
+        from flows.live.control import REDIS_READ_S, REDIS_RETRIES
+
         rules = settings_of(config).redis
         with (
             connect_with(rules, read_timeout_s=REDIS_READ_S, retries=REDIS_RETRIES)
@@ -62,16 +62,16 @@ def proposals(
         print_json({"proposals": [orjson.loads(encode_action(action)) for action in wanted]})
         return
     if not wanted:
-        err.print("nothing waits for a person")
+        note("nothing waits for a person")
         return
-    table = Table(title="What waits for a person", title_justify="left")
-    for title in ("decide by (UTC)", "id", "kind"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("what and why", overflow="fold")
+    from flows.screen import Column, Table
+
+    columns = [Column(title, whole=True) for title in ("decide by (UTC)", "id", "kind")]
+    table = Table(*columns, Column("what and why"), title="What waits for a person")
     for action in wanted:
         by = f"{action.expirytime:%Y-%m-%d %H:%M}" if action.expirytime else "-"
-        table.add_row(by, action.id, action.kind, action.data.because.summary)
-    out.print(table)
+        table.row(by, action.id, action.kind, action.data.because.summary)
+    show(table)
 
 
 def approve(
@@ -105,7 +105,7 @@ def reject(
 def _decide(
     fact: "ActionApproved | ActionRejected", unseen: bool, config: Path | None, json: bool
 ) -> None:
-    from flows.explain import ACTION_ID
+    from flows.action_log import ACTION_ID
     from flows.live.control import send_decision
 
     if ACTION_ID.fullmatch(fact.action) is None:
@@ -115,4 +115,4 @@ def _decide(
     if json:
         print_json({"action": fact.action, "event": sent})
     else:
-        out.print(f"sent for {fact.action}: {sent}")
+        say(f"sent for {fact.action}: {sent}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.console import err, named, out, print_json, progress_bar, share_bar
+from flows.cli.console import named, note, print_json, progress_bar, say, share_bar, show
 
 if TYPE_CHECKING:
     from flows.whatif.fork import Fork
@@ -65,21 +65,22 @@ def whatif(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Ask what would happen: scenarios and policies, compared run by run under the same luck."""
+    from flows.simulation.config import WORLDS, find_world
+    from flows.simulation.scenario import SCENARIOS, find_scenario
+
+    if list_all:
+        for name in SCENARIOS:
+            say(f"{name}  {find_scenario(name).title}")
+        say(f"worlds: {', '.join(WORLDS)}")
+        return
     import msgspec
     import orjson
 
-    from flows.simulation.config import WORLDS, find_world
-    from flows.simulation.scenario import SCENARIOS, find_scenario
     from flows.whatif.comparison import Comparison, ForkComparison, compare, compare_fork
     from flows.whatif.report import write_report
     from flows.whatif.table import comparison as table
     from state.policies import find_policy
 
-    if list_all:
-        for name in SCENARIOS:
-            out.print(f"[bold]{name}[/]  {find_scenario(name).title}")
-        out.print(f"worlds: {', '.join(WORLDS)}")
-        return
     is_fork = bool(logs) or checkpoint is not None
     if logs and checkpoint is not None:
         raise typer.BadParameter("give a journal or a checkpoint", param_hint="--checkpoint")
@@ -97,19 +98,17 @@ def whatif(
         )
     for each in scenarios:
         if each.end_h() > 24 * days:
-            err.print(
+            note(
                 f"{each.name} lasts until hour {each.end_h():g}, customers order until hour "
                 f"{24 * days}: --days {math.ceil(each.end_h() / 24)} would see it whole",
-                style="yellow",
-                soft_wrap=True,
+                "yellow",
             )
     seed_range = tuple(range(first_seed, first_seed + seeds))
     if is_fork:
         fork = _fork(logs or [], checkpoint, at, network)
-        err.print(
+        note(
             f"forked {fork.network} after record {fork.seq:,} of {fork.origin}; "
-            f"ready in {fork.ready_s:.2f} s",
-            soft_wrap=True,
+            f"ready in {fork.ready_s:.2f} s"
         )
         run = partial(
             compare_fork,
@@ -145,8 +144,8 @@ def whatif(
     if json:
         print_json(document)
         return
-    out.print(table(result))
-    out.print(f"{len(result.seeds)} seeds in {result.seconds:.0f} s; report: {report}")
+    show(table(result))
+    say(f"{len(result.seeds)} seeds in {result.seconds:.0f} s; report: {report}")
 
 
 def _fork(logs: list[Path], checkpoint: Path | None, at: str | None, network: str | None) -> "Fork":

@@ -13,11 +13,11 @@ from flows.ingest.clock import SteadyClock
 from flows.ingest.journal_sink import Ingested, JournalSink
 from flows.ingest.networks import Networks, known_networks
 from flows.ingest.raw_source import RawSource, Tick
-from flows.journal_source import Stop
 from flows.live import logs
 from flows.live.metrics import IngestMetrics
 from flows.live.monitor import Health, Monitor
 from flows.live.share import Share
+from flows.stop import Stop
 from state.codec import DeadLetter, encode, make_event
 from state.errors import CrossdockError, StoreError
 from state.events import ClockTicked

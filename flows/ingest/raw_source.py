@@ -9,7 +9,7 @@ from confluent_kafka import Message
 from msgspec import Struct
 
 from flows.ingest.canonical import RawMessage
-from flows.journal_source import Stop
+from flows.stop import Stop
 from state.errors import CrossdockError
 from state.stores.kafka_dead_letters import ORIGIN, headers_of, origin_of
 from state.stores.kafka_merge import OldestFirst

@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from flows.explain import place_of
+from flows.action_log import place_of
 from flows.proposals import open_proposal
 from state.codec import encode, make_event
 from state.errors import JournalError, SettingsError

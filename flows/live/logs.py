@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from flows.visible import visible_json
+
 
 class _AsJson(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
@@ -18,7 +20,8 @@ class _AsJson(logging.Formatter):
         }
         if record.exc_info is not None:
             document["error"] = self.formatException(record.exc_info)
-        return orjson.dumps(document, option=orjson.OPT_UTC_Z, default=str).decode()
+        raw = orjson.dumps(document, option=orjson.OPT_UTC_Z, default=str)
+        return visible_json(raw).decode()
 
 
 def start_logging(level: str = "info") -> None:

@@ -13,6 +13,7 @@ import orjson
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from flows.visible import visible_json
 from state.errors import SettingsError
 from state.settings import MonitorSettings
 
@@ -120,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(404, "text/plain", b"/metrics, /healthz or /readyz\n")
 
     def _health(self, problems: list[str]) -> None:
-        body = orjson.dumps({"ok": not problems, "problems": problems}) + b"\n"
+        body = visible_json(orjson.dumps({"ok": not problems, "problems": problems})) + b"\n"
         self._answer(503 if problems else 200, "application/json", body)
 
     def _answer(self, code: int, kind: str, body: bytes) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from flows.journal_source import Stop
+from flows.stop import Stop
 from state.codec import DeadLetter, decode, encode, shifted
 from state.errors import SettingsError
 from state.events import FAMILY_OF, ClockTicked, Event

@@ -1,7 +1,5 @@
 """`crossdock run`, one partition: the journal topic → the chain → Redis and Kafka, recoverable."""
 
-import os
-import threading
 import time
 from contextlib import ExitStack
 from datetime import timedelta
@@ -10,7 +8,7 @@ from pathlib import Path
 
 from flows.checkpoints import Checkpoints
 from flows.dataflow import Flow
-from flows.journal_source import JournalSource, Stop
+from flows.journal_source import JournalSource
 from flows.live import logs
 from flows.live.gauges import Gauges
 from flows.live.kafka_outlet import KafkaOutlet
@@ -20,6 +18,7 @@ from flows.live.monitor import Health, Monitor
 from flows.live.patience import PatientOutlet
 from flows.live.state_folder import StateFolder
 from flows.outlets import Outlet, RedisOutlet
+from flows.stop import Stop
 from state.policy import Policy, load_policy
 from state.settings import Settings
 from state.stores.kafka_journal import Arrivals, KafkaJournal
@@ -165,22 +164,6 @@ def run_partition(
         writer.flush()
         logs.info("run ended", partition=partition_number, seq=gauges.seq)
         return gauges.seq
-
-
-def cut_short_after(seconds: float, stop: Stop) -> None:
-    """Once `stop` is set, end the process after `seconds` even if it could not finish.
-
-    Nothing is lost by that: the next start goes on at the last committed checkpoint.
-    """
-
-    def watch() -> None:
-        while not stop.is_set:
-            time.sleep(0.1)
-        time.sleep(seconds)
-        logs.warn("stop cut short", after_s=seconds)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="stop", daemon=True).start()
 
 
 def _checkpoint_begun(metrics: RunMetrics, held_s: float) -> None:

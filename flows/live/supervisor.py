@@ -13,8 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from flows.journal_source import Stop
 from flows.live import logs
+from flows.stop import Stop
 
 #: Deaths of one worker within `_WITHIN_S` that are put up with.
 _MOST_DEATHS = 5

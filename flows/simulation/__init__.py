@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from flows.simulation.config import WorldConfig
-from flows.simulation.controller import Engine
 from flows.simulation.scenario import UNDISTURBED, Scenario
-from flows.simulation.simulation import Simulation
 from state.events import Event
 from state.policy import Policy
 from state.quantities import DAY_MS
@@ -40,6 +38,10 @@ def simulate(
     Raises ValueError if both or a negative number are given, SettingsError if the scenario names
     what the world has not.
     """
+    # Scenarios and worlds are read where nothing is simulated; the engine takes seconds to import.
+    from flows.simulation.controller import Engine
+    from flows.simulation.simulation import Simulation
+
     if events is not None and days is not None:
         raise ValueError(f"expected events or days, was both ({events} and {days})")
     for name, number in (("events", events), ("days", days)):

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from flows.checkpoint_file import read_checkpoint
-from flows.journal_source import Progress
+from flows.progress import Progress
 from flows.simulation.config import WorldConfig
 from flows.simulation.controller import Engine
 from flows.simulation.prices import Prices

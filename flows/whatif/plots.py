@@ -18,6 +18,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from flows.simulation.kpis import COST_TERMS, KPIS, Kpi
+from flows.visible import visible
 from flows.whatif.result import Result
 from flows.whatif.statistics import interval, mean_of, partners, values_of
 from flows.whatif.wording import (
@@ -107,7 +108,7 @@ def dashes_of(arm: int) -> Literal["-", "--", ":", "-."]:
 
 def plain(text: str, most: int = 32) -> str:
     """A name as a label: not too long, on one line, and shown even if it begins with ``_``."""
-    text = " ".join(text.split())
+    text = visible(" ".join(text.split()))
     if len(text) > most:
         # Names of files differ at the end as often as at the beginning.
         head = most // 2

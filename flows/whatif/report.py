@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from flows.simulation.kpis import Kpi
+from flows.visible import visible
 from flows.whatif.curves import over_time, parted
 from flows.whatif.plots import colour_of, cost_by_term, forest, on_time_dots, styled
 from flows.whatif.result import Result
@@ -80,6 +81,7 @@ def report(result: Result, *, command: str = "") -> str:
     environment = Environment(
         loader=PackageLoader("flows.whatif", ""),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -95,6 +97,11 @@ def report(result: Result, *, command: str = "") -> str:
         most_nodes=MOST_NODES,
         command=command,
     )
+
+
+def _visible(value: object) -> object:
+    """Text as it is shown in a page; figures are markup of ours, with texts that are visible."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _figures(result: Result) -> dict[str, Markup | list[Markup] | None]:

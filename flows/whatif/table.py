@@ -1,10 +1,6 @@
 """The result of a what-if on a terminal, within 100 columns."""
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
+from flows.screen import Column, Drawing, Table, View, Words, beside, group, stacked, words
 from flows.simulation.kpis import Kpi
 from flows.whatif.result import Difference, Result
 from flows.whatif.statistics import mean_of
@@ -30,24 +26,24 @@ _INDENT = ("", "  ")
 _STYLES = {"better": "green", "worse": "red"}
 
 
-def comparison(result: Result) -> RenderableType:
+def comparison(result: Result) -> Drawing:
     """The verdict, KPIs by arm, and each arm's differences from the baseline."""
-    parts: list[RenderableType] = [Text(result.title, style="bold")]
-    parts += [Text(f"- {sentence}") for sentence in verdict(result)]
-    parts.append(Text())
+    parts: list[View] = [words(result.title, "bold")]
+    parts += [words(f"- {sentence}") for sentence in verdict(result)]
+    parts.append(words(""))
     if not result.arms:
-        return Group(*parts)
-    parts += [Text(_legend(result), style="dim"), Text()]
+        return group(*parts)
+    parts += [words(_legend(result), "dim"), words("")]
     for arms in blocks(result.arms, _MOST_ARMS):
-        parts += [_values(result, arms), Text()]
+        parts += [_values(result, arms), words("")]
         changed = [arm for arm in arms if arm]
         for i in range(0, len(changed), _MOST_CHANGES):
             parts += [
-                Text(f"difference from {result.arms[0].label}", style="bold"),
+                words(f"difference from {result.arms[0].label}", "bold"),
                 _changes(result, changed[i : i + _MOST_CHANGES]),
-                Text(),
+                words(""),
             ]
-    return Group(*parts[:-1])
+    return group(*parts[:-1])
 
 
 def _legend(result: Result) -> str:
@@ -66,9 +62,9 @@ def _values(result: Result, arms: list[int]) -> Table:
     """Means over the seeds, a column per arm."""
     table = _table(result, arms)
     for kpi in shown_kpis(result.arms):
-        table.add_row(
-            Text(_INDENT[is_term(kpi)] + titled(kpi, result.currency)),
-            *(Text(value_text(kpi, mean_of(result.arms[arm], kpi.name))) for arm in arms),
+        table.row(
+            _INDENT[is_term(kpi)] + titled(kpi, result.currency),
+            *(value_text(kpi, mean_of(result.arms[arm], kpi.name)) for arm in arms),
         )
     return table
 
@@ -85,33 +81,30 @@ def _changes(result: Result, arms: list[int]) -> Table:
         same = all(found is None or standing(kpi, found) == "same" for found in differences)
         if same or is_term(kpi):
             continue
-        table.add_row(
-            Text(titled(kpi, result.currency, difference=True)),
+        table.row(
+            titled(kpi, result.currency, difference=True),
             *(_cell(kpi, found) for found in differences),
         )
     return table
 
 
-def _cell(kpi: Kpi, difference: Difference | None) -> Text:
+def _cell(kpi: Kpi, difference: Difference | None) -> Words:
     """A difference, what it amounts to, and its interval on a line below."""
     if difference is None:
-        return Text(value_text(kpi, None))
+        return words(value_text(kpi, None))
     word = standing(kpi, difference)
-    cell = Text(change_text(kpi, difference.mean))
+    cell = words(change_text(kpi, difference.mean))
     if word:
-        cell.append(f" {word}", style=_STYLES.get(word, "dim"))
+        cell = beside(cell, words(f" {word}", _STYLES.get(word, "dim")))
     if reach := interval_text(kpi, difference):
-        cell.append(f"\n{reach}", style="dim")
+        cell = stacked(cell, words(reach, "dim"))
     return cell
 
 
 def _table(result: Result, arms: list[int]) -> Table:
     """An empty table with a column for KPIs and one for each arm."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    table.add_column(overflow="fold", max_width=_WIDTH - 16 * len(arms))
+    columns = [Column(max_width=_WIDTH - 16 * len(arms))]
     for arm in arms:
-        header = f"{result.arms[arm].scenario}\n{result.arms[arm].policy}"
-        table.add_column(
-            Text(header, justify="right"), justify="right", overflow="fold", max_width=20
-        )
-    return table
+        head = stacked(words(result.arms[arm].scenario), words(result.arms[arm].policy))
+        columns.append(Column(head, right=True, max_width=20))
+    return Table(*columns, look="head")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.journal_source import Stop
 from flows.live.supervisor import supervise
+from flows.stop import Stop
 from tests.chaos import THOROUGH
 from tests.chaos.conftest import MakeLog, MakeRig
 from tests.chaos.rig import Rig

@@ -1,0 +1,48 @@
+"""How a process is asked to stop: signals wait while it starts, then they set a flag.
+
+A service manager may ask at any moment, also in the seconds that imports take. Python would die of
+it there and then; so `hold_signals` is the first thing that a process does, and what came until
+`on_signals` or `let_signals_through` is delivered by the latter.
+"""
+
+import signal
+import time
+
+_ASKING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop:
+    """A flag that ends the source, so that the last epoch is committed before the process ends."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._set_at = 0.0
+
+    @classmethod
+    def on_signals(cls) -> "Stop":
+        """A flag that SIGINT and SIGTERM set, those included that were held until now."""
+        stop = cls()
+        for number in _ASKING:
+            signal.signal(number, stop.set)
+        let_signals_through()
+        return stop
+
+    def set(self, *_: object) -> None:
+        """End the source at its next batch; also fits as a signal handler."""
+        if not self.is_set:
+            self._set_at = time.monotonic()
+        self.is_set = True
+
+    def allows(self, seconds: float) -> bool:
+        """Whether there is still time to finish things: not set, or set less than that ago."""
+        return not self.is_set or time.monotonic() - self._set_at < seconds
+
+
+def hold_signals() -> None:
+    """Keep SIGINT and SIGTERM waiting, until it is known what they are to do."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
+
+
+def let_signals_through() -> None:
+    """Deliver what was held, and what comes from now on, to the handlers that stand."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
