@@ -94,6 +94,7 @@ def test_a_mapped_message_becomes_the_event_it_means() -> None:
         ({"kind": "OLD"}, "a rule of feed shop", "OLD"),
         ({"tenant": "fr"}, "one of de, uk at tenant", "fr"),
         ({"items": [{"price": "much"}]}, "a number at price", "much"),
+        ({"items": [{"price": 1e300}]}, "a number of at most", "1e+300"),
         ({"created": "soon"}, "a number at created", "soon"),
         ({"created": 1e30}, "an instant as unix_s", "1e+30"),
         ({"items": {}}, "a list", "{}"),
@@ -152,6 +153,26 @@ def test_the_binary_mode_of_cloud_events_is_read_from_headers() -> None:
     headers = {f"ce_{name}": str(value).encode() for name, value in document.items()}
     event = event_of(canonical(raw(data, headers), FeedSettings(topic="shop"), NOW_MS, "now"))
     assert event.id == "e-1" and event.network == "eu"
+
+
+def test_binary_attributes_that_are_no_utf8_or_too_long_are_refused_not_repaired() -> None:
+    document = an_event()
+    data = orjson.dumps(document.pop("data"))
+    good = {f"ce_{name}": str(value).encode() for name, value in document.items()}
+    for bad in ({"ce_id": b"\xff"}, {"ce_source": b"s" * 300}):
+        refused = canonical(raw(data, {**good, **bad}), FeedSettings(topic="shop"), NOW_MS, "now")
+        assert isinstance(refused, DeadLetter) and refused.reason == "not_an_event"
+
+
+@pytest.mark.parametrize("depth", [65, 254, 255, 999, 1_023, 1_024, 5_000])
+@pytest.mark.parametrize("place", ["data", "partitionkey", "time", "extra"])
+def test_no_nesting_stops_ingest(depth: int, place: str) -> None:
+    nested = b"[" * depth + b"]" * depth
+    value = orjson.dumps(an_event(**{place: "HERE"})).replace(b'"HERE"', nested)
+    for feed in (shop_feed(), FeedSettings(topic="shop")):
+        refused = canonical(raw(value), feed, NOW_MS, "now")
+        assert isinstance(refused, DeadLetter)
+        assert refused.reason == ("too_deep" if depth < 1_024 else "not_json")
 
 
 def test_what_a_producer_leaves_out_is_added_by_the_feed() -> None:

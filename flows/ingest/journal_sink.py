@@ -78,7 +78,7 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
     def _send(self, item: Ingested) -> None:
         message, result = item.message, item.result
         if isinstance(result, Entry):
-            headers = () if message is None else ((ORIGIN, message.origin.encode()),)
+            headers = () if message is None else ((ORIGIN, message.place.encode()),)
             self._writer.send(
                 self._topics.journal, result.value, key=result.network.encode(), headers=headers
             )
@@ -86,7 +86,7 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
             assert message is not None
             self._metrics.dead_letters.labels(result.reason).inc()
             send_dead_letter(
-                self._writer, self._topics.dead_letters, result, message.origin, message.headers
+                self._writer, self._topics.dead_letters, result, message.place, message.headers
             )
         if message is not None:
             self._nexts[message.topic, message.partition] = message.offset + 1

@@ -1,7 +1,7 @@
 """The Bytewax source of raw messages and of ticks: one partition over all raw topics."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -11,7 +11,7 @@ from msgspec import Struct
 from flows.ingest.canonical import RawMessage
 from flows.journal_source import Stop
 from state.errors import CrossdockError
-from state.stores.kafka_dead_letters import ORIGIN, headers_of, origin_of
+from state.stores.kafka_dead_letters import ORIGIN, origin_of, place_of, readable_headers
 from state.stores.kafka_merge import OldestFirst
 from state.stores.kafka_reader import KafkaReader, bytes_of
 
@@ -102,16 +102,26 @@ class _Partition(StatefulSourcePartition[RawMessage | Tick, None]):
 
 
 def raw_message(message: Message) -> RawMessage:
-    """A consumed Kafka message as ours; put in again, it keeps its first origin."""
+    """A consumed Kafka message as ours; put in again, it keeps its first origin.
+
+    A header can claim any origin, so one of another topic is not believed.
+    """
     topic, partition, offset = str(message.topic()), message.partition(), message.offset()
     assert partition is not None and offset is not None
-    headers: Mapping[str, bytes] = headers_of(message)
-    origin = headers[ORIGIN].decode("utf-8", "replace")[:256] if ORIGIN in headers else None
+    headers = readable_headers(message)
+    claimed = (headers or {}).get(ORIGIN, b"").decode("utf-8", "replace")
     return RawMessage(
         topic=topic,
         partition=partition,
         offset=offset,
         value=bytes_of(message),
         headers=headers,
-        origin=origin or origin_of(topic, partition, offset),
+        origin=claimed if _is_of(claimed, topic) else origin_of(topic, partition, offset),
     )
+
+
+def _is_of(origin: str, topic: str) -> bool:
+    try:
+        return place_of(origin)[0] == topic
+    except ValueError:
+        return False
