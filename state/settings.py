@@ -168,7 +168,10 @@ def parse_settings(document: dict[str, Any], origin: str) -> Settings:
     except msgspec.ValidationError as error:
         raise SettingsError(f"{error}, in {origin}") from error
     topics = [feed.topic for feed in settings.feeds]
-    ours = (settings.topics.journal, settings.topics.dead_letters, settings.topics.actions)
+    ours = (
+        *(settings.topics.journal, settings.topics.dead_letters),
+        *(settings.topics.actions, settings.topics.networks),
+    )
     for topic in topics:
         if topics.count(topic) > 1:
             raise SettingsError(f"expected one feed per topic, was {topic!r} twice, in {origin}")

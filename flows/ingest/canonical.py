@@ -85,6 +85,9 @@ def canonical(
     if isinstance(event, DeadLetter):
         # What is kept is what came, not what was made of it.
         return _refused(line, event.reason, event.expected, event.was, event.network, event.type)
+    forbidden = feed.refusal(event.type, event.network)
+    if forbidden is not None:
+        return _refused(line, "forbidden", *forbidden, event.network, event.type)
     return Entry(network=event.network, value=value)
 
 
