@@ -8,6 +8,8 @@ from state.events import EVENT_TYPES, FAMILY_OF, PolicyChanged
 
 PREFIX = "crossdock."
 CONTROL = "control"
+#: Extension attribute of a control event, true where a person means a network that is new.
+NEW_NETWORK = "newnetwork"
 
 #: Wire type to its role.
 ROLE_OF: dict[str, str] = {

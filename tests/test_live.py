@@ -268,7 +268,7 @@ def test_networks_that_are_not_let_in_are_dead_letters(live: Settings, log: Path
 
 
 def test_the_kill_switch_arrives_in_the_journal(live: Settings) -> None:
-    send_control(live, "demo", NetworkHalted(by="ops", reason="storm"), START_MS)
+    send_control(live, "demo", NetworkHalted(by="ops", reason="storm"), START_MS, create=True)
     ingest(live, once=True)
     (line,) = journal_of(live)
     assert orjson.loads(line.raw)["data"] == {"by": "ops", "reason": "storm"}
@@ -277,6 +277,7 @@ def test_the_kill_switch_arrives_in_the_journal(live: Settings) -> None:
 def test_what_a_person_decides_arrives_in_the_journal_once_it_is_known_to_be_open(
     live: Settings, redis_client: redis.Redis
 ) -> None:
+    sent(live, live.topics.networks, b"1", key=b"net")
     log = Log().network_of({("N-NORTH", "BOOK"): 1})
     log.add(order("O-1"))
     asking = Policy(governance=Governance(autonomy={"allocate": "propose"}))

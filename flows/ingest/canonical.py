@@ -11,6 +11,7 @@ from flows.ingest.mapping import Unmapped, map_message
 from state.codec import DeadLetter, JournalLine, Reason, decode, line_of
 from state.feed_settings import FeedSettings
 from state.quantities import rfc3339
+from state.roles import CONTROL, NEW_NETWORK, ROLE_OF, ROLES
 from state.stores.kafka_dead_letters import origin_of
 from state.untrusted import MAX_DEPTH, MAX_LINE_BYTES, TooDeep, parse
 
@@ -45,10 +46,14 @@ class RawMessage(Struct, frozen=True, kw_only=True, dict=True):
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """A canonical event on its way into the journal: valid, stamped, as bytes."""
+    """A canonical event on its way into the journal: valid, stamped, as bytes.
+
+    `introduces`: a network that is not known becomes known by it.
+    """
 
     network: str
     value: bytes
+    introduces: bool = False
 
 
 Stamp = Literal["now", "keep"]
@@ -88,7 +93,10 @@ def canonical(
     forbidden = feed.refusal(event.type, event.network)
     if forbidden is not None:
         return _refused(line, "forbidden", *forbidden, event.network, event.type)
-    return Entry(network=event.network, value=value)
+    introduces = event.type in ROLES["reference"] or (
+        ROLE_OF[event.type] == CONTROL and document.get(NEW_NETWORK) is True
+    )
+    return Entry(network=event.network, value=value, introduces=introduces)
 
 
 def _document(message: RawMessage, feed: FeedSettings) -> Any:

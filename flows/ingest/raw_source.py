@@ -17,18 +17,31 @@ from state.stores.kafka_reader import KafkaReader, bytes_of
 
 _POLL = timedelta(microseconds=500)
 _BATCH = 500
+_LOOK_EVERY_S = 1.0
 
 
 class Tick(Struct, frozen=True):
     """Time to let networks know that time passes."""
 
 
-class RawSource(FixedPartitionedSource[RawMessage | Tick, None]):
+class Look(Struct, frozen=True):
+    """Time to look after what waits; once a second, whether messages come or not."""
+
+
+class End(Struct, frozen=True):
+    """Nothing comes after it."""
+
+
+#: What the source gives.
+Item = RawMessage | Tick | Look | End
+
+
+class RawSource(FixedPartitionedSource[Item, None]):
     """Reads `reader`, oldest first, with a Tick every `tick_s` (0: none).
 
     It reads at most `rate` messages per s (0: any), until `stop` is set; with `once` also until all
-    that is there has been read. `turned` is called with each batch. Where to go on after a crash is
-    kept by the consumer group, see `flows.ingest.journal_sink`.
+    that is there has been read, and then gives an End. `turned` is called with each batch. Where to
+    go on after a crash is kept by the consumer group, see `flows.ingest.journal_sink`.
     """
 
     def __init__(
@@ -54,25 +67,26 @@ class RawSource(FixedPartitionedSource[RawMessage | Tick, None]):
         return _Partition(self)
 
 
-class _Partition(StatefulSourcePartition[RawMessage | Tick, None]):
+class _Partition(StatefulSourcePartition[Item, None]):
     def __init__(self, source: RawSource) -> None:
         self._source = source
         self._reader = OldestFirst(source.reader)
         self._tick_at = time.monotonic() + source.tick_s
+        self._look_at = time.monotonic() + _LOOK_EVERY_S
         self._may_read = 0.0
         self._counted_at = time.monotonic()
-        self._is_idle = False
+        self._is_idle = self._is_over = False
 
-    def next_batch(self) -> list[RawMessage | Tick]:
+    def next_batch(self) -> list[Item]:
         source = self._source
-        if source.stop.is_set:
+        if source.stop.is_set or self._is_over:
             raise StopIteration
         try:
             messages = self._reader.read(self._allowance())
         except CrossdockError as error:
             source.failed(error)
             raise
-        found: list[RawMessage | Tick] = [raw_message(message) for message in messages]
+        found: list[Item] = [raw_message(message) for message in messages]
         self._may_read -= len(found)
         self._is_idle = not found
         source.turned(len(found))
@@ -80,8 +94,12 @@ class _Partition(StatefulSourcePartition[RawMessage | Tick, None]):
         if source.tick_s and now >= self._tick_at:
             self._tick_at = now + source.tick_s
             found.append(Tick())
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY_S
+            found.append(Look())
         if source.once and self._is_idle and self._reader.is_at_end():
-            raise StopIteration
+            self._is_over = True
+            return [*found, End()]
         return found
 
     def _allowance(self) -> int:
