@@ -6,10 +6,13 @@ from pathlib import Path
 import msgspec
 import orjson
 import pytest
+from confluent_kafka import Message
 
 from flows.ingest.ingest import ingest
 from flows.live.requeue import listed, requeue
+from state.codec import encode, make_event
 from state.errors import JournalError
+from state.events import NetworkHalted
 from state.settings import Settings
 from state.stores.kafka_dead_letters import ORIGIN, StoredLetter
 from state.stores.kafka_writer import KafkaWriter
@@ -103,6 +106,26 @@ def test_an_origin_that_a_producer_claims_leads_nowhere_else(
     assert len(messages_of(live, topic)) == 2 * len(claims)
     assert messages_of(live, live.feeds[3].topic) == []
     assert messages_of(live, live.topics.journal) == []
+
+
+def test_what_is_forbidden_stays_so_when_it_is_put_in_again(live: Settings, tmp_path: Path) -> None:
+    halt = make_event(NetworkHalted(by="ceo"), id="h", source="s", network="demo", time_ms=START_MS)
+    claim = f"{live.feeds[3].topic}/0/0".encode()
+    message = Hostile(family="telemetry", value=encode(halt), headers=((ORIGIN, claim),))
+    (letter,) = came(live, message)
+    assert letter.letter.reason == "forbidden"
+    path = tmp_path / "letters.jsonl"
+    path.write_bytes(b"\n".join(listed(live)) + b"\n")
+    assert requeue(live, path, START_MS).messages == 1
+    first, marked, again = [StoredLetter(m) for m in _after_ingest(live)]
+    assert marked.letter.line.raw == b"" and marked.origin == first.origin
+    assert again.letter.reason == "forbidden" and again.origin == f"{live.feeds[1].topic}/0/1"
+    assert messages_of(live, live.topics.journal) == []
+
+
+def _after_ingest(live: Settings) -> list[Message]:
+    ingest(live, once=True)
+    return messages_of(live, live.topics.dead_letters)
 
 
 def test_a_letter_of_a_feed_that_is_no_more_says_so(live: Settings, tmp_path: Path) -> None:
