@@ -68,8 +68,9 @@ bench-prediction: $(BENCH_STAMP)  ## Measure predictions on public data: make be
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-chaos: setup  ## Kill, pause, starve and resume many times (CROSSDOCK_KILLS, 200 unless set)
-	CROSSDOCK_KILLS=$${CROSSDOCK_KILLS:-200} $(BIN)/python -m pytest -s tests/test_kill.py tests/chaos
+chaos: setup  ## Kill, pause, starve, poison and resume many times (CROSSDOCK_KILLS, CROSSDOCK_HOSTILE)
+	CROSSDOCK_KILLS=$${CROSSDOCK_KILLS:-200} CROSSDOCK_HOSTILE=$${CROSSDOCK_HOSTILE:-100000} \
+	  $(BIN)/python -m pytest -s tests/test_kill.py tests/chaos
 
 lock:  ## Renew the locked requirements from pyproject.toml
 	$(COMPILE) --extra dev --output-file requirements.txt pyproject.toml

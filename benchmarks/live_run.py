@@ -22,6 +22,7 @@ from benchmarks.processes import ChildFailed, expect_alive, started
 from state.actions import KINDS
 from state.codec import encode, make_event
 from state.events import NodeRegistered, RegionRegistered, SkuRegistered, StockCounted
+from state.feed_settings import feed_for
 from state.settings import Settings, load_settings
 from state.stores.kafka_dead_letters import ORIGIN, headers_of, origin_of
 from state.stores.kafka_reader import KafkaReader
@@ -220,7 +221,8 @@ def _fill(settings: Settings, positions: int) -> None:
             network="bulk",
             time_ms=start_ms + number,
         )
-        writer.send("inventory", encode(event), key=b"bulk")
+        topic = feed_for(settings.feeds, event.type, event.network).topic
+        writer.send(topic, encode(event), key=b"bulk")
 
     skus = -(-positions // _NODES)
     send(RegionRegistered(region="R", latitude=50.0, longitude=10.0))

@@ -1,22 +1,23 @@
 """Outcomes: what leaves the chain for the world, already as bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import orjson
 from msgspec import Struct
 
+from flows.confirmations import TOLD, confirmation
 from operators.contract import Record
 from operators.derived import KpiWindow, ProposalClosed
 from state.actions import Action
 from state.codec import DeadLetter, encode_action
 from state.dead_letters import encode_dead_letter
 from state.quantities import rfc3339
-from state.stores.redis_keys import DECIDED, PROPOSALS
+from state.stores.redis_keys import CONTROL, DECIDED, PROPOSALS
 
 #: Streams beside those of the actions' kinds.
 KPIS = "kpis"
 DEAD_LETTERS = "dead_letters"
-_NO_ACTIONS = (KPIS, DECIDED, DEAD_LETTERS)
+_NO_ACTIONS = (KPIS, DECIDED, CONTROL, DEAD_LETTERS)
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -40,8 +41,8 @@ class Outcome(Struct, frozen=True, gc=False):
         return self.stream not in _NO_ACTIONS
 
 
-def outcomes(records: Iterable[Record]) -> list[Outcome]:
-    """The outcomes among `records`, in order."""
+def outcomes(records: Sequence[Record]) -> list[Outcome]:
+    """The outcomes among `records`, in order: all records of each journal record they hold."""
     found = []
     for record in records:
         fact = record.fact
@@ -65,6 +66,9 @@ def outcomes(records: Iterable[Record]) -> list[Outcome]:
         elif kind is ProposalClosed:
             place = f"{record.seq}-{fact.place}"
             found.append(Outcome(record.network, DECIDED, place, _decided(record, fact)))
+        elif kind in TOLD and record.event is not None:
+            body = confirmation(record, records)
+            found.append(Outcome(record.network, CONTROL, f"{record.seq}-1", body))
     return found
 
 

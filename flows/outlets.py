@@ -13,7 +13,7 @@ import redis
 from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
 from state.errors import StoreError
 from state.stores.redis_actions import RedisActionWriter, StreamEntry, Written
-from state.stores.redis_keys import DECIDED
+from state.stores.redis_keys import CONTROL, DECIDED
 
 #: Where an outlet stands, in its own terms.
 Mark = dict[str, int | str]
@@ -113,6 +113,8 @@ class LogOutlet:
         """Append each outcome to the file of its stream and network."""
         lines: dict[str, list[bytes]] = {}
         for outcome in outcomes:
+            if outcome.stream == CONTROL:  # for whoever waits for it; the journal has it already
+                continue
             stream = "actions" if outcome.is_action else outcome.stream
             lines.setdefault(f"{stream}:{outcome.network}", []).append(outcome.body)
         for name, bodies in lines.items():

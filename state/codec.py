@@ -1,8 +1,8 @@
 """Bytes to events and back, totally: any bytes give an `Event` or a `DeadLetter`.
 
-The wire is JSON by orjson, which refuses NaN, infinities, wrong UTF-8 and nesting deeper than
-1,024; msgspec then checks names, types and bounds. Canonical bytes of an action are compact JSON
-with the fields in the order of the types, so equal actions are equal bytes.
+The wire is JSON by orjson, which refuses NaN, infinities and wrong UTF-8; `state.untrusted` bounds
+size and nesting; msgspec then checks names, types and bounds. Canonical bytes of an action are
+compact JSON with the fields in the order of the types, so equal actions are equal bytes.
 """
 
 import hashlib
@@ -17,18 +17,16 @@ from msgspec import Meta, Struct, field
 from state.actions import ACTION_TYPES, Action, ActionData
 from state.events import EVENT_TYPES, WIRE_TYPE, Event, Fact
 from state.quantities import EARLIEST, LATEST, Id, Instant, NetworkId, rfc3339, to_ms
-
-#: A longer line is a dead letter; the longest event of the types fits with room to spare.
-MAX_LINE_BYTES = 256 * 1024
-#: How much of an over-long line a dead letter keeps; its origin, size and digest find the rest.
-MAX_KEPT_BYTES = 1024 * 1024
+from state.untrusted import MAX_DEPTH, MAX_LINE_BYTES, TooDeep, kept, parse
 
 Reason = Literal[
     "unreadable",
     "too_long",
+    "too_deep",
     "not_json",
     "not_an_event",
     "unmapped",
+    "forbidden",
     "unknown_network",
     "unknown_type",
     "invalid_data",
@@ -55,6 +53,12 @@ class JournalLine(Struct, frozen=True, gc=False):
     size: int
     sha256: str | None = None
     problem: str | None = None
+
+
+def line_of(seq: int, source: str, raw: bytes) -> JournalLine:
+    """The message `raw` at place `seq` of `source`, cut where it exceeds what is kept."""
+    start, sha256 = kept(raw)
+    return JournalLine(seq, source, seq, start, len(raw), sha256)
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True, gc=False):
@@ -111,7 +115,14 @@ def decode(line: JournalLine) -> Event | DeadLetter:
             line=line,
         )
     try:
-        document = orjson.loads(line.raw)
+        document = parse(line.raw)
+    except TooDeep as error:
+        return DeadLetter(
+            reason="too_deep",
+            expected=f"JSON of at most {MAX_DEPTH} levels",
+            was=str(error),
+            line=line,
+        )
     except orjson.JSONDecodeError as error:
         return DeadLetter(
             reason="not_json",
@@ -119,8 +130,10 @@ def decode(line: JournalLine) -> Event | DeadLetter:
             was=f"{_excerpt(line.raw)} ({error})",
             line=line,
         )
-    # JSON can hold a control character only as an escape, and few lines have any.
-    if b"\\" in line.raw and (bad := _control_character(document)) is not None:
+    # JSON can hold a control character only as an escape (DEL also as it is): few lines have any.
+    if (b"\\" in line.raw or b"\x7f" in line.raw) and (
+        bad := _control_character(document)
+    ) is not None:
         return DeadLetter(
             reason="not_an_event",
             expected="text without control characters",

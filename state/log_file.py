@@ -10,8 +10,9 @@ from typing import BinaryIO, cast
 import zstandard
 from msgspec import Struct
 
-from state.codec import MAX_KEPT_BYTES, JournalLine
+from state.codec import JournalLine
 from state.errors import JournalError
+from state.untrusted import MAX_KEPT_BYTES
 
 _SKIP_CHUNK = 1024 * 1024
 _MAX_ZSTD_WINDOW = 1 << 27

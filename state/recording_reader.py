@@ -7,7 +7,7 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
-from state.codec import JournalLine
+from state.codec import JournalLine, line_of
 from state.errors import JournalError
 from state.recording import Segment, segments_of
 from state.sums import int_sum
@@ -97,9 +97,7 @@ class RecordingReader:
         self._seq, raw = found
         self.lines += 1
         header = self._segment.header
-        return JournalLine(
-            self._seq, f"{header.topic}[{header.partition}]", self._seq, raw, len(raw)
-        )
+        return line_of(self._seq, f"{header.topic}[{header.partition}]", raw)
 
     def __iter__(self) -> Iterator[JournalLine]:
         """All records that are left; closes the files at the end."""

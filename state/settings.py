@@ -108,7 +108,14 @@ class IngestSettings(Section, frozen=True, kw_only=True):
     tick_s: Annotated[float, Meta(ge=0, le=3_600), doc("s between clock ticks; 0 for none")] = 1.0
     commit_s: Annotated[_PositiveSeconds, doc("s between commits of the progress")] = 1.0
     networks: Annotated[tuple[NetworkId, ...], doc("the only networks let in; empty: any")] = ()
-    most_networks: Annotated[int, Meta(ge=1), doc("networks let in at most")] = 1_000
+    most_networks: Annotated[
+        int, Meta(ge=1), doc("networks with reference data that are let in at most")
+    ] = 1_000
+    quarantine_s: Annotated[
+        float,
+        Meta(ge=0, le=3_600),
+        doc("s that events of a network without reference data wait for it, at most"),
+    ] = 10.0
     rate: Annotated[int, Meta(ge=0), doc("raw messages per s read at most; 0 for no bound")] = 0
 
 
@@ -168,7 +175,10 @@ def parse_settings(document: dict[str, Any], origin: str) -> Settings:
     except msgspec.ValidationError as error:
         raise SettingsError(f"{error}, in {origin}") from error
     topics = [feed.topic for feed in settings.feeds]
-    ours = (settings.topics.journal, settings.topics.dead_letters, settings.topics.actions)
+    ours = (
+        *(settings.topics.journal, settings.topics.dead_letters),
+        *(settings.topics.actions, settings.topics.networks),
+    )
     for topic in topics:
         if topics.count(topic) > 1:
             raise SettingsError(f"expected one feed per topic, was {topic!r} twice, in {origin}")

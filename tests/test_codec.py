@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from state.codec import (
-    MAX_LINE_BYTES,
     DeadLetter,
     JournalLine,
     decode,
@@ -19,6 +18,7 @@ from state.codec import (
 )
 from state.dead_letters import decode_dead_letter, encode_dead_letter
 from state.events import EVENT_TYPES, Event
+from state.untrusted import MAX_DEPTH, MAX_LINE_BYTES
 from tests.builders import START_MS, Log, fold, line, order
 
 
@@ -68,6 +68,12 @@ def test_encoding_and_decoding_gives_the_event_back() -> None:
         (b'{"a": NaN}', "not_json"),
         (b'{"a": 1e999}', "not_json"),
         (b"[" * 5_000, "not_json"),
+        *(
+            (opening * depth + b"1" + closing * depth, "too_deep")
+            for opening, closing in ((b"[", b"]"), (b'{"a":', b"}"))
+            for depth in (MAX_DEPTH + 1, 254, 999, 1_023)
+        ),
+        (b'{"id": "a\x7fb"}', "not_an_event"),
         (b'{"id": "\\ud800"}', "not_json"),
         (b"[1]", "not_an_event"),
         (b"null", "not_an_event"),

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from state.codec import MAX_KEPT_BYTES, DeadLetter, decode
+from state.codec import DeadLetter, decode
 from state.errors import JournalError
 from state.journal import JournalReader
 from state.journal_writer import JournalWriter
 from state.journals import journal_identity
+from state.untrusted import MAX_KEPT_BYTES
 from tests.builders import Log
 
 SUFFIXES = [".jsonl", ".jsonl.gz", ".jsonl.zst"]

@@ -15,6 +15,7 @@ from state.feed_settings import FeedSettings
 from state.settings import Settings, parse_settings
 
 NOW_MS = 1_770_000_000_000
+SHOP = FeedSettings(topic="shop", brings=("demand",))
 
 
 def shop_feed(**changes: Any) -> FeedSettings:
@@ -94,6 +95,7 @@ def test_a_mapped_message_becomes_the_event_it_means() -> None:
         ({"kind": "OLD"}, "a rule of feed shop", "OLD"),
         ({"tenant": "fr"}, "one of de, uk at tenant", "fr"),
         ({"items": [{"price": "much"}]}, "a number at price", "much"),
+        ({"items": [{"price": 1e300}]}, "a number of at most", "1e+300"),
         ({"created": "soon"}, "a number at created", "soon"),
         ({"created": 1e30}, "an instant as unix_s", "1e+30"),
         ({"items": {}}, "a list", "{}"),
@@ -131,7 +133,7 @@ def an_event(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_cloud_event_is_stamped_when_it_is_ingested_or_keeps_its_stamp() -> None:
-    feed = FeedSettings(topic="shop")
+    feed = SHOP
     early = orjson.dumps(an_event(recordedtime="2026-02-02T02:00:01Z"))
     assert event_of(canonical(raw(early), feed, NOW_MS, "now")).recorded_ms == NOW_MS
     kept = event_of(canonical(raw(early), feed, NOW_MS, "keep"))
@@ -142,7 +144,7 @@ def test_a_cloud_event_is_stamped_when_it_is_ingested_or_keeps_its_stamp() -> No
 
 def test_extensions_that_we_do_not_know_stay_in_the_journal() -> None:
     value = orjson.dumps(an_event(traceparent="00-abc-def-01"))
-    entry = canonical(raw(value), FeedSettings(topic="shop"), NOW_MS, "now")
+    entry = canonical(raw(value), SHOP, NOW_MS, "now")
     assert isinstance(entry, Entry) and b"00-abc-def-01" in entry.value
 
 
@@ -150,12 +152,37 @@ def test_the_binary_mode_of_cloud_events_is_read_from_headers() -> None:
     document = an_event()
     data = orjson.dumps(document.pop("data"))
     headers = {f"ce_{name}": str(value).encode() for name, value in document.items()}
-    event = event_of(canonical(raw(data, headers), FeedSettings(topic="shop"), NOW_MS, "now"))
+    event = event_of(canonical(raw(data, headers), SHOP, NOW_MS, "now"))
     assert event.id == "e-1" and event.network == "eu"
 
 
+def test_binary_attributes_that_are_no_utf8_or_too_long_are_refused_not_repaired() -> None:
+    document = an_event()
+    data = orjson.dumps(document.pop("data"))
+    good = {f"ce_{name}": str(value).encode() for name, value in document.items()}
+    for bad in ({"ce_id": b"\xff"}, {"ce_source": b"s" * 300}):
+        refused = canonical(
+            raw(data, {**good, **bad}),
+            SHOP,
+            NOW_MS,
+            "now",
+        )
+        assert isinstance(refused, DeadLetter) and refused.reason == "not_an_event"
+
+
+@pytest.mark.parametrize("depth", [65, 254, 255, 999, 1_023, 1_024, 5_000])
+@pytest.mark.parametrize("place", ["data", "partitionkey", "time", "extra"])
+def test_no_nesting_stops_ingest(depth: int, place: str) -> None:
+    nested = b"[" * depth + b"]" * depth
+    value = orjson.dumps(an_event(**{place: "HERE"})).replace(b'"HERE"', nested)
+    for feed in (shop_feed(), SHOP):
+        refused = canonical(raw(value), feed, NOW_MS, "now")
+        assert isinstance(refused, DeadLetter)
+        assert refused.reason == ("too_deep" if depth < 1_024 else "not_json")
+
+
 def test_what_a_producer_leaves_out_is_added_by_the_feed() -> None:
-    feed = FeedSettings(topic="shop", source="webshop", network="eu")
+    feed = FeedSettings(topic="shop", brings=("demand",), source="webshop", network="eu")
     document = an_event()
     for name in ("id", "source", "partitionkey"):
         del document[name]
@@ -166,7 +193,7 @@ def test_what_a_producer_leaves_out_is_added_by_the_feed() -> None:
 @settings(max_examples=300, deadline=None)
 @given(value=st.one_of(st.binary(max_size=60), st.text().map(lambda t: orjson.dumps([t]))))
 def test_any_bytes_are_an_event_or_a_dead_letter(value: bytes) -> None:
-    for feed in (shop_feed(), FeedSettings(topic="shop", network="eu")):
+    for feed in (shop_feed(), FeedSettings(topic="shop", brings=("demand",), network="eu")):
         result = canonical(raw(value), feed, NOW_MS, "now")
         assert isinstance(result, Entry) or result.line.raw == value
 
@@ -191,7 +218,7 @@ def test_any_document_is_mapped_or_refused(document: Any) -> None:
 
 
 def test_too_deep_and_too_long_messages_are_dead_letters() -> None:
-    feed = FeedSettings(topic="shop")
+    feed = SHOP
     for value, reason in ((b"[" * 5_000, "not_json"), (b" " * 300_000 + b"{}", "too_long")):
         refused = canonical(raw(value), feed, NOW_MS, "now")
         assert isinstance(refused, DeadLetter) and refused.reason == reason

@@ -9,6 +9,7 @@ import typer
 
 from flows.cli.console import note, print_json, print_json_line, say
 from flows.cli.live_commands import Config, LogLevel, Once, listen_for_stop, settings_of
+from flows.cli.told import WAIT_S, Create, Wait, require_known, tell
 from state.quantities import HoldKind
 
 control = typer.Typer(help="Tell the engine something: an event of yours in its journal.")
@@ -86,19 +87,45 @@ def requeue(
 
 
 @control.command()
-def halt(network: _Network, by: _By, reason: _Reason = "", config: Config = None) -> None:
+def halt(
+    network: _Network,
+    by: _By,
+    reason: _Reason = "",
+    config: Config = None,
+    create: Create = False,
+    wait: Wait = WAIT_S,
+) -> None:
     """The kill switch: from there on everything is only proposed."""
     from state.events import NetworkHalted
 
-    _send(config, network, NetworkHalted(by=by, reason=reason))
+    tell(
+        settings_of(config),
+        network,
+        NetworkHalted(by=by, reason=reason),
+        create=create,
+        wait_s=wait,
+    )
 
 
 @control.command()
-def resume(network: _Network, by: _By, reason: _Reason = "", config: Config = None) -> None:
+def resume(
+    network: _Network,
+    by: _By,
+    reason: _Reason = "",
+    config: Config = None,
+    create: Create = False,
+    wait: Wait = WAIT_S,
+) -> None:
     """Release the kill switch."""
     from state.events import NetworkResumed
 
-    _send(config, network, NetworkResumed(by=by, reason=reason))
+    tell(
+        settings_of(config),
+        network,
+        NetworkResumed(by=by, reason=reason),
+        create=create,
+        wait_s=wait,
+    )
 
 
 @control.command()
@@ -107,6 +134,8 @@ def policy(
     by: _By,
     file: Annotated[Path, typer.Argument(help="Policy (TOML).", exists=True, dir_okay=False)],
     config: Config = None,
+    create: Create = False,
+    wait: Wait = WAIT_S,
 ) -> None:
     """Swap the policy, at the place in the journal where this arrives."""
     from state.events import PolicyChanged
@@ -114,7 +143,13 @@ def policy(
 
     load_policy(file)  # refuse here what the engine would refuse there
     document = tomllib.loads(file.read_text(encoding="utf-8"))
-    _send(config, network, PolicyChanged(policy=document, by=by))
+    tell(
+        settings_of(config),
+        network,
+        PolicyChanged(policy=document, by=by),
+        create=create,
+        wait_s=wait,
+    )
 
 
 @control.command()
@@ -128,6 +163,8 @@ def hold(
         float | None, typer.Option(help="Hours until it ends; else the policy's longest.", min=0.01)
     ] = None,
     config: Config = None,
+    create: Create = False,
+    wait: Wait = WAIT_S,
 ) -> None:
     """Keep an order, node, SKU, service, lane or region from moving."""
     from state.events import HoldPlaced
@@ -136,7 +173,7 @@ def hold(
     now_ms = time.time_ns() // 1_000_000
     until = None if hours is None else from_ms(now_ms + round(hours * HOUR_MS))
     held = HoldPlaced(kind=_kind(kind), scope=scope, by=by, reason=reason, until=until)
-    _send(config, network, held)
+    tell(settings_of(config), network, held, create=create, wait_s=wait)
 
 
 @control.command()
@@ -147,23 +184,36 @@ def lift(
     by: _By,
     reason: _Reason = "",
     config: Config = None,
+    create: Create = False,
+    wait: Wait = WAIT_S,
 ) -> None:
     """End a hold; what waited for it is tried again at once."""
     from state.events import HoldLifted
 
-    _send(config, network, HoldLifted(kind=_kind(kind), scope=scope, by=by, reason=reason))
+    tell(
+        settings_of(config),
+        network,
+        HoldLifted(kind=_kind(kind), scope=scope, by=by, reason=reason),
+        create=create,
+        wait_s=wait,
+    )
+
+
+@control.command()
+def retire(network: _Network, config: Config = None) -> None:
+    """Forget a network: no more ticks, its slot is free. Reference data lets it in again."""
+    from flows.live.control import send_retired
+
+    settings = settings_of(config)
+    require_known(settings, network)
+    send_retired(settings, network)
+    say(
+        f"{network}: retired; ingest ticks it no more, from a second on. What the journal and "
+        "Redis hold of it stays."
+    )
 
 
 def _kind(name: str) -> HoldKind:
     if name not in get_args(HoldKind):
         raise typer.BadParameter(f"expected one of {', '.join(get_args(HoldKind))}, was {name!r}")
     return cast(HoldKind, name)
-
-
-def _send(config: Path | None, network: str, fact: object) -> None:
-    from flows.live.control import send_control
-    from state.events import Fact
-
-    assert isinstance(fact, Fact)
-    sent = send_control(settings_of(config), network, fact, time.time_ns() // 1_000_000)
-    say(f"sent to {network}: {sent}")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.console import note, print_json, say, show
+from flows.cli.console import note, print_json, show
 from flows.cli.live_commands import Config, settings_of
+from flows.cli.told import WAIT_S, Wait, require_known, say_what_came_of
 
 if TYPE_CHECKING:
     from state.events import ActionApproved, ActionRejected
@@ -80,12 +81,13 @@ def approve(
     reason: _Reason = "",
     unseen: _Unseen = False,
     config: Config = None,
+    wait: Wait = WAIT_S,
     json: _Json = False,
 ) -> None:
     """Let a proposal be carried out: it comes again, as an action with an id of its own."""
     from state.events import ActionApproved
 
-    _decide(ActionApproved(action=action_id, by=by, reason=reason), unseen, config, json)
+    _decide(ActionApproved(action=action_id, by=by, reason=reason), unseen, config, wait, json)
 
 
 def reject(
@@ -94,25 +96,31 @@ def reject(
     reason: _Reason = "",
     unseen: _Unseen = False,
     config: Config = None,
+    wait: Wait = WAIT_S,
     json: _Json = False,
 ) -> None:
     """Refuse a proposal: what it held is given back."""
     from state.events import ActionRejected
 
-    _decide(ActionRejected(action=action_id, by=by, reason=reason), unseen, config, json)
+    _decide(ActionRejected(action=action_id, by=by, reason=reason), unseen, config, wait, json)
 
 
 def _decide(
-    fact: "ActionApproved | ActionRejected", unseen: bool, config: Path | None, json: bool
+    fact: "ActionApproved | ActionRejected",
+    unseen: bool,
+    config: Path | None,
+    wait: float,
+    json: bool,
 ) -> None:
-    from flows.action_log import ACTION_ID
+    from flows.action_log import ACTION_ID, place_of
     from flows.live.control import send_decision
 
     if ACTION_ID.fullmatch(fact.action) is None:
         raise typer.BadParameter(f"an id such as demo:17446-1, was {fact.action}", param_hint="ID")
     now_ms = time.time_ns() // 1_000_000
-    sent = send_decision(settings_of(config), fact, now_ms, unseen=unseen)
-    if json:
-        print_json({"action": fact.action, "event": sent})
-    else:
-        say(f"sent for {fact.action}: {sent}")
+    settings = settings_of(config)
+    network, _ = place_of(fact.action)
+    if unseen:
+        require_known(settings, network)
+    sent = send_decision(settings, fact, now_ms, unseen=unseen)
+    say_what_came_of(settings, network, sent, wait, {"action": fact.action} if json else None)

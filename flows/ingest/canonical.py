@@ -1,45 +1,59 @@
 """One raw message to one canonical event, or to a dead letter; never raises for its bytes."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import orjson
 from msgspec import Struct
 
 from flows.ingest.mapping import Unmapped, map_message
-from state.codec import MAX_LINE_BYTES, DeadLetter, JournalLine, Reason, decode
+from state.codec import DeadLetter, JournalLine, Reason, decode, line_of
 from state.feed_settings import FeedSettings
 from state.quantities import rfc3339
+from state.roles import CONTROL, NEW_NETWORK, ROLE_OF, ROLES
+from state.stores.kafka_dead_letters import origin_of
+from state.untrusted import MAX_DEPTH, MAX_LINE_BYTES, TooDeep, parse
 
 #: CloudEvents attributes of the binary mode come in headers with this prefix.
 _BINARY = "ce_"
-_TEXT = 256
+#: One more than the longest attribute, so that a longer one is refused rather than cut.
+_TEXT = 257
 
 
-class RawMessage(Struct, frozen=True, kw_only=True):
-    """A message of a raw topic. `origin` is ``topic/partition/offset`` of where it first stood."""
+class RawMessage(Struct, frozen=True, kw_only=True, dict=True):
+    """A message of a raw topic. `origin` is ``topic/partition/offset`` of where it first stood.
+
+    `headers` are None where they could not be read.
+    """
 
     topic: str
     partition: int
     offset: int
     value: bytes
-    headers: Mapping[str, bytes]
+    headers: Mapping[str, bytes] | None
     origin: str
 
     @property
+    def place(self) -> str:
+        """Topic, partition and offset of where it stands, which no producer can claim."""
+        return origin_of(self.topic, self.partition, self.offset)
+
+    @cached_property
     def line(self) -> JournalLine:
         """The message as a line of its topic."""
-        place = self.offset + 1
-        return JournalLine(
-            place, f"{self.topic}[{self.partition}]", place, self.value, len(self.value)
-        )
+        return line_of(self.offset + 1, f"{self.topic}[{self.partition}]", self.value)
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """A canonical event on its way into the journal: valid, stamped, as bytes."""
+    """A canonical event on its way into the journal: valid, stamped, as bytes.
+
+    `introduces`: a network that is not known becomes known by it.
+    """
 
     network: str
     value: bytes
+    introduces: bool = False
 
 
 Stamp = Literal["now", "keep"]
@@ -56,34 +70,48 @@ def canonical(
         return refused
     try:
         document = _document(message, feed)
+    except TooDeep as error:
+        return _refused(line, "too_deep", f"JSON of at most {MAX_DEPTH} levels", str(error))
     except orjson.JSONDecodeError as error:
         return _refused(line, "not_json", "one JSON object in UTF-8", str(error))
+    except UnicodeDecodeError as error:
+        return _refused(line, "not_an_event", "attributes in UTF-8", f"{error.object[:60]!r}")
     except Unmapped as error:
         return _refused(line, "unmapped", error.expected, error.was)
     if not isinstance(document, dict):
         return _refused(line, "not_an_event", "one JSON object", type(document).__name__)
     if stamp == "now" or "recordedtime" not in document:
         document["recordedtime"] = rfc3339(now_ms)
-    value = orjson.dumps(document)
+    try:
+        value = orjson.dumps(document)
+    except TypeError as error:  # a rule made what JSON has no place for
+        return _refused(line, "unmapped", "values that are JSON", str(error))
     event = decode(JournalLine(line.seq, line.source, line.line, value, len(value)))
     if isinstance(event, DeadLetter):
         # What is kept is what came, not what was made of it.
         return _refused(line, event.reason, event.expected, event.was, event.network, event.type)
-    return Entry(network=event.network, value=value)
+    forbidden = feed.refusal(event.type, event.network)
+    if forbidden is not None:
+        return _refused(line, "forbidden", *forbidden, event.network, event.type)
+    introduces = event.type in ROLES["reference"] or (
+        ROLE_OF[event.type] == CONTROL and document.get(NEW_NETWORK) is True
+    )
+    return Entry(network=event.network, value=value, introduces=introduces)
 
 
 def _document(message: RawMessage, feed: FeedSettings) -> Any:
     if feed.format == "mapped":
-        return map_message(feed, orjson.loads(message.value), message.origin)
-    if f"{_BINARY}type" in message.headers:
+        return map_message(feed, parse(message.value), message.origin)
+    headers = message.headers or {}
+    if f"{_BINARY}type" in headers:
         document: Any = {
-            name.removeprefix(_BINARY): value.decode("utf-8", "replace")[:_TEXT]
-            for name, value in message.headers.items()
+            name.removeprefix(_BINARY): value.decode()[:_TEXT]
+            for name, value in headers.items()
             if name.startswith(_BINARY)
         }
-        document["data"] = orjson.loads(message.value)
+        document["data"] = parse(message.value)
     else:
-        document = orjson.loads(message.value)
+        document = parse(message.value)
     if isinstance(document, dict):
         if feed.source is not None:
             document.setdefault("source", feed.source)

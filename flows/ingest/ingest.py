@@ -11,8 +11,9 @@ from bytewax.dataflow import Dataflow
 from flows.ingest.canonical import Entry, RawMessage, canonical
 from flows.ingest.clock import SteadyClock
 from flows.ingest.journal_sink import Ingested, JournalSink
-from flows.ingest.networks import Networks, known_networks
-from flows.ingest.raw_source import RawSource, Tick
+from flows.ingest.networks import Networks, NetworksTopic
+from flows.ingest.quarantine import Quarantine
+from flows.ingest.raw_source import End, Item, RawSource, Tick
 from flows.live import logs
 from flows.live.metrics import IngestMetrics
 from flows.live.monitor import Health, Monitor
@@ -30,6 +31,7 @@ from state.stores.kafka_writer import KafkaWriter
 _LOOK_EVERY_S = 1.0
 _LEAP_MS = 1_000
 _CLOCK = "crossdock/ingest"
+_INTRODUCED = "a network that reference data introduced (node, region, SKU or carrier)"
 
 
 def ingest(
@@ -82,13 +84,12 @@ def ingest(
         told=told,
         reached=reached,
     )
+    followed = NetworksTopic(settings.kafka, settings.topics.networks)
     try:
         _require_kept(reader, starts, accept_loss)
-        networks = Networks(
-            settings.ingest, known_networks(settings.kafka, settings.topics.networks)
-        )
+        networks = Networks(settings.ingest, followed.known())
         writer = KafkaWriter(settings.kafka, linger_ms=0, told=told, may_wait=may_wait)
-        flow = _Ingest(settings, reader, writer, networks, metrics, health, once, stop)
+        flow = _Ingest(settings, reader, writer, networks, followed, metrics, health, once, stop)
         logs.info(
             "ingesting",
             partitions=[f"{topic}[{partition}]" for topic, partition in places],
@@ -96,18 +97,15 @@ def ingest(
             journal=settings.topics.journal,
         )
         metrics.tells_ready(health.obstacles)
-        port = _port(settings) if monitor_port is None else monitor_port
+        port = monitor_port
+        if port is None:  # after those of the journal's partitions
+            port = settings.monitor.port and settings.monitor.port + settings.topics.partitions
         with Monitor(settings.monitor, port, metrics.registry, health):
             flow.run()
         logs.info("ingest ended")
     finally:
+        followed.close()
         reader.close()
-
-
-def _port(settings: Settings) -> int:
-    """The port after those of the journal's partitions."""
-    port = settings.monitor.port
-    return port and port + settings.topics.partitions
 
 
 def _require_kept(reader: KafkaReader, starts: dict[Place, int | None], accept_loss: bool) -> None:
@@ -138,6 +136,7 @@ class _Ingest:
         reader: KafkaReader,
         writer: KafkaWriter,
         networks: Networks,
+        followed: NetworksTopic,
         metrics: IngestMetrics,
         health: Health,
         once: bool,
@@ -145,12 +144,20 @@ class _Ingest:
     ) -> None:
         self._settings, self._reader, self._writer = settings, reader, writer
         self._networks, self._metrics, self._health = networks, metrics, health
+        self._followed, self._quarantine = followed, Quarantine(settings.ingest.quarantine_s)
+        self._learnt: list[str] = []
         self._feeds = {feed.topic: feed for feed in settings.feeds}
         self._clock = SteadyClock()
         self._look_at = 0.0
         self._failure: CrossdockError | None = None
         self._sink = JournalSink(
-            writer, reader, settings.topics, metrics, self._failed, reader.starts()
+            writer,
+            reader,
+            settings.topics,
+            metrics,
+            self._failed,
+            reader.starts(),
+            self._quarantine.first,
         )
         rules = settings.ingest
         source = RawSource(
@@ -185,44 +192,67 @@ class _Ingest:
     def _failed(self, error: CrossdockError) -> None:
         self._failure = error
 
-    def _canonical(self, batch: list[RawMessage | Tick]) -> Iterable[tuple[str, Ingested]]:
+    def _canonical(self, batch: list[Item]) -> Iterable[tuple[str, Ingested]]:
         now_ms = self._clock.now_ms()
-        found: list[tuple[str, Ingested]] = []
+        found: list[Ingested] = []
+        for network in self._learnt:
+            found += self._released(network, now_ms)
+        self._learnt = []
         for item in batch:
             if isinstance(item, Tick):
                 found += self._ticks(now_ms)
-            else:
-                found.append(("", Ingested(item, self._made_of(item, now_ms))))
+            elif isinstance(item, End):
+                found += self._given_up(everything=True)
+            elif isinstance(item, RawMessage):
+                self._metrics.messages.labels(item.topic).inc()
+                found += self._made_of(item, now_ms)
+        found += self._given_up()
         if self._networks.is_new:
             self._networks.announce(self._writer, self._settings.topics.networks)
-        return found
+        return [("", each) for each in found]
 
-    def _made_of(self, message: RawMessage, now_ms: int) -> Entry | DeadLetter:
-        self._metrics.messages.labels(message.topic).inc()
+    def _made_of(self, message: RawMessage, now_ms: int) -> list[Ingested]:
+        """What becomes of a message, and of those that waited for it; nothing yet if it waits."""
         feed = self._feeds[message.topic]
         result = canonical(message, feed, now_ms, self._settings.ingest.stamp)
         if isinstance(result, DeadLetter):
-            return result
-        refusal = self._networks.refusal(result.network)
+            return [Ingested(message, result)]
+        network, networks = result.network, self._networks
+        if network in networks:
+            networks.last_ms[network] = now_ms
+            return [Ingested(message, result)]
+        refusal = networks.refusal(network)
         if refusal is not None:
-            return DeadLetter(
-                reason="unknown_network",
-                expected=refusal,
-                was=result.network,
-                line=message.line,
-                network=result.network,
-            )
-        self._networks.last_ms[result.network] = now_ms
-        return result
+            return [Ingested(message, _unknown(network, message, refusal))]
+        if not (result.introduces or networks.is_named(network)):
+            self._quarantine.hold(network, message)
+            return []
+        networks.let_in(network)
+        networks.last_ms[network] = now_ms
+        return [Ingested(message, result), *self._released(network, now_ms)]
 
-    def _ticks(self, now_ms: int) -> list[tuple[str, Ingested]]:
+    def _released(self, network: str, now_ms: int) -> list[Ingested]:
+        """What waited for a network, which is known now: stamped when it enters the journal."""
+        return [
+            made
+            for message in self._quarantine.released(network)
+            for made in self._made_of(message, now_ms)
+        ]
+
+    def _given_up(self, *, everything: bool = False) -> list[Ingested]:
+        return [
+            Ingested(message, _unknown(network, message, _INTRODUCED))
+            for network, message in self._quarantine.given_up(everything=everything)
+        ]
+
+    def _ticks(self, now_ms: int) -> list[Ingested]:
         """A tick for each network of which nothing was recorded since the last one."""
         since_ms = now_ms - round(self._settings.ingest.tick_s * 1_000)
         quiet = self._networks.quiet_since(since_ms)
         for network in quiet:
             self._networks.last_ms[network] = now_ms
         self._metrics.ticks.inc(len(quiet))
-        return [("", Ingested(None, _tick(network, now_ms))) for network in quiet]
+        return [Ingested(None, _tick(network, now_ms)) for network in quiet]
 
     def _turned(self, count: int) -> None:
         self._health.turned()
@@ -234,13 +264,30 @@ class _Ingest:
         for (topic, partition), lag in behind.items():
             self._metrics.lag.labels(topic, str(partition)).set(lag)
         self._health.behind = sum(behind.values())
+        try:
+            self._learnt += self._networks.learn(self._followed.added())
+        except CrossdockError as error:
+            self._failed(error)
+            raise
         self._metrics.networks.set(len(self._networks.last_ms))
+        self._metrics.quarantined.set(self._quarantine.networks)
+        self._metrics.waiting_events.set(len(self._quarantine))
         leap_ms = self._clock.leap_ms()
         self._metrics.leap.set(leap_ms / 1_000)
         if abs(leap_ms) > _LEAP_MS:
             logs.warn(
                 "the wall clock was set; it is followed at the next start", leap_s=leap_ms / 1_000
             )
+
+
+def _unknown(network: str, message: RawMessage, expected: str) -> DeadLetter:
+    return DeadLetter(
+        reason="unknown_network",
+        expected=expected,
+        was=network,
+        line=message.line,
+        network=network,
+    )
 
 
 def _tick(network: str, now_ms: int) -> Entry:

@@ -35,7 +35,7 @@ class Ingested(Struct, frozen=True):
 class JournalSink(FixedPartitionedSink[Ingested, None]):
     """Writes with `writer`, and keeps progress with `reader`, at each epoch's end.
 
-    `starts` is where the reader began.
+    `starts` is where the reader began; `waiting` the first offset that waits, of each place.
     """
 
     def __init__(
@@ -46,10 +46,13 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
         metrics: IngestMetrics,
         failed: Callable[[CrossdockError], object],
         starts: Mapping[Place, int],
+        waiting: Callable[[], Mapping[Place, int]] = dict,
     ) -> None:
         self._writer, self._reader, self._topics = writer, reader, topics
         self._metrics, self._failed = metrics, failed
-        self._nexts: dict[Place, int] = {}
+        self._waiting = waiting
+        #: After the last message written of each place, and what was last kept of it.
+        self._nexts = dict(starts)
         self._kept = dict(starts)
         self._all_at = time.monotonic()
 
@@ -78,7 +81,7 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
     def _send(self, item: Ingested) -> None:
         message, result = item.message, item.result
         if isinstance(result, Entry):
-            headers = () if message is None else ((ORIGIN, message.origin.encode()),)
+            headers = () if message is None else ((ORIGIN, message.place.encode()),)
             self._writer.send(
                 self._topics.journal, result.value, key=result.network.encode(), headers=headers
             )
@@ -86,25 +89,28 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
             assert message is not None
             self._metrics.dead_letters.labels(result.reason).inc()
             send_dead_letter(
-                self._writer, self._topics.dead_letters, result, message.origin, message.headers
+                self._writer, self._topics.dead_letters, result, message.place, message.headers
             )
         if message is not None:
-            self._nexts[message.topic, message.partition] = message.offset + 1
+            place = (message.topic, message.partition)
+            self._nexts[place] = max(self._nexts.get(place, 0), message.offset + 1)
 
     def keep(self, *, wait: bool) -> None:
         """Wait until all has arrived, then keep the progress; raises what ends the flow."""
         begun = time.monotonic()
         try:
             self._writer.flush()
-            self._kept |= self._nexts
+            waiting = self._waiting()
+            due = {at: min(next_, waiting.get(at, next_)) for at, next_ in self._nexts.items()}
+            changed = {at: next_ for at, next_ in due.items() if next_ != self._kept.get(at)}
             is_time = wait or time.monotonic() >= self._all_at
-            self._reader.commit(self._kept if is_time else self._nexts, wait=wait)
+            self._reader.commit(due if is_time else changed, wait=wait)
+            self._kept = due
             if is_time:
                 self._all_at = time.monotonic() + _ALL_EVERY_S
         except CrossdockError as error:
             self._failed(error)
             raise
-        self._nexts = {}
         self._metrics.commit.observe(time.monotonic() - begun)
 
 

@@ -11,6 +11,8 @@ _MISSING: Any = object()
 _INDEX = re.compile(r"0|[1-9]\d{0,5}")
 #: Elements of a list that are mapped; more are refused, as no event has so many.
 _MOST_ELEMENTS = 1_000
+#: The largest whole number that a float holds exactly; JSON's own end soon after it.
+_LARGEST = 2**53
 
 
 class Unmapped(Exception):
@@ -113,9 +115,12 @@ def _instant(field: FieldRule, value: Any) -> str:
 def _scaled(field: FieldRule, value: Any) -> int:
     assert field.scale is not None
     try:
-        return round(_number(field, value) * field.scale)
+        scaled = round(_number(field, value) * field.scale)
     except (OverflowError, ValueError) as error:
         raise Unmapped(f"a number at {field.from_}", _told(value)) from error
+    if abs(scaled) > _LARGEST:
+        raise Unmapped(f"a number of at most {_LARGEST} at {field.from_}", _told(value))
+    return scaled
 
 
 def _number(field: FieldRule, value: Any) -> float:

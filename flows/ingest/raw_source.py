@@ -1,7 +1,7 @@
 """The Bytewax source of raw messages and of ticks: one partition over all raw topics."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -11,24 +11,37 @@ from msgspec import Struct
 from flows.ingest.canonical import RawMessage
 from flows.stop import Stop
 from state.errors import CrossdockError
-from state.stores.kafka_dead_letters import ORIGIN, headers_of, origin_of
+from state.stores.kafka_dead_letters import ORIGIN, origin_of, place_of, readable_headers
 from state.stores.kafka_merge import OldestFirst
 from state.stores.kafka_reader import KafkaReader, bytes_of
 
 _POLL = timedelta(microseconds=500)
 _BATCH = 500
+_LOOK_EVERY_S = 1.0
 
 
 class Tick(Struct, frozen=True):
     """Time to let networks know that time passes."""
 
 
-class RawSource(FixedPartitionedSource[RawMessage | Tick, None]):
+class Look(Struct, frozen=True):
+    """Time to look after what waits; once a second, whether messages come or not."""
+
+
+class End(Struct, frozen=True):
+    """Nothing comes after it."""
+
+
+#: What the source gives.
+Item = RawMessage | Tick | Look | End
+
+
+class RawSource(FixedPartitionedSource[Item, None]):
     """Reads `reader`, oldest first, with a Tick every `tick_s` (0: none).
 
     It reads at most `rate` messages per s (0: any), until `stop` is set; with `once` also until all
-    that is there has been read. `turned` is called with each batch. Where to go on after a crash is
-    kept by the consumer group, see `flows.ingest.journal_sink`.
+    that is there has been read, and then gives an End. `turned` is called with each batch. Where to
+    go on after a crash is kept by the consumer group, see `flows.ingest.journal_sink`.
     """
 
     def __init__(
@@ -54,25 +67,26 @@ class RawSource(FixedPartitionedSource[RawMessage | Tick, None]):
         return _Partition(self)
 
 
-class _Partition(StatefulSourcePartition[RawMessage | Tick, None]):
+class _Partition(StatefulSourcePartition[Item, None]):
     def __init__(self, source: RawSource) -> None:
         self._source = source
         self._reader = OldestFirst(source.reader)
         self._tick_at = time.monotonic() + source.tick_s
+        self._look_at = time.monotonic() + _LOOK_EVERY_S
         self._may_read = 0.0
         self._counted_at = time.monotonic()
-        self._is_idle = False
+        self._is_idle = self._is_over = False
 
-    def next_batch(self) -> list[RawMessage | Tick]:
+    def next_batch(self) -> list[Item]:
         source = self._source
-        if source.stop.is_set:
+        if source.stop.is_set or self._is_over:
             raise StopIteration
         try:
             messages = self._reader.read(self._allowance())
         except CrossdockError as error:
             source.failed(error)
             raise
-        found: list[RawMessage | Tick] = [raw_message(message) for message in messages]
+        found: list[Item] = [raw_message(message) for message in messages]
         self._may_read -= len(found)
         self._is_idle = not found
         source.turned(len(found))
@@ -80,8 +94,12 @@ class _Partition(StatefulSourcePartition[RawMessage | Tick, None]):
         if source.tick_s and now >= self._tick_at:
             self._tick_at = now + source.tick_s
             found.append(Tick())
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY_S
+            found.append(Look())
         if source.once and self._is_idle and self._reader.is_at_end():
-            raise StopIteration
+            self._is_over = True
+            return [*found, End()]
         return found
 
     def _allowance(self) -> int:
@@ -102,16 +120,26 @@ class _Partition(StatefulSourcePartition[RawMessage | Tick, None]):
 
 
 def raw_message(message: Message) -> RawMessage:
-    """A consumed Kafka message as ours; put in again, it keeps its first origin."""
+    """A consumed Kafka message as ours; put in again, it keeps its first origin.
+
+    A header can claim any origin, so one of another topic is not believed.
+    """
     topic, partition, offset = str(message.topic()), message.partition(), message.offset()
     assert partition is not None and offset is not None
-    headers: Mapping[str, bytes] = headers_of(message)
-    origin = headers[ORIGIN].decode("utf-8", "replace")[:256] if ORIGIN in headers else None
+    headers = readable_headers(message)
+    claimed = (headers or {}).get(ORIGIN, b"").decode("utf-8", "replace")
     return RawMessage(
         topic=topic,
         partition=partition,
         offset=offset,
         value=bytes_of(message),
         headers=headers,
-        origin=origin or origin_of(topic, partition, offset),
+        origin=claimed if _is_of(claimed, topic) else origin_of(topic, partition, offset),
     )
+
+
+def _is_of(origin: str, topic: str) -> bool:
+    try:
+        return place_of(origin)[0] == topic
+    except ValueError:
+        return False

@@ -2,37 +2,51 @@
 
 from uuid import uuid4
 
+import orjson
+
 from flows.action_log import place_of
 from flows.proposals import open_proposal
 from state.codec import encode, make_event
-from state.errors import JournalError, SettingsError
+from state.errors import JournalError
 from state.events import ActionApproved, ActionRejected, Fact
+from state.feed_settings import feed_for
+from state.roles import NEW_NETWORK
 from state.settings import Settings
 from state.stores.kafka_writer import KafkaWriter
 from state.stores.redis_connection import connect_with
 
-_TOPIC = "control"
 _SOURCE = "crossdock/control"
 _TIMEOUT_S = 10.0
 #: A Redis that is there answers at once; a person does not wait long for another.
 REDIS_READ_S, REDIS_RETRIES = 10.0, 3
 
 
-def send_control(settings: Settings, network: str, fact: Fact, now_ms: int) -> str:
-    """Send one fact to the control feed, and wait until it has arrived; returns the event's id.
+def send_control(
+    settings: Settings, network: str, fact: Fact, now_ms: int, *, create: bool = False
+) -> str:
+    """Send one fact to the feed that may bring it, and wait for it; returns the event's id.
 
-    Raises SettingsError if there is no such feed, StoreError.
+    `create` lets a network in that no reference data has introduced. Raises SettingsError if there
+    is no such feed, StoreError.
     """
-    topics = [feed.topic for feed in settings.feeds if feed.topic.rpartition(".")[2] == _TOPIC]
-    if len(topics) != 1:
-        raise SettingsError(f"expected one feed whose topic ends with {_TOPIC!r}, was {topics}")
     event = make_event(
         fact, id=f"control-{uuid4()}", source=_SOURCE, network=network, time_ms=now_ms
     )
     writer = KafkaWriter(settings.kafka)
-    writer.send(topics[0], encode(event), key=network.encode())
+    feed = feed_for(settings.feeds, event.type, network)
+    value = encode(event)
+    if create:
+        value = orjson.dumps({**orjson.loads(value), NEW_NETWORK: True})
+    writer.send(feed.topic, value, key=network.encode())
     writer.flush(_TIMEOUT_S)
     return event.id
+
+
+def send_retired(settings: Settings, network: str) -> None:
+    """Take a network out of those that are remembered, and wait for it. Raises StoreError."""
+    writer = KafkaWriter(settings.kafka)
+    writer.send(settings.topics.networks, None, key=network.encode())
+    writer.flush(_TIMEOUT_S)
 
 
 def send_decision(

@@ -71,6 +71,14 @@ class IngestMetrics(StreamMetrics):
         )
         self.ticks = Counter("crossdock_ingest_ticks", "Clock ticks written.", registry=registry)
         self.networks = Gauge("crossdock_ingest_networks", "Networks known.", registry=registry)
+        self.quarantined = Gauge(
+            "crossdock_ingest_quarantined_networks",
+            "Networks without reference data, whose events wait for it.",
+            registry=registry,
+        )
+        self.waiting_events = Gauge(
+            "crossdock_ingest_quarantined_messages", "Messages of these.", registry=registry
+        )
         self.commit = Histogram(
             "crossdock_ingest_commit_seconds",
             "From the last message written to all known to have arrived.",

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from flows.stop import Stop
 from state.codec import DeadLetter, decode, encode, shifted
-from state.errors import SettingsError
-from state.events import FAMILY_OF, ClockTicked, Event
+from state.events import ClockTicked, Event
+from state.feed_settings import feed_for
 from state.journals import open_journal
 from state.settings import Settings
 from state.stores.kafka_writer import KafkaWriter
@@ -17,8 +17,6 @@ from state.stores.kafka_writer import KafkaWriter
 #: Messages are handed over in groups this long, in seconds.
 _STEP_S = 0.002
 _BATCH = 500
-#: Where families go that have no topic of their own name.
-_ELSEWHERE = "control"
 
 
 class Published(Struct):
@@ -41,15 +39,14 @@ def publish(
 ) -> Published:
     """Publish all events of `logs` in their order, `rate` per second (0: as fast as it goes).
 
-    An event goes to the raw topic whose name, after its last dot, is that of the event's family;
-    those of other families to ``control``.
+    An event goes to the raw topic of a feed that may bring it: the one whose name, after its last
+    dot, is that of the event's role, or else ``control``.
     `as_now` moves each event's instants as if it were recorded now, and leaves clock ticks to
     ingest. `to_journal` puts them into the journal itself: raw topics have no order among each
     other, so a past that is to be filled in goes there, or is published at a pace. Raises
     StoreError, JournalError, SettingsError.
     """
     stop = stop or Stop()
-    topics = {feed.topic.rpartition(".")[2]: feed.topic for feed in settings.feeds}
     writer = KafkaWriter(settings.kafka, may_wait=lambda: not stop.is_set)
     reader = open_journal(logs)
     done = Published()
@@ -69,7 +66,7 @@ def publish(
             elif not (as_now and isinstance(event.fact, ClockTicked)):
                 if as_now:
                     event = shifted(event, time.time_ns() // 1_000_000 - event.recorded_ms)
-                topic = settings.topics.journal if to_journal else _topic_of(event, topics)
+                topic = settings.topics.journal if to_journal else _topic_of(event, settings)
                 writer.send(topic, encode(event), key=event.network.encode())
             done.events += 1
         writer.poll()
@@ -80,11 +77,5 @@ def publish(
     return done
 
 
-def _topic_of(event: Event, topics: dict[str, str]) -> str:
-    topic = topics.get(FAMILY_OF[type(event.fact)]) or topics.get(_ELSEWHERE)
-    if topic is None:
-        raise SettingsError(
-            f"expected a feed whose topic ends with {FAMILY_OF[type(event.fact)]!r} or "
-            f"{_ELSEWHERE!r} to publish {event.type} to, was {', '.join(sorted(topics.values()))}"
-        )
-    return topic
+def _topic_of(event: Event, settings: Settings) -> str:
+    return feed_for(settings.feeds, event.type, event.network).topic

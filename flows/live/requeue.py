@@ -21,10 +21,12 @@ from state.stores.kafka_dead_letters import (
 )
 from state.stores.kafka_topics import KafkaTopics, planned, require
 from state.stores.kafka_writer import KafkaWriter
+from state.untrusted import TooDeep, parse
 
 #: Field of a listed line that says where the message first stood.
 _ORIGIN_FIELD = "origin"
-_MOST_BYTES = 4 * 1024 * 1024
+#: A letter's MiB where each byte needs an escape of six.
+_MOST_BYTES = 8 * 1024 * 1024
 
 
 class Requeued(Struct):
@@ -47,13 +49,18 @@ def listed(settings: Settings, reason: str | None = None) -> Iterator[bytes]:
 def requeue(settings: Settings, path: Path, now_ms: int) -> Requeued:
     """Put the messages of a file of `listed` lines, repaired or not, in again where they came from.
 
-    A message keeps its first origin, so that putting it in twice has one effect. What came from
-    the journal is stamped as recorded at `now_ms` and goes to the journal. Raises JournalError if
-    the file is none, StoreError.
+    A message keeps its first origin, so that putting it in twice has one effect; what ingest
+    checks it checks again. What came from the journal is stamped as recorded at `now_ms` and goes
+    to the journal. Raises JournalError, before anything is sent, if the file is none or holds what
+    cannot be put in; StoreError.
     """
     found = {stored.origin: stored for stored in _stored(settings)}
-    writer = KafkaWriter(settings.kafka)
     done = Requeued()
+    for number, line in enumerate(_lines(path), 1):
+        origin, _ = _parsed(line, path, number)
+        if origin in found:
+            _require_whole(settings, found[origin], f"{path}:{number}")
+    writer = KafkaWriter(settings.kafka)
     for number, line in enumerate(_lines(path), 1):
         origin, raw = _parsed(line, path, number)
         stored = found.get(origin)
@@ -67,6 +74,23 @@ def requeue(settings: Settings, path: Path, now_ms: int) -> Requeued:
     return done
 
 
+def _require_whole(settings: Settings, stored: StoredLetter, where: str) -> None:
+    """Raise JournalError if the letter lacks a part of its message, or came from elsewhere."""
+    if stored.cut is not None:
+        raise JournalError(
+            f"expected a dead letter with all of its message, was {stored.origin} ({stored.cut}), "
+            f"at {where}: delete the line; whoever sent the message has to send it again, in parts "
+            "or corrected"
+        )
+    topic, _, _ = place_of(stored.origin)
+    ours = {*(feed.topic for feed in settings.feeds), settings.topics.journal}
+    if topic not in ours:
+        raise JournalError(
+            f"expected a dead letter of {', '.join(sorted(ours))}, was of {topic}, at {where}: "
+            "the settings have no such feed"
+        )
+
+
 def _stored(settings: Settings) -> Iterator[StoredLetter]:
     topic = settings.topics.dead_letters
     topics = KafkaTopics(settings.kafka)
@@ -77,7 +101,8 @@ def _stored(settings: Settings) -> Iterator[StoredLetter]:
 def _line(stored: StoredLetter) -> bytes:
     letter: DeadLetter = stored.letter
     document = orjson.loads(encode_dead_letter(letter))
-    return orjson.dumps({_ORIGIN_FIELD: stored.origin, **document})
+    cut = {} if stored.cut is None else {"cut": stored.cut}
+    return orjson.dumps({_ORIGIN_FIELD: stored.origin, **cut, **document})
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -111,8 +136,8 @@ def _send(
     topic, _, _ = place_of(stored.origin)
     network = stored.letter.network
     key = network.encode() if network else None
-    headers = [(name, value) for name, value in stored.headers.items() if name != ORIGIN]
-    headers.append((ORIGIN, stored.origin.encode()))
+    # A message that was put in before says itself where it first stood.
+    headers = list({ORIGIN: stored.origin.encode(), **stored.headers}.items())
     if topic == settings.topics.journal:
         raw = _stamped(raw, now_ms)
         network = _network_of(raw) or network
@@ -123,8 +148,8 @@ def _send(
 def _stamped(raw: bytes, now_ms: int) -> bytes:
     """The event, recorded now: the journal's time does not go back. As it is, if it is no JSON."""
     try:
-        document = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        document = parse(raw)
+    except (orjson.JSONDecodeError, TooDeep):
         return raw
     if isinstance(document, dict):
         document["recordedtime"] = rfc3339(now_ms)
@@ -133,8 +158,8 @@ def _stamped(raw: bytes, now_ms: int) -> bytes:
 
 def _network_of(raw: bytes) -> str | None:
     try:
-        document = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        document = parse(raw)
+    except (orjson.JSONDecodeError, TooDeep):
         return None
     network = document.get("partitionkey") if isinstance(document, dict) else None
     return network if isinstance(network, str) else None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
-from state.codec import JournalLine
+from state.codec import JournalLine, line_of
 from state.errors import JournalError
 from state.settings import KafkaSettings
 from state.stores.kafka_client import Told
@@ -103,8 +103,7 @@ class KafkaJournal:
             offset = message.offset()
             assert offset is not None
             seq = offset + 1
-            raw = bytes_of(message)
-            lines.append(JournalLine(seq, self._name, seq, raw, len(raw)))
+            lines.append(line_of(seq, self._name, bytes_of(message)))
             stamps[seq] = message.timestamp()[1]
         if lines:
             self._next = lines[-1].seq

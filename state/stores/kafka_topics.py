@@ -11,9 +11,11 @@ from state.codec import fingerprint
 from state.errors import StoreError
 from state.settings import KafkaSettings, Settings
 from state.stores.kafka_client import Troubles, client_config, kafka_error
+from state.stores.kafka_dead_letters import LARGEST_LETTER_BYTES
 
 _TIMEOUT_S = 5.0
 _FOR_EVER = "-1"
+_LARGEST = "max.message.bytes"
 
 
 class TopicPlan(Struct, frozen=True, kw_only=True):
@@ -54,8 +56,7 @@ def planned(settings: Settings) -> list[TopicPlan]:
             config={
                 "retention.ms": _FOR_EVER,
                 "cleanup.policy": "delete",
-                # A raw message as large as the broker takes, and why it was refused.
-                "max.message.bytes": "1500000",
+                _LARGEST: str(LARGEST_LETTER_BYTES),
             },
             purpose="what could not be used",
         ),
@@ -144,6 +145,12 @@ def problems(
             wrong.append(
                 f"expected topic {plan.name} ({plan.purpose}) to have cleanup.policy "
                 f"{plan.config['cleanup.policy']}, was {policy}: alter the topic"
+            )
+        largest = configs.get(plan.name, {}).get(_LARGEST)
+        if largest is not None and int(largest) < int(plan.config.get(_LARGEST, 0)):
+            wrong.append(
+                f"expected topic {plan.name} ({plan.purpose}) to have {_LARGEST} of at least "
+                f"{plan.config[_LARGEST]}, was {largest}: alter the topic"
             )
     return wrong
 

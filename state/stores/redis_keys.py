@@ -5,6 +5,7 @@
     {prefix}:{network}:{kind}                  stream  actions of one kind, id {seq}-{n}, one field
     {prefix}:{network}:proposals               stream  actions of any kind that a person decides on
     {prefix}:{network}:decided                 stream  what became of each of these
+    {prefix}:{network}:control                 stream  what people told the engine, as it took it in
     {prefix}:{network}:poison:{group}          stream  entries that a consumer group could not read
     {prefix}:{network}:failed:{group}          stream  actions that it could not carry out
     {prefix}:{network}:failing:{group}         text    how many of these in a row, a number
@@ -27,6 +28,7 @@ PREFIX = "crossdock"
 #: Streams beside those of the kinds. A kind's stream holds only what is to be carried out.
 PROPOSALS = "proposals"
 DECIDED = "decided"
+CONTROL = "control"
 #: How often a reader looks for networks that it does not know yet.
 DISCOVER_EVERY_S = 3.0
 
