@@ -144,13 +144,15 @@ def test_a_secret_comes_from_the_environment_or_a_file(
 
 def test_only_so_many_networks_are_let_in_and_each_is_announced_once() -> None:
     networks = Networks(IngestSettings(most_networks=2), ["old"])
-    assert networks.refusal("old") is None and networks.refusal("new") is None
-    assert networks.refusal("new") is None and networks.is_new == ["new"]
+    assert networks.refusal("new") is None and "new" not in networks
+    networks.let_in("new")
+    assert networks.is_new == ["new"] and "new" in networks
     assert "most_networks" in str(networks.refusal("more"))
     closed = Networks(IngestSettings(networks=("eu",)), [])
     assert closed.refusal("eu") is None and "eu" in str(closed.refusal("us"))
 
-    # Patience
+
+# Patience
 
 
 def raised(cause: Exception) -> StoreError:
