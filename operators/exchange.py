@@ -73,10 +73,10 @@ def _partners(
         if lacking is None:
             continue
         sku, short = lacking
-        for name, units in reversed(list(twin.stock[sku][node].held.items())):
-            other = twin.orders.get(name)
+        for holder, units in reversed(list(twin.stock[sku][node].held.items())):
+            other = twin.orders.get(holder) if isinstance(holder, str) else None
             if other is None or other is order or units < short or not left:
-                continue  # or it is held for a transfer
+                continue
             elsewhere = any(
                 at != node and position.promisable(safety) >= units
                 for at, position in twin.stock[sku].items()
@@ -93,7 +93,7 @@ def _nodes(floor: Floor, placed: OrderPlaced, lines: Lines) -> list[str]:
     nodes = [
         node
         for node in shelves[0]
-        if all(node in shelf for shelf in shelves) and twin.capacity.limits.get(f"node {node}") != 0
+        if all(node in shelf for shelf in shelves) and not twin.capacity.nodes.is_closed(node)
     ]
     return sorted(nodes, key=lambda at: (floor.rates.lane(at, placed.region).least_cents, at))
 

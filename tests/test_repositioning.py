@@ -205,7 +205,7 @@ def test_where_transfers_are_switched_off_nothing_is_held_for_them() -> None:
     off = Policy(governance=Governance(autonomy={"transfer": "off"}))
     run = fold(short_in_the_north(), off)
     assert held(run) == 0
-    assert run.totals.inert["transfer: switched off by the policy"] > 0
+    assert run.totals.inert["transfer", "switched off by the policy"] > 0
 
 
 def test_approving_something_else_or_too_late_keeps_no_stock_of_a_transfer() -> None:
@@ -220,5 +220,5 @@ def test_approving_something_else_or_too_late_keeps_no_stock_of_a_transfer() -> 
     log.add(ActionApproved(action=proposed.id, by="ann"), HOUR + 1)
     run = fold(log, asking)
     run.twin.check()
-    assert "transfer 1" not in run.twin.moves
+    assert 1 not in run.twin.moves
     assert not any(action.data.mode == "act" for action in run.of("transfer"))

@@ -10,6 +10,9 @@ from msgspec import Struct, field
 #: Movements kept before the old ones are folded; bounds the work per event.
 _SETTLE_EVERY = 16
 
+#: Whom units are held for: an order by its name, a transfer that was asked for by its number.
+Holder = str | int
+
 
 class Inbound(Struct, array_like=True):
     """Units due, and when (ms since epoch)."""
@@ -30,12 +33,12 @@ class Position(Struct, array_like=True):
     """Units of one SKU at one node.
 
     `on_hand` may turn negative when facts contradict each other (more picked than was ever there);
-    a count mends it. `held` says how many units are reserved for which order, the oldest first.
+    a count mends it. `held` says how many units are reserved for whom, the oldest first.
     """
 
     on_hand: int = 0
     reserved: int = 0
-    held: dict[str, int] = field(default_factory=dict)
+    held: dict[Holder, int] = field(default_factory=dict)
     inbound: dict[str, Inbound] = field(default_factory=dict)
     counted_ms: int = 0
     counted_by: str = ""
@@ -101,18 +104,18 @@ class Position(Struct, array_like=True):
             return 0
         return max(0, self.reserved - max(self.on_hand, 0) - self.due())
 
-    def reserve(self, order: str, quantity: int) -> None:
-        """Hold units for an order."""
-        self.held[order] = self.held.get(order, 0) + quantity
+    def reserve(self, holder: Holder, quantity: int) -> None:
+        """Hold units for an order or a transfer."""
+        self.held[holder] = self.held.get(holder, 0) + quantity
         self.reserved += quantity
 
-    def release(self, order: str, quantity: int) -> int:
-        """Stop holding up to `quantity` units for an order; returns how many were held."""
-        held = self.held.get(order, 0)
+    def release(self, holder: Holder, quantity: int) -> int:
+        """Stop holding up to `quantity` units for one; returns how many were held."""
+        held = self.held.get(holder, 0)
         freed = min(held, quantity)
         if freed == held:
-            self.held.pop(order, None)
+            self.held.pop(holder, None)
         else:
-            self.held[order] = held - freed
+            self.held[holder] = held - freed
         self.reserved -= freed
         return freed

@@ -7,12 +7,13 @@ from msgspec import Struct, field
 from state.errors import InvariantBroken
 from state.events import SkuRegistered
 from state.geography import Geography
+from state.keys import Ref
 from state.twin.capacity import Capacity
 from state.twin.holds import Held
 from state.twin.moves import Move
 from state.twin.orders import OpenOrder
 from state.twin.shipments import Shipment
-from state.twin.stock import Position
+from state.twin.stock import Holder, Position
 
 
 class Twin(Struct):
@@ -31,8 +32,8 @@ class Twin(Struct):
     capacity: Capacity = field(default_factory=Capacity)
     # Orders not heard of yet -> shipments handed over for them.
     early_shipments: dict[str, list[str]] = field(default_factory=dict)
-    # Transfers that were asked for and did not depart yet, and how many ever were.
-    moves: dict[str, Move] = field(default_factory=dict)
+    # Transfers that were asked for and did not depart yet, by number, and how many ever were.
+    moves: dict[int, Move] = field(default_factory=dict)
     moved: int = 0
     # Transfers under way -> (destination, SKU).
     transfers: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -40,8 +41,8 @@ class Twin(Struct):
     due_at: dict[str, tuple[str, str]] = field(default_factory=dict)
     # Inbound and transfer ids that ended -> now_ms, so that a late schedule does not revive them.
     ended_inbound: dict[str, int] = field(default_factory=dict)
-    # What is on hold, by `hold_key`; of an order only until it is closed.
-    holds: dict[str, Held] = field(default_factory=dict)
+    # What is on hold; an order only until it is closed.
+    holds: dict[Ref, Held] = field(default_factory=dict)
 
     def position(self, node: str, sku: str) -> Position:
         """The position, made empty if there is none yet."""
@@ -96,22 +97,22 @@ class Twin(Struct):
 
     def check(self) -> None:
         """Raise InvariantBroken unless reservations of orders, transfers and positions agree."""
-        held: dict[tuple[str, str, str], int] = {}
+        held: dict[tuple[Holder, str, str], int] = {}
         for node, sku, position in self.positions():
             if position.reserved != sum(position.held.values()) or position.reserved < 0:
                 raise InvariantBroken(
                     f"expected {position.reserved} units held at {node} of {sku}, "
                     f"was {position.held}"
                 )
-            for order, quantity in position.held.items():
-                held[order, node, sku] = quantity
-        promised = {
+            for holder, quantity in position.held.items():
+                held[holder, node, sku] = quantity
+        promised: dict[tuple[Holder, str, str], int] = {
             (name, node, sku): quantity
             for name, order in self.orders.items()
             for (node, sku), quantity in order.reserved.items()
         }
-        for name, move in self.moves.items():
-            promised[name, move.origin, move.sku] = move.quantity
+        for number, move in self.moves.items():
+            promised[number, move.origin, move.sku] = move.quantity
         if held != promised:
-            different = sorted(set(held.items()) ^ set(promised.items()))[:3]
+            different = sorted(set(held.items()) ^ set(promised.items()), key=str)[:3]
             raise InvariantBroken(f"expected equal reservations, was different: {different}")
