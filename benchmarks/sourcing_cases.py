@@ -61,7 +61,7 @@ def _floor(nodes: int, luck: Random) -> Floor:
                 parcels_per_day=100_000,
             )
         )
-        twin.capacity.limit(f"node {name}", 10**9)
+        twin.capacity.nodes.limit(name, 10**9)
     for carrier in ("POST", "VAN", "RAIL"):
         services = tuple(
             CarrierService(
@@ -81,8 +81,8 @@ def _floor(nodes: int, luck: Random) -> Floor:
             if of == carrier
         )
         twin.geography.learn(CarrierRegistered(carrier=carrier, services=services))
-    for name in twin.geography.services:
-        twin.capacity.limit(f"service {name}", 10**9)
+    for service in twin.geography.services:
+        twin.capacity.services.limit(service, 10**9)
     for number in range(_SKUS):
         sku = f"S-{number:02}"
         weight_g = luck.randint(200, 4_000)
@@ -99,16 +99,15 @@ def _floor(nodes: int, luck: Random) -> Floor:
 def _learn(floor: Floor, luck: Random) -> None:
     """Outlooks of every lane and of the demand for every SKU in every region."""
     geography = floor.twin.geography
-    for name in geography.services:
-        carrier, _, service = name.partition("/")
+    for of in geography.services:
         weekdays = tuple(luck.uniform(0.95, 1.1) for _ in range(7))
         for node in geography.nodes:
             for region in geography.regions:
                 p50 = luck.uniform(0.9, 1.15)
                 floor.outlook.learn_lane(
                     LaneOutlook(
-                        carrier=carrier,
-                        service=service,
+                        carrier=of.carrier,
+                        service=of.service,
                         node=node,
                         region=region,
                         p10=p50 * 0.8,

@@ -20,8 +20,8 @@ from state.sums import float_sum
 #: 97.5 % quantile of the normal distribution.
 _Z = 1.959964
 
-#: A policy to judge: the chance that it takes each option of a draw, by the option's words.
-Target = Callable[[Draw], Mapping[str, float]]
+#: A policy to judge: the chance that it takes each option of a draw, by the option's place in it.
+Target = Callable[[Draw], Mapping[int, float]]
 
 
 class Logged(Struct, frozen=True):
@@ -68,9 +68,9 @@ def estimate(logged: Iterable[Logged]) -> Estimate:
     )
 
 
-def cheapest(draw: Draw) -> Mapping[str, float]:
+def cheapest(draw: Draw) -> Mapping[int, float]:
     """The target that never explores."""
-    return {draw.options[0].option: 1.0}
+    return {0: 1.0}
 
 
 def decisions(
@@ -82,7 +82,7 @@ def decisions(
         draw, decision = action.data.because.draw, action.data.decision
         if draw is None or not isinstance(decision, Allocate) or decision.order not in costs:
             continue
-        chance = target(draw).get(draw.taken, 0.0)
+        chance = target(draw).get(draw.place, 0.0)
         found.append(Logged(draw.propensity, chance, costs[decision.order]))
     return found
 

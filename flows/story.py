@@ -23,6 +23,9 @@ from state.events import (
 )
 from state.journals import open_journal
 
+#: What is about shelves, SKUs and the like, which may be called like an order.
+_NOT_OF_ORDERS = ("reconcile", "transfer", "reprice", "hold", "lift")
+
 
 class Chapter(Struct, frozen=True):
     """One thing that happened: when (ms), at which journal position, of what sort, in words.
@@ -83,11 +86,22 @@ class _Teller:
                 )
 
     def _concerns(self, fact: Any) -> bool:
-        if isinstance(fact, Action):
-            return fact.subject in self.names or fact.correlationid in self.names
-        return any(
-            getattr(fact, field, None) in self.names for field in ("order", "shipment", "about")
-        )
+        match fact:
+            case Action():
+                return fact.correlationid in self.names or self._names(fact.data.decision)
+            case ProposalClosed():
+                return self._names(fact.decision)
+            case Inert():
+                return fact.kind not in _NOT_OF_ORDERS and fact.about in self.names
+            case Anomaly():
+                of_order = fact.family == "demand" and fact.kind == "wild_quantity"
+                return (of_order or fact.family == "telemetry") and fact.about in self.names
+            case _:
+                return self._names(fact)
+
+    def _names(self, fact: Any) -> bool:
+        """Whether a fact or a decision is of an order or a parcel that the story is about."""
+        return any(getattr(fact, field, None) in self.names for field in ("order", "shipment"))
 
 
 def _told(fact: Any) -> tuple[str, str] | None:

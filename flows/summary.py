@@ -142,7 +142,7 @@ def summarise(
         actions=dict(sorted(totals.actions.items())),
         proposed=totals.proposed,
         held_back=dict(sorted(totals.held_back.items())),
-        people=_by_kind(totals.people),
+        people=by_kind(totals.people),
         blast_radius_trips=totals.trips,
         digest=digest,
         seconds=round(seconds, 3),
@@ -166,7 +166,7 @@ def summarise(
         transferred_units=totals.transferred,
         transfer_yield=_share(totals.transferred_sold, totals.transferred),
         planned_cents=totals.planned_cents,
-        inert=dict(sorted(totals.inert.items())),
+        inert=dict(sorted((f"{kind}: {why}", n) for (kind, why), n in totals.inert.items())),
         benefits=by_kind(totals.benefits),
     )
 
@@ -188,15 +188,6 @@ def _delay_score(totals: Totals) -> DelayScore:
         estimate_off_h=_share(totals.estimate_off_s / 3600, estimated),
         carrier_estimate_off_h=_share(totals.carrier_estimate_off_s / 3600, estimated),
     )
-
-
-def _by_kind(people: dict[str, int]) -> dict[str, dict[str, int]]:
-    """``{"notify expired": 3}`` as ``{"notify": {"expired": 3}}``."""
-    found: dict[str, dict[str, int]] = {}
-    for key, count in sorted(people.items()):
-        kind, _, outcome = key.partition(" ")
-        found.setdefault(kind, {})[outcome] = count
-    return found
 
 
 def _share(amount: float, of: int) -> float | None:

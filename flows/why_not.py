@@ -3,30 +3,36 @@
 from flows.explain import Evidence, fold_to
 from flows.progress import Progress
 from operators.contract import Chain
+from operators.eliminations import Way
 from operators.orchestrate import Orchestrate
-from operators.why_not import Wanted, WhyNot, Witness
+from operators.why_not import Ambiguous, Asked, WhyNot, Witness
 from state.actions import Action, Allocate, Reship
 from state.errors import JournalError
+from state.keys import ServiceId
 
 
-def why_not(evidence: Evidence, action: Action, wanted: Wanted, progress: Progress) -> WhyNot:
-    """Price `wanted` where and when the action was decided.
+def why_not(evidence: Evidence, action: Action, asked: Asked, progress: Progress) -> WhyNot:
+    """Price what is asked about where and when the action was decided.
 
-    Raises JournalError if no node or service was chosen then, or the journal has changed.
+    Raises JournalError if no node or service was chosen then, if what is asked about may be several
+    options, or if the journal has changed.
     """
     witnesses: list[Witness] = []
     decision = action.data.decision
     legs = decision.legs if isinstance(decision, Allocate) else ()
     legs = (decision.leg,) if isinstance(decision, Reship) else legs
-    taken = frozenset(f"{leg.node} {leg.carrier}/{leg.service}" for leg in legs)
+    taken = frozenset(Way(leg.node, ServiceId(leg.carrier, leg.service)) for leg in legs)
 
     def place(chain: Chain) -> None:
         floor = next(o for o in chain.operators if isinstance(o, Orchestrate)).floor
-        witness = Witness(floor, action.correlationid or action.subject, wanted, taken)
+        witness = Witness(floor, action.correlationid or action.subject, asked, taken)
         floor.sourcing = witness
         witnesses.append(witness)
 
-    fold_to(evidence, action.data.approves or action.id, progress, before=place)
+    try:
+        fold_to(evidence, action.data.approves or action.id, progress, before=place)
+    except Ambiguous as error:
+        raise JournalError(str(error)) from error
     answer = witnesses[0].answer if witnesses else None
     if answer is None:
         raise JournalError(

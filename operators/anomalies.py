@@ -30,6 +30,7 @@ from state.events import (
     TransferArrived,
     TransferDeparted,
 )
+from state.keys import ShelfKey
 from state.policy import Anomalies as Rules
 
 #: Shelf positions and inbounds held; the longest unused are not checked any more.
@@ -52,16 +53,28 @@ class _Shelf(Struct, array_like=True):
             self.undoubted = max(0, self.undoubted + units)
 
 
+class _SignalOf(Struct, frozen=True, array_like=True, gc=False):
+    """What a signal says something of; what is empty is all."""
+
+    kind: str
+    sku: str
+    category: str
+    region: str
+
+
 class Anomalies(Struct):
     """What is usual, and where parcels and stock stand; mutated by `look` alone."""
 
     parcels: Parcels = field(default_factory=Parcels)
-    shelves: Recent[_Shelf] = field(default_factory=lambda: Recent[_Shelf](_POSITIONS))
-    inbounds: Recent[int] = field(default_factory=lambda: Recent[int](_POSITIONS))
-    orders: Usuals = field(default_factory=lambda: Usuals(_LEAST_QUANTITY))
-    receipts: Usuals = field(default_factory=lambda: Usuals(_LEAST_QUANTITY))
-    signals: Usuals = field(default_factory=lambda: Usuals(_LEAST_SIGNAL))
-    jumps: Usuals = field(default_factory=lambda: Usuals(_LEAST_OFF))
+    shelves: Recent[ShelfKey, _Shelf] = field(default_factory=lambda: Recent(_POSITIONS))
+    inbounds: Recent[str, int] = field(default_factory=lambda: Recent(_POSITIONS))
+    # By SKU.
+    orders: Usuals[str] = field(default_factory=lambda: Usuals(_LEAST_QUANTITY))
+    # By SKU; what was scheduled, against that, under no SKU.
+    receipts: Usuals[str] = field(default_factory=lambda: Usuals(_LEAST_QUANTITY))
+    signals: Usuals[_SignalOf] = field(default_factory=lambda: Usuals(_LEAST_SIGNAL))
+    # By how the book was changed, and the node.
+    jumps: Usuals[tuple[str, str]] = field(default_factory=lambda: Usuals(_LEAST_OFF))
 
     def look(self, event: Event, rules: Rules) -> Anomaly | None:
         """Fold one fact in; returns what is wrong with it, if anything is."""
@@ -77,7 +90,7 @@ class Anomalies(Struct):
     # Stock
 
     def _counted(self, fact: StockCounted, time_ms: int, rules: Rules) -> Anomaly | None:
-        position = f"{fact.node}\n{fact.sku}"
+        position = ShelfKey(fact.node, fact.sku)
         shelf = self.shelves.get(position)
         self.shelves.set(position, _Shelf(fact.quantity))
         if shelf is None:
@@ -93,7 +106,7 @@ class Anomalies(Struct):
         return _anomaly("stock_jump", "inventory", f"{fact.node}/{fact.sku}", score, reason)
 
     def _adjusted(self, fact: StockAdjusted, time_ms: int, rules: Rules) -> Anomaly | None:
-        shelf = self.shelves.get(f"{fact.node}\n{fact.sku}")
+        shelf = self.shelves.get(ShelfKey(fact.node, fact.sku))
         if shelf is None:
             return None
         book = shelf.book
@@ -109,10 +122,10 @@ class Anomalies(Struct):
     def _jump(self, kind: str, node: str, book: int, now: int) -> float:
         """How wildly a ledger jumped: in √units, against what is usual for the node."""
         off = (now - book) / (1.0 + sqrt(max(book, now, 0)))
-        return self.jumps.judge(f"{kind} {node}", off)
+        return self.jumps.judge((kind, node), off)
 
     def _received(self, fact: StockReceived, time_ms: int, rules: Rules) -> Anomaly | None:
-        shelf = self.shelves.get(f"{fact.node}\n{fact.sku}")
+        shelf = self.shelves.get(ShelfKey(fact.node, fact.sku))
         before = 0 if shelf is None else shelf.book
         if shelf is not None:
             shelf.add(fact.quantity)
@@ -128,8 +141,8 @@ class Anomalies(Struct):
         """How wild a receipt is: against what was scheduled, else what is usual for the SKU."""
         scheduled = self.inbounds.get(fact.inbound or "")
         if scheduled:
-            return self.receipts.judge("scheduled", log(fact.quantity / scheduled))
-        return self.receipts.judge(f"sku {fact.sku}", log(fact.quantity))
+            return self.receipts.judge("", log(fact.quantity / scheduled))
+        return self.receipts.judge(fact.sku, log(fact.quantity))
 
     def _scheduled(self, fact: InboundScheduled, *_: object) -> None:
         self.inbounds.set(fact.inbound, fact.quantity)
@@ -138,7 +151,7 @@ class Anomalies(Struct):
         self._add(fact.node, fact.sku, -fact.quantity)
 
     def _short_picked(self, fact: StockShortPicked, *_: object) -> None:
-        self.shelves.set(f"{fact.node}\n{fact.sku}", _Shelf(0))
+        self.shelves.set(ShelfKey(fact.node, fact.sku), _Shelf(0))
 
     def _returned(self, fact: StockReturned, *_: object) -> None:
         if fact.sellable:
@@ -151,7 +164,7 @@ class Anomalies(Struct):
         self._add(fact.node, fact.sku, fact.quantity)
 
     def _add(self, node: str, sku: str, units: int) -> None:
-        shelf = self.shelves.get(f"{node}\n{sku}")
+        shelf = self.shelves.get(ShelfKey(node, sku))
         if shelf is not None:
             shelf.add(units)
 
@@ -168,8 +181,9 @@ class Anomalies(Struct):
 
     def _signalled(self, fact: SignalObserved, time_ms: int, rules: Rules) -> Anomaly | None:
         about = f"{fact.kind} of {fact.sku or fact.category or '*'} in {fact.region or '*'}"
+        of = _SignalOf(fact.kind, fact.sku or "", fact.category or "", fact.region or "")
         ratio = log(fact.ratio + 1e-3)
-        score = self.signals.judge(about, ratio) / rules.wild_above
+        score = self.signals.judge(of, ratio) / rules.wild_above
         if score <= 1.0:
             return None
         reason = f"{about} is {fact.ratio:g} x the usual"

@@ -17,6 +17,7 @@ from state.events import (
     ShipmentDispatched,
     ShipmentScanned,
 )
+from state.keys import ServiceId
 from state.policy import Anomalies as Rules
 from state.quantities import HOUR_MS
 
@@ -38,7 +39,7 @@ class _Parcel(Struct, array_like=True):
     """Handover and delivery (0: not yet) of a parcel; where it was last, if that is believable."""
 
     dispatched_ms: int
-    service: str
+    service: ServiceId
     place: Place | None
     destination: Place | None
     left_km: float
@@ -50,20 +51,24 @@ class _Parcel(Struct, array_like=True):
 class Parcels(Struct):
     """Where parcels are, and how far they usually go out of their way."""
 
-    places: dict[str, Place] = field(default_factory=dict)
-    parcels: Recent[_Parcel] = field(default_factory=lambda: Recent[_Parcel](_PARCELS))
-    detours: Usuals = field(default_factory=lambda: Usuals(_LEAST_DETOUR))
+    nodes: dict[str, Place] = field(default_factory=dict)
+    regions: dict[str, Place] = field(default_factory=dict)
+    parcels: Recent[str, _Parcel] = field(default_factory=lambda: Recent(_PARCELS))
+    detours: Usuals[ServiceId] = field(default_factory=lambda: Usuals(_LEAST_DETOUR))
 
     def place(self, fact: NodeRegistered | RegionRegistered, *_: object) -> None:
         """Learn where a place is."""
-        name = fact.node if isinstance(fact, NodeRegistered) else fact.region
-        self.places[name] = (fact.latitude, fact.longitude)
+        place = (fact.latitude, fact.longitude)
+        if isinstance(fact, NodeRegistered):
+            self.nodes[fact.node] = place
+        else:
+            self.regions[fact.region] = place
 
     def dispatched(self, fact: ShipmentDispatched, time_ms: int, rules: Rules) -> None:
         """Follow a parcel from its handover on."""
-        origin, destination = self.places.get(fact.node), self.places.get(fact.region)
+        origin, destination = self.nodes.get(fact.node), self.regions.get(fact.region)
         left_km = _km(origin, destination) if origin and destination else 0.0
-        service = f"{fact.carrier}/{fact.service}"
+        service = ServiceId(fact.carrier, fact.service)
         parcel = _Parcel(time_ms, service, origin, destination, left_km, time_ms)
         self.parcels.set(fact.shipment, parcel)
 
@@ -79,7 +84,8 @@ class Parcels(Struct):
             return _late(name, time_ms - parcel.delivered_ms, early_ms)
         if fact.latitude is not None and fact.longitude is not None:
             return self._moved(name, parcel, (fact.latitude, fact.longitude), time_ms, rules)
-        place = self.places.get(fact.place or "")
+        # A carrier may mean either; it is seen at hubs more often than just anywhere in a region.
+        place = self.nodes.get(fact.place or "") or self.regions.get(fact.place or "")
         return None if place is None else self._moved(name, parcel, place, time_ms, rules)
 
     def delivered(self, fact: ShipmentDelivered, time_ms: int, rules: Rules) -> Anomaly | None:

@@ -15,8 +15,6 @@ from state.policy import Weights
 
 #: Interventions whose parcels are waited for; those of parcels lost go first.
 _MOST_OPEN = 10_000
-#: Why an intervention that was priced was not made.
-_NOT_WORTH_IT = ("waiting is cheapest", "too little to gain", "no price pays better")
 
 
 class _Open(Struct, array_like=True):
@@ -31,18 +29,30 @@ class _Open(Struct, array_like=True):
     given_up: str
 
 
-class Benefits(Struct):
-    """Open interventions, by parcel, or by order and node.
+class Parcel(Struct, frozen=True, array_like=True, gc=False):
+    """The parcel that an intervention is about: one that is under way, or one that is to come."""
 
-    Totals are counted by ``kind what``. What: ``actions`` and ``expected_cents`` of all that were
+    shipment: str = ""
+    order: str = ""
+    node: str = ""
+
+
+#: What is counted of interventions, by their kind and what.
+Totals = dict[tuple[str, str], int]
+
+
+class Benefits(Struct):
+    """Open interventions by parcel.
+
+    Totals are counted by kind and what: ``actions`` and ``expected_cents`` of all that were
     carried out; ``realised``, ``realised_cents`` and ``unnecessary`` of those that are over;
     ``prevented``, which were priced and not worth it.
     """
 
     weights: Weights
-    open: dict[str, _Open] = field(default_factory=dict)
+    open: dict[Parcel, _Open] = field(default_factory=dict)
 
-    def acted(self, action: Action, totals: dict[str, int]) -> None:
+    def acted(self, action: Action, totals: Totals) -> None:
         """Count an action that is carried out and is to gain something; others are passed over."""
         benefit, decision = action.data.benefit, action.data.decision
         if benefit is None or action.data.mode != "act":
@@ -51,9 +61,10 @@ class Benefits(Struct):
         _add(totals, action.kind, "expected_cents", benefit.expected_cents)
         match decision:
             case Reroute():
-                key, given_up = decision.shipment, ""
+                key, given_up = Parcel(decision.shipment), ""
             case Reship():
-                key, given_up = f"{decision.order}\n{decision.leg.node}", decision.shipment
+                key = Parcel("", decision.order, decision.leg.node)
+                given_up = decision.shipment
             case _:
                 return
         because = action.data.because
@@ -71,10 +82,10 @@ class Benefits(Struct):
 
     def arrived(self, outcome: DelayOutcome) -> BenefitRealised | None:
         """What an intervention gained, if the parcel that arrived is the end of one."""
-        key = outcome.shipment
+        key = Parcel(outcome.shipment)
         known = self.open.get(key)
         if known is None:
-            key = f"{outcome.order}\n{outcome.node}"
+            key = Parcel("", outcome.order, outcome.node)
             known = self.open.get(key)
             if known is None or known.given_up == outcome.shipment:
                 return None
@@ -89,27 +100,25 @@ class Benefits(Struct):
             unnecessary=early,
         )
 
-    def realised(self, benefit: BenefitRealised, totals: dict[str, int]) -> None:
+    def realised(self, benefit: BenefitRealised, totals: Totals) -> None:
         """Count what an intervention gained."""
         _add(totals, benefit.kind, "realised", 1)
         _add(totals, benefit.kind, "realised_cents", benefit.realised_cents)
         _add(totals, benefit.kind, "unnecessary", int(benefit.unnecessary))
 
-    def left(self, inert: Inert, totals: dict[str, int]) -> None:
+    def left(self, inert: Inert, totals: Totals) -> None:
         """Count an intervention that was priced and not made."""
-        if inert.reason in _NOT_WORTH_IT:
+        if inert.prevented:
             _add(totals, inert.kind, "prevented", 1)
 
 
-def by_kind(totals: dict[str, int]) -> dict[str, dict[str, int]]:
+def by_kind(totals: Totals) -> dict[str, dict[str, int]]:
     """Totals as they are shown: what, by kind."""
     found: dict[str, dict[str, int]] = {}
-    for key, amount in sorted(totals.items()):
-        kind, _, what = key.partition(" ")
+    for (kind, what), amount in sorted(totals.items()):
         found.setdefault(kind, {})[what] = amount
     return found
 
 
-def _add(totals: dict[str, int], kind: str, what: str, amount: int) -> None:
-    key = f"{kind} {what}"
-    totals[key] = totals.get(key, 0) + amount
+def _add(totals: Totals, kind: str, what: str, amount: int) -> None:
+    totals[kind, what] = totals.get((kind, what), 0) + amount

@@ -1,6 +1,7 @@
 """Cancellations: an order is withdrawn before work began, when it is picked, or under way."""
 
 from operators.derived import Derived, Draft, Inert
+from operators.due import Settled
 from operators.floor import Floor
 from operators.legs import give_up
 from operators.order_desk import OrderDesk
@@ -28,7 +29,7 @@ class Cancellations:
             floor.cases.open("cancelled_after_pick", "consignee", cancelled.order)
             floor.cases.act("cancelled_after_pick", cancelled.order)
             settles_ms = floor.now_ms + floor.policy.exceptions.settle_s * 1000
-            floor.deadlines.set(settles_ms, "settled", cancelled.order)
+            floor.deadlines.set(settles_ms, Settled(cancelled.order))
         return out
 
     def returned(self, returned: StockReturned) -> None:

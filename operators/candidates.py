@@ -6,7 +6,8 @@ What every way of sourcing starts from, whether it then weighs costs or follows 
 from collections.abc import Collection, Iterator
 from itertools import combinations, product
 
-from operators.parcels import Eliminations, Lines, Supply
+from operators.eliminations import CLOSED, NOTHING_LEFT, Eliminations, Way
+from operators.parcels import Lines, Supply
 from state.policy import Sourcing
 from state.sums import int_sum
 from state.twin import Twin
@@ -33,7 +34,7 @@ def find_supplies(
     Not at the nodes `excluded`. What is ruled out is added to `eliminated`.
     """
     safety, slip_ms = rules.safety_stock, rules.inbound_slip_s * 1000
-    limits = twin.capacity.limits
+    limits = twin.capacity.nodes.limits
     supplies: dict[str, Supply] = {}
     count = len(lines)
     closed = [0] * count
@@ -48,10 +49,10 @@ def find_supplies(
                 ready_ms = position.promisable_ms(quantity, now_ms, safety, slip_ms)
                 units = quantity if ready_ms is not None else position.promisable(safety)
                 if not units:
-                    eliminated.setdefault("nothing left to promise", []).append(f"{node} of {sku}")
+                    eliminated.setdefault(NOTHING_LEFT, []).append(Way(node, sku=sku))
                     continue
-            if limits.get(f"node {node}") == 0:
-                eliminated.setdefault("node closed", []).append(node)
+            if limits.get(node) == 0:
+                eliminated.setdefault(CLOSED, []).append(Way(node))
                 closed[index] += units
                 continue
             supply = supplies.get(node)

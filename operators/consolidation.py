@@ -21,9 +21,9 @@ from operators.replan import decide_from, lines_of, price
 from operators.transfer_desk import TransferDesk
 from operators.wording import money
 from state.actions import Benefit, Switch, Transfer
+from state.keys import Ref
 from state.sums import int_sum
 from state.twin import OpenOrder
-from state.twin.holds import hold_key
 from state.twin.orders import PlannedLeg
 from state.twin.stock import Inbound, InboundKey
 
@@ -90,7 +90,7 @@ def _homes(floor: Floor, lines: Lines) -> list[str]:
         node: None
         for sku, units in lines
         for node, position in twin.stock.get(sku, {}).items()
-        if position.unpromised(safety) >= units and twin.capacity.limits.get(f"node {node}") != 0
+        if position.unpromised(safety) >= units and not twin.capacity.nodes.is_closed(node)
     }
     return list(homes)
 
@@ -124,7 +124,7 @@ def _way(floor: Floor, origin: str, home: str, sku: str, units: int) -> Brought 
     """What it takes to bring units from `origin`; None if nothing goes from there."""
     twin, rules = floor.twin, floor.policy.repositioning
     distance = twin.geography.distance_km(origin, twin.geography.nodes[home].region)
-    if distance is None or hold_key("node", origin) in twin.holds:
+    if distance is None or Ref("node", origin) in twin.holds:
         return None
     way_s = rules.lead_s + distance / rules.road_km_h * 3600
     way_s *= 1.0 + floor.policy.reevaluation.consolidation_margin

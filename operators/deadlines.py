@@ -5,29 +5,34 @@ first, and those due at the same instant in the order they were set.
 """
 
 from heapq import heappop, heappush
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+W = TypeVar("W")
 
-class Deadlines(Struct):
-    """A heap of (due_ms, order set, what, key). Part of an operator's state.
 
-    A deadline cannot be taken back: whoever fires it checks whether it still matters.
+class Deadlines(Struct, Generic[W]):
+    """A heap of (due_ms, order set, what). Part of an operator's state.
+
+    What falls due is a value of the operator's own types, tagged where there are several. The heap
+    never compares two of them: the order in which they were set is different for each. A deadline
+    cannot be taken back: whoever fires it checks whether it still matters.
     """
 
-    heap: list[tuple[int, int, str, str]] = []
+    heap: list[tuple[int, int, W]] = []
     count: int = 0
 
-    def set(self, due_ms: int, what: str, key: str) -> None:
-        """Let (`what`, `key`) fall due at `due_ms`."""
+    def set(self, due_ms: int, what: W) -> None:
+        """Let `what` fall due at `due_ms`."""
         self.count += 1
-        heappush(self.heap, (due_ms, self.count, what, key))
+        heappush(self.heap, (due_ms, self.count, what))
 
-    def due(self, now_ms: int) -> list[tuple[str, str, int]]:
-        """Take out what is due at `now_ms`: (what, key, due_ms), the earliest first."""
+    def due(self, now_ms: int) -> list[tuple[W, int]]:
+        """Take out what is due at `now_ms`, and when it was, the earliest first."""
         fired = []
         heap = self.heap
         while heap and heap[0][0] <= now_ms:
-            due_ms, _, what, key = heappop(heap)
-            fired.append((what, key, due_ms))
+            due_ms, _, what = heappop(heap)
+            fired.append((what, due_ms))
         return fired

@@ -4,6 +4,7 @@ from msgspec import Struct, field
 
 from state.events import CarrierDisrupted, Fact, TrafficObserved, WeatherObserved
 from state.geography import Geography
+from state.keys import ServiceId, TroubleKey
 from state.quantities import HOUR_MS, to_ms
 
 #: Weather and traffic reports count this long.
@@ -23,8 +24,8 @@ class Conditions(Struct):
     geography: Geography = field(default_factory=Geography)
     weather: dict[str, Report] = field(default_factory=dict)
     traffic: dict[str, Report] = field(default_factory=dict)
-    # "carrier\nservice or empty\nregion or empty" -> expected end, ms.
-    disruptions: dict[str, int] = field(default_factory=dict)
+    # Expected end of what carriers reported, ms.
+    disruptions: dict[TroubleKey, int] = field(default_factory=dict)
 
     def learn(self, fact: Fact, time_ms: int) -> None:
         """Take in a report or a registration; other facts are ignored."""
@@ -34,7 +35,7 @@ class Conditions(Struct):
             case TrafficObserved():
                 self.traffic[fact.region] = Report(fact.congestion, time_ms)
             case CarrierDisrupted():
-                key = f"{fact.carrier}\n{fact.service or ''}\n{fact.region or ''}"
+                key = TroubleKey.of(fact.carrier, fact.service, fact.region)
                 self.disruptions[key] = to_ms(fact.until) if fact.delay_s else 0
             case _:
                 self.geography.learn(fact)
@@ -52,15 +53,12 @@ class Conditions(Struct):
         """Congestion in a region as far as it is known; 1 is free."""
         return _recent(self.traffic.get(region), time_ms, 1.0)
 
-    def disrupted(self, service: str, region: str, time_ms: int) -> bool:
-        """Whether a ``carrier/service`` is disrupted on its way to a region."""
+    def disrupted(self, service: ServiceId, region: str, time_ms: int) -> bool:
+        """Whether a service is disrupted on its way to a region."""
         if not self.disruptions:
             return False
-        carrier, _, name = service.partition("/")
         return any(
-            self.disruptions.get(f"{carrier}\n{s}\n{r}", 0) > time_ms
-            for s in ("", name)
-            for r in ("", region)
+            self.disruptions.get(key, 0) > time_ms for key in TroubleKey.meeting(service, region)
         )
 
 

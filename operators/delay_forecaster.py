@@ -14,6 +14,7 @@ from operators.prediction.level import Level, LevelState
 from operators.prediction.situation import FIRST_STAGE, Situation
 from operators.prediction.transit import Transit, TransitState
 from state.actions import Contribution
+from state.keys import Ref, ServiceId
 from state.quantities import DAY_MS
 
 #: Weight of the newest late delivery in how late the late ones are.
@@ -29,7 +30,7 @@ class ForecasterState(Struct):
     transit: TransitState
     watch: WatchState
     lateness: LevelState
-    alarmed: dict[str, int]
+    alarmed: dict[Ref, int]
 
 
 class Forecaster:
@@ -44,7 +45,7 @@ class Forecaster:
         self._watch = TransitWatch(state.watch if state else None)
         self._lateness = Level(_LATENESS_FADING, state.lateness if state else (0, 0.0, 0.0))
         # Until when what is named is under an alarm: as many as there are services, nodes, regions.
-        self._alarmed: dict[str, int] = state.alarmed if state else {}
+        self._alarmed: dict[Ref, int] = state.alarmed if state else {}
 
     @property
     def learned(self) -> int:
@@ -165,7 +166,7 @@ class Forecaster:
     def _heed(self, alarms: list[Alarm], now_ms: int) -> list[Alarm]:
         """Learn faster for a while about what alarms speak of, and be less sure of it."""
         for alarm in alarms:
-            service = f"{alarm.carrier}/{alarm.service}" if alarm.service else ""
+            service = ServiceId(alarm.carrier, alarm.service)
             self._late.hurry(service, alarm.node, alarm.region)
             for scope in _scopes(service, alarm.node, alarm.region):
                 self._alarmed[scope] = now_ms + _ALARMED_MS
@@ -178,6 +179,6 @@ class Forecaster:
         )
 
 
-def _scopes(service: str, node: str, region: str) -> list[str]:
-    named = (("service", service), ("node", node), ("region", region))
-    return [f"{kind} {name}" for kind, name in named if name]
+def _scopes(service: ServiceId, node: str, region: str) -> list[Ref]:
+    named = (Ref.service(service), Ref("node", node), Ref("region", region))
+    return [each for each in named if each.name]

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from operators.prediction.linear import Features
 from operators.prediction.situation import FIRST_STAGE
 from operators.prediction.transit import Remaining, Usual
+from state.keys import ServiceId
 
 #: Scans of the same status told apart: the third hub is nearer than the first.
 _MOST_REPEATS = 3
@@ -27,7 +28,7 @@ class Guess(Struct, frozen=True, array_like=True, gc=False):
 class Way(Struct, frozen=True, array_like=True, gc=False):
     """How a shipment goes: the service, from, to, and the hour of its handover (UTC)."""
 
-    service: str
+    service: ServiceId
     node: str
     region: str
     hour: str

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from operators.derived import Alarm
 from operators.prediction.drift import Monitor, MonitorState
 from operators.prediction.transit import Z90, Remaining
+from state.keys import ANY_SERVICE, Lane, ServiceId
 
 _MOST_KEYS = 5_000
 _MOST_SURPRISE = 8.0
@@ -20,18 +21,18 @@ _MOST_SURPRISE = 8.0
 class WatchState(Struct):
     """The watch as plain values."""
 
-    monitor: MonitorState | None = field(default=None)
+    monitor: MonitorState[Lane] | None = field(default=None)
 
 
 class TransitWatch:
     """Standardised residuals by service, node, region and lane, and the alarms they raise."""
 
     def __init__(self, state: WatchState | None = None) -> None:
-        self._monitor = Monitor(_MOST_KEYS, state.monitor if state else None)
+        self._monitor: Monitor[Lane] = Monitor(_MOST_KEYS, state.monitor if state else None)
 
     def observe(
         self,
-        service: str,
+        service: ServiceId,
         node: str,
         region: str,
         predicted: Remaining,
@@ -39,16 +40,14 @@ class TransitWatch:
         now_ms: int,
     ) -> list[Alarm]:
         """Fold in a delivery that was `surprise` standard deviations off what was predicted."""
-        carrier, _, name = service.partition("/")
         alarms: list[Alarm] = []
-        for of_service, of_node, of_region in (
-            (name, "", ""),
-            ("", node, ""),
-            ("", "", region),
-            (name, "", region),
+        for scope in (
+            Lane(service),
+            Lane(ANY_SERVICE, node),
+            Lane(ANY_SERVICE, "", region),
+            Lane(service, "", region),
         ):
-            key = f"{carrier if of_service else ''}/{of_service}\n{of_node}\n{of_region}"
-            shift = self._monitor.update(key, surprise, now_ms)
+            shift = self._monitor.update(scope, surprise, now_ms)
             if shift is None:
                 continue
             spread = (predicted.p90_s - predicted.p50_s) / Z90
@@ -57,10 +56,10 @@ class TransitWatch:
                 Alarm(
                     measure="transit",
                     kind=shift.kind,
-                    carrier=carrier if of_service else "",
-                    service=of_service,
-                    node=of_node,
-                    region=of_region,
+                    carrier=scope.service.carrier,
+                    service=scope.service.service,
+                    node=scope.node,
+                    region=scope.region,
                     size=shift.size,
                     factor=max(factor, 0.0),
                     since_ms=shift.since_ms,
@@ -71,7 +70,7 @@ class TransitWatch:
 
     def overdue(
         self,
-        service: str,
+        service: ServiceId,
         node: str,
         region: str,
         predicted: Remaining,

@@ -7,6 +7,8 @@ those that were in time. Taken as they end, the quick of a day would be learned 
 the models would swing with the clock.
 """
 
+from typing import Literal
+
 from msgspec import Struct, field
 
 from operators.contract import Operator, Record, pack, unpack
@@ -25,11 +27,12 @@ from state.events import (
     ShipmentScanned,
 )
 from state.geography import nominal_transit_s
+from state.keys import ServiceId
 from state.policy import Delays as DelayRules
 from state.policy import Policy
 from state.quantities import to_ms
 
-_VERSION = "delays/3"
+_VERSION = "delays/4"
 
 
 class _Ended(Struct, array_like=True):
@@ -41,14 +44,21 @@ class _Ended(Struct, array_like=True):
     kept: tuple[bytes, ...]
 
 
+class _Due(Struct, frozen=True, array_like=True, gc=False):
+    """What falls due of a shipment: its promise, that it is overdue, that it counts as lost."""
+
+    what: Literal["promise", "overdue", "lost"]
+    shipment: str
+
+
 class _State(Struct):
     rules: DelayRules
     lateness_ms: int
     conditions: Conditions = field(default_factory=Conditions)
     open: dict[str, OpenShipment] = field(default_factory=dict)
     # By name and promise: a name may come in use again.
-    ended: dict[str, _Ended] = field(default_factory=dict)
-    deadlines: Deadlines = field(default_factory=Deadlines)
+    ended: dict[tuple[str, int], _Ended] = field(default_factory=dict)
+    deadlines: Deadlines[_Due] = field(default_factory=Deadlines[_Due])
     forecaster: ForecasterState | None = None
 
 
@@ -101,7 +111,7 @@ class Delays(Operator):
         self, record: Record, shipped: ShipmentDispatched, time_ms: int
     ) -> list[Record]:
         state = self._state
-        service = f"{shipped.carrier}/{shipped.service}"
+        service = ServiceId(shipped.carrier, shipped.service)
         distance = state.conditions.geography.distance_km(shipped.node, shipped.region)
         if distance is None or shipped.shipment in state.open:
             return []
@@ -117,13 +127,13 @@ class Delays(Operator):
             scanned_ms=time_ms,
         )
         state.open[shipped.shipment] = shipment
-        state.deadlines.set(shipment.due_ms, "promise", shipped.shipment)
+        state.deadlines.set(shipment.due_ms, _Due("promise", shipped.shipment))
         now, guess = self._forecaster.predict(shipment, state.conditions, time_ms)
         shipment.book(guess)
         shipment.overdue_ms = (
             time_ms + round(guess.remaining.p90_s * 1000) + max(state.lateness_ms, 1)
         )
-        state.deadlines.set(shipment.overdue_ms, "overdue", shipped.shipment)
+        state.deadlines.set(shipment.overdue_ms, _Due("overdue", shipped.shipment))
         return [self._publish(record, shipped.shipment, shipment, now, guess)]
 
     def _scanned(self, record: Record, scan: ShipmentScanned, time_ms: int) -> list[Record]:
@@ -173,7 +183,8 @@ class Delays(Operator):
         """Learn of, and publish, shipments whose promise passed without a delivery."""
         out: list[Record] = []
         state = self._state
-        for what, name, due_ms in state.deadlines.due(record.now_ms):
+        for due, due_ms in state.deadlines.due(record.now_ms):
+            what, name = due.what, due.shipment
             shipment = state.open.get(name)
             if what == "overdue":
                 if shipment is not None and shipment.overdue_ms == due_ms:
@@ -182,7 +193,7 @@ class Delays(Operator):
                     shipment.overdue_ms = 0
                 continue
             if shipment is None or shipment.due_ms != due_ms:
-                self._learn_ended(f"{name}\n{due_ms}")
+                self._learn_ended(name, due_ms)
                 continue
             if what == "lost":
                 del state.open[name]
@@ -193,18 +204,18 @@ class Delays(Operator):
             shipment.labelled, shipment.told_ms = True, record.now_ms
             shipment.p_latest = 1.0
             shipment.due_ms = due_ms + state.rules.give_up_s * 1000
-            state.deadlines.set(shipment.due_ms, "lost", name)
+            state.deadlines.set(shipment.due_ms, _Due("lost", name))
             out.append(self._publish_late(record, name, shipment))
         return out
 
     def _keep(self, shipment: OpenShipment, name: str, late: bool, ended_ms: int | None) -> None:
         """Keep what became of one until its promise passes; None where it never arrived."""
-        self._state.ended[f"{name}\n{shipment.due_ms}"] = _Ended(
+        self._state.ended[name, shipment.due_ms] = _Ended(
             shipment.way, late, ended_ms, shipment.kept
         )
 
-    def _learn_ended(self, key: str) -> None:
-        ended = self._state.ended.pop(key, None)
+    def _learn_ended(self, name: str, due_ms: int) -> None:
+        ended = self._state.ended.pop((name, due_ms), None)
         if ended is None:
             return
         guesses = guesses_of(ended.kept)

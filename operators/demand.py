@@ -18,13 +18,15 @@ from operators.demand_watch import DemandWatch, DemandWatchState
 from operators.derived import DemandLift, DemandOutlook, PolicyInForce
 from operators.prediction.demand_buckets import in_buckets_of
 from operators.prediction.demand_model import DemandModel, DemandState, Expectation
-from operators.prediction.demand_signals import EVERYWHERE
 from state.events import OrderPlaced, SignalObserved, SkuRegistered
+from state.keys import ALL_GOODS, EVERYWHERE, Goods
 from state.policy import Demand as DemandRules
 from state.policy import Policy
 from state.quantities import DAY_S
 
-_VERSION = "demand/2"
+_VERSION = "demand/3"
+#: The category of a SKU that is not registered.
+_UNKNOWN = ""
 #: Ratios of signals are held within a factor of e^3, some 20.
 _LARGEST_LOG_RATIO = 3.0
 
@@ -65,7 +67,7 @@ class Demand(Operator):
             case OrderPlaced() as order:
                 out = [record]
                 for line in order.lines:
-                    category = self._categories.get(line.sku, EVERYWHERE)
+                    category = self._categories.get(line.sku, _UNKNOWN)
                     self._watch.ordered(order.region, category, line.quantity)
                     outlook = self._ordered(order.region, line.sku, line.quantity, record.now_ms)
                     if outlook is not None:
@@ -83,7 +85,7 @@ class Demand(Operator):
         return [record]
 
     def _ordered(self, region: str, sku: str, units: int, now_ms: int) -> DemandOutlook | None:
-        category = self._categories.get(sku, EVERYWHERE)
+        category = self._categories.get(sku, _UNKNOWN)
         expected = self._model.ordered(region, sku, category, float(units), now_ms)
         if expected is None:
             return None
@@ -91,7 +93,11 @@ class Demand(Operator):
 
     def _signalled(self, signal: SignalObserved, now_ms: int) -> DemandLift:
         region = signal.region or EVERYWHERE
-        scope = signal.sku or signal.category or EVERYWHERE
+        scope = ALL_GOODS
+        if signal.sku:
+            scope = Goods("sku", signal.sku)
+        elif signal.category:
+            scope = Goods("category", signal.category)
         ratio = min(max(log(signal.ratio + 1e-3), -_LARGEST_LOG_RATIO), _LARGEST_LOG_RATIO)
         factor = self._model.signalled(region, scope, signal.kind, ratio, now_ms)
         until_ms = now_ms + self._rules.signal_memory_s * 1000

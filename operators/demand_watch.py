@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from operators.derived import Alarm
 from operators.prediction.drift import Monitor, MonitorState
 from operators.prediction.level import Level, LevelState
+from state.keys import Ref
 from state.quantities import DAY_MS
 
 _QUARTER_MS = DAY_MS // 4
@@ -21,8 +22,6 @@ _SETTLED = 56
 _LEVEL_FADING, _SEASON_FADING, _SPREAD_FADING = 0.02, 0.05, 0.001
 _USUAL_SPREAD, _WIDEST_SPREAD = 1.5, 16.0
 _MOST_SCOPES = 5_000
-#: Kinds of scopes, as they begin.
-_REGION, _CATEGORY = "region ", "category "
 
 
 class DemandWatchState(Struct):
@@ -30,11 +29,11 @@ class DemandWatchState(Struct):
 
     quarter: int = 0
     closed: int = 0
-    units: dict[str, int] = field(default_factory=dict)
-    levels: dict[str, LevelState] = field(default_factory=dict)
+    units: dict[Ref, int] = field(default_factory=dict)
+    levels: dict[Ref, LevelState] = field(default_factory=dict)
     times: dict[str, LevelState] = field(default_factory=dict)
     spread: LevelState = (0, 0.0, 0.0)
-    monitor: MonitorState | None = None
+    monitor: MonitorState[Ref] | None = None
 
 
 class DemandWatch:
@@ -46,7 +45,7 @@ class DemandWatch:
         self._levels = {key: Level(_LEVEL_FADING, kept) for key, kept in state.levels.items()}
         self._times = {key: Level(_SEASON_FADING, kept) for key, kept in state.times.items()}
         self._spread = Level(_SPREAD_FADING, state.spread)
-        self._monitor = Monitor(_MOST_SCOPES, state.monitor)
+        self._monitor: Monitor[Ref] = Monitor(_MOST_SCOPES, state.monitor)
 
     @property
     def closes_ms(self) -> int:
@@ -54,8 +53,9 @@ class DemandWatch:
         return (self._quarter + 1) * _QUARTER_MS
 
     def ordered(self, region: str, category: str, units: int) -> None:
-        """Count units of an order in the open quarter."""
-        for scope in (_REGION + region, _CATEGORY + category):
+        """Count units of an order in the open quarter; an empty category is none."""
+        scopes = (Ref("region", region), Ref("category", category))
+        for scope in scopes if category else scopes[:1]:
             if scope in self._units or len(self._units) < _MOST_SCOPES:
                 self._units[scope] = self._units.get(scope, 0) + units
 
@@ -106,7 +106,7 @@ class DemandWatch:
             weekday.update(total / usual / max(part.mean, 0.02))
         return alarms
 
-    def _watch(self, scope: str, surprise: float, relative_sd: float) -> list[Alarm]:
+    def _watch(self, scope: Ref, surprise: float, relative_sd: float) -> list[Alarm]:
         shift = self._monitor.update(scope, surprise, self._quarter * _QUARTER_MS)
         if shift is None:
             return []
@@ -114,8 +114,8 @@ class DemandWatch:
             Alarm(
                 measure="demand",
                 kind=shift.kind,
-                region=scope.removeprefix(_REGION) if scope.startswith(_REGION) else "",
-                category=scope.removeprefix(_CATEGORY) if scope.startswith(_CATEGORY) else "",
+                region=scope.name if scope.kind == "region" else "",
+                category=scope.name if scope.kind == "category" else "",
                 size=shift.size,
                 factor=max(1.0 + shift.size * relative_sd, 0.0),
                 since_ms=shift.since_ms,

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from state.actions import Alternative, Benefit, Confidence, Decision, Draw, Eliminated, Switch
 from state.events import ActionFailed, ActionRejected
+from state.keys import Goods, Lane, ServiceId
 from state.policy import Policy
 from state.quantities import DAY_S
 
@@ -93,13 +94,10 @@ class DemandOutlook(Derived, frozen=True, kw_only=True):
 
 
 class DemandLift(Derived, frozen=True, kw_only=True):
-    """What signals multiply demand by until `until_ms`, for a (region, category or SKU) scope.
-
-    ``*`` stands for every region or every SKU.
-    """
+    """What signals multiply demand by until `until_ms`, for goods in a region or EVERYWHERE."""
 
     region: str
-    scope: str
+    scope: Goods
     factor: float
     until_ms: int
 
@@ -121,6 +119,11 @@ class LaneOutlook(Derived, frozen=True, kw_only=True):
     weekdays: tuple[float, ...]
     on_time: float
     seen: int
+
+    @property
+    def lane(self) -> Lane:
+        """The lane; of the service as a whole, all of it."""
+        return Lane(ServiceId(self.carrier, self.service), self.node, self.region)
 
 
 class Alarm(Derived, frozen=True, kw_only=True):
@@ -273,11 +276,15 @@ class ExceptionCase(Derived, frozen=True, kw_only=True):
 
 
 class Inert(Derived, frozen=True, kw_only=True):
-    """Nothing was done, and why: counted, so that silence can be explained."""
+    """Nothing was done, and why: counted, so that silence can be explained.
+
+    `prevented`: an intervention was priced, and found not worth it.
+    """
 
     kind: str
     about: str
     reason: str
+    prevented: bool = False
 
 
 class HeldBack(Derived, frozen=True, kw_only=True):

@@ -5,14 +5,32 @@ second one. Cases of an order close with the order, so that the book is bounded 
 """
 
 from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from operators.derived import Derived, ExceptionCase, ExceptionKind, ExceptionParty
+from state.keys import ShelfKey, TroubleKey
 
 #: Kinds that are over once all of the order was handed over: what follows is another matter.
 UNTIL_HANDOVER: tuple[ExceptionKind, ...] = ("short_pick", "oversold", "unfillable", "refused")
 
 #: Kinds that are of a parcel that failed.
 PARCEL_KINDS: tuple[ExceptionKind, ...] = ("lost", "damage", "failed_delivery", "address")
+
+
+#: What a case is about: an order, a parcel or a node by its name, a shelf, a carrier's trouble.
+About = str | ShelfKey | TroubleKey
+
+
+class CaseKey(Struct, frozen=True, array_like=True, gc=False):
+    """A kind of case and the names of what it is about; the kind says what they are names of."""
+
+    kind: ExceptionKind
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, kind: ExceptionKind, about: About) -> "CaseKey":
+        """The key of a case."""
+        return cls(kind, (about,) if isinstance(about, str) else astuple(about))
 
 
 class Case(Struct, array_like=True):
@@ -29,10 +47,10 @@ class Case(Struct, array_like=True):
 
 
 class CaseBookState(Struct):
-    """Open cases by kind and subject, and their keys by order."""
+    """Open cases, and their keys by order."""
 
-    open: dict[str, Case] = field(default_factory=dict)
-    by_order: dict[str, list[str]] = field(default_factory=dict)
+    open: dict[CaseKey, Case] = field(default_factory=dict)
+    by_order: dict[str, list[CaseKey]] = field(default_factory=dict)
 
 
 class CaseBook:
@@ -47,20 +65,25 @@ class CaseBook:
     def __len__(self) -> int:
         return len(self._state.open)
 
-    def open(self, kind: ExceptionKind, party: ExceptionParty, about: str, order: str = "") -> None:
+    def open(
+        self, kind: ExceptionKind, party: ExceptionParty, about: About, order: str = ""
+    ) -> None:
         """Open a case, unless the same is open."""
-        key = f"{kind}\n{about}"
+        key = CaseKey.of(kind, about)
         if key in self._state.open:
             return
         name = f"{kind}/{about}/{self.seq}"
-        case = self._state.open[key] = Case(name, kind, party, about, order, self.now_ms)
+        case = self._state.open[key] = Case(name, kind, party, str(about), order, self.now_ms)
         if order:
             self._state.by_order.setdefault(order, []).append(key)
         self._say(case, "opened")
 
-    def act(self, kind: ExceptionKind, about: str, *, needs_person: bool = False) -> None:
+    def act(self, kind: ExceptionKind, about: About, *, needs_person: bool = False) -> None:
         """Note that something is done about a case, by a person if it is one's to decide."""
-        case = self._state.open.get(f"{kind}\n{about}")
+        self._act(CaseKey.of(kind, about), needs_person)
+
+    def _act(self, key: CaseKey, needs_person: bool) -> None:
+        case = self._state.open.get(key)
         if case is None:
             return
         case.needs_person = case.needs_person or needs_person
@@ -71,17 +94,18 @@ class CaseBook:
     def act_of(self, order: str, *, needs_person: bool = False) -> None:
         """Note that something is done about an order, and so about its cases."""
         for key in self._state.by_order.get(order, ()):
-            case = self._state.open[key]
-            self.act(case.kind, case.about, needs_person=needs_person)
+            self._act(key, needs_person)
 
     def person_decided(self, order: str) -> None:
         """Note that a person decided something about an order."""
         for key in self._state.by_order.get(order, ()):
             self._state.open[key].needs_person = True
 
-    def close(self, kind: ExceptionKind, about: str) -> None:
+    def close(self, kind: ExceptionKind, about: About) -> None:
         """Close a case, if it is open: the facts say that it is over."""
-        key = f"{kind}\n{about}"
+        self._close(CaseKey.of(kind, about))
+
+    def _close(self, key: CaseKey) -> None:
         case = self._state.open.pop(key, None)
         if case is None:
             return
@@ -95,13 +119,12 @@ class CaseBook:
     def close_of(self, order: str, *kinds: ExceptionKind) -> None:
         """Close the cases of an order: those of `kinds`, else all."""
         for key in list(self._state.by_order.get(order, ())):
-            case = self._state.open[key]
-            if not kinds or case.kind in kinds:
-                self.close(case.kind, case.about)
+            if not kinds or key.kind in kinds:
+                self._close(key)
 
-    def is_open(self, kind: ExceptionKind, about: str) -> bool:
+    def is_open(self, kind: ExceptionKind, about: About) -> bool:
         """Whether such a case is open."""
-        return f"{kind}\n{about}" in self._state.open
+        return CaseKey.of(kind, about) in self._state.open
 
     def _say(self, case: Case, state: str) -> None:
         closed_by = "person" if case.needs_person else "itself"

@@ -96,7 +96,7 @@ def _nodes(floor: Floor, placed: OrderPlaced, lines: Lines) -> list[str]:
     nodes = [
         node
         for node in shelves[0]
-        if all(node in shelf for shelf in shelves) and twin.capacity.limits.get(f"node {node}") != 0
+        if all(node in shelf for shelf in shelves) and not twin.capacity.nodes.is_closed(node)
     ]
     return sorted(nodes, key=lambda at: (floor.rates.lane(at, placed.region).least_cents, at))
 

@@ -1,5 +1,6 @@
 """Explanations: a choice in words and numbers that can be checked."""
 
+from operators.eliminations import in_words
 from operators.sourcing import Choice, Plan
 from operators.wording import day, money, span
 from state.actions import (
@@ -21,8 +22,8 @@ def legs(plan: Plan) -> tuple[Leg, ...]:
     return tuple(
         Leg(
             node=leg.option.node,
-            carrier=leg.option.carrier,
-            service=leg.option.service.partition("/")[2],
+            carrier=leg.option.service.carrier,
+            service=leg.option.service.service,
             lines=tuple(LegLine(sku=sku, quantity=quantity) for sku, quantity in leg.lines),
             hand_over_by=from_ms(leg.option.hand_over_ms),
             expected_delivery=from_ms(leg.option.expected_ms),
@@ -44,8 +45,12 @@ def alternatives(choice: Choice) -> tuple[Alternative, ...]:
 def eliminated(choice: Choice) -> tuple[Eliminated, ...]:
     """What hard constraints ruled out, by constraint."""
     return tuple(
-        Eliminated(constraint=name, count=len(options), examples=tuple(options[:_EXAMPLES]))
-        for name, options in choice.eliminated.items()
+        Eliminated(
+            constraint=str(constraint),
+            count=len(options),
+            examples=tuple(in_words(constraint, option) for option in options[:_EXAMPLES]),
+        )
+        for constraint, options in choice.eliminated.items()
     )
 
 

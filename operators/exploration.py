@@ -37,6 +37,7 @@ def explore(choice: Choice, order: str, rules: Exploration) -> tuple[Choice, Dra
         drawn = 1 + min(int(luck / rules.share * others), others - 1)
     draw = Draw(
         taken=plans[drawn].describe(),
+        place=drawn,
         propensity=chances[drawn],
         options=tuple(
             DrawOption(option=plan.describe(), score_cents=plan.score, propensity=chance)

@@ -39,10 +39,20 @@ class Feed(Struct):
     silent: bool = False
 
 
+class FeedKey(Struct, frozen=True, order=True, array_like=True, gc=False):
+    """What one producer says of one family; without a source, those told apart no more."""
+
+    family: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.family} of {self.source or 'others'}"
+
+
 class Feeds(Struct):
     """All producers of a network, and the last published score of each family."""
 
-    feeds: dict[str, Feed] = field(default_factory=dict)
+    feeds: dict[FeedKey, Feed] = field(default_factory=dict)
     published: dict[str, float] = field(default_factory=dict)
 
     def forget(self) -> None:
@@ -98,13 +108,13 @@ class Feeds(Struct):
     def silent(self, now_ms: int, rules: Hygiene) -> list[FeedHealth]:
         """Health of families that lost a feed to silence since the last look."""
         out: list[FeedHealth] = []
-        for name, feed in self.feeds.items():
+        for key, feed in self.feeds.items():
             if feed.silent or feed.heard < _JUDGED_AFTER or feed.family not in _JUDGED_FAMILIES:
                 continue
             quiet = now_ms - feed.last_ms
             if quiet > rules.silent_s * 1000 and quiet > _SILENT_GAPS * feed.gap_ms:
                 feed.silent = True
-                reason = f"{name} has been silent for {quiet / 3_600_000:.1f} h"
+                reason = f"{key} has been silent for {quiet / 3_600_000:.1f} h"
                 out += self._publish(feed.family, rules, reason)
         return out
 
@@ -123,11 +133,11 @@ class Feeds(Struct):
 
     def _feed(self, event: Event) -> Feed:
         family = FAMILY_OF[type(event.fact)]
-        key = f"{family} of {event.source}"
+        key = FeedKey(family, event.source)
         feed = self.feeds.get(key)
         if feed is None:
-            name = key if len(self.feeds) < _MOST_FEEDS else f"{family} of others"
-            feed = self.feeds.setdefault(name, Feed(family=family))
+            kept = key if len(self.feeds) < _MOST_FEEDS else FeedKey(family)
+            feed = self.feeds.setdefault(kept, Feed(family=family))
         return feed
 
 

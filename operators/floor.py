@@ -4,6 +4,7 @@ from msgspec import Struct, field
 
 from operators.contract import Record
 from operators.deadlines import Deadlines
+from operators.due import Due, Unfillable
 from operators.exceptions import CaseBook, CaseBookState
 from operators.node_record import NodeRecords
 from operators.outlook import Outlook
@@ -12,6 +13,7 @@ from operators.pricing import RateBook
 from operators.pricing_shape import PriceState
 from operators.rule_sourcing import RuleSourcing
 from operators.sourcing import Sourcing
+from state.keys import ShelfKey, TroubleKey
 from state.policy import Policy
 from state.twin import OpenOrder, Twin
 from state.twin.moves import Landed
@@ -23,14 +25,14 @@ class FloorState(Struct):
     policy: Policy
     twin: Twin = field(default_factory=Twin)
     outlook: Outlook = field(default_factory=Outlook)
-    deadlines: Deadlines = field(default_factory=Deadlines)
-    # "carrier\nservice or empty\nregion or empty" -> (extra transit in s, until in ms)
-    disruptions: dict[str, tuple[int, int]] = field(default_factory=dict)
-    # "node\nSKU" -> until when stock that was moved away, or there, must not be moved back, ms.
-    left: dict[str, int] = field(default_factory=dict)
-    come: dict[str, int] = field(default_factory=dict)
-    # "node\nSKU" -> what transfers brought there and is followed to its yield.
-    landed: dict[str, list[Landed]] = field(default_factory=dict)
+    deadlines: Deadlines[Due] = field(default_factory=Deadlines[Due])
+    # What carriers reported -> (extra transit in s, until in ms)
+    disruptions: dict[TroubleKey, tuple[int, int]] = field(default_factory=dict)
+    # Until when stock that was moved away, or there, must not be moved back, ms.
+    left: dict[ShelfKey, int] = field(default_factory=dict)
+    come: dict[ShelfKey, int] = field(default_factory=dict)
+    # What transfers brought to a shelf and is followed to its yield.
+    landed: dict[ShelfKey, list[Landed]] = field(default_factory=dict)
     pickups: Pickups = field(default_factory=Pickups)
     cases: CaseBookState = field(default_factory=CaseBookState)
     # Journal seq -> (order, kind of action, the seq that first decided it), of open orders.
@@ -56,6 +58,7 @@ class Floor:
         # (node, SKU) whose promises may be covered no longer since the record in hand came.
         self.shaken: dict[tuple[str, str], None] = {}
         self.nodes = NodeRecords(state.outlook)
+        self.network = ""
         self.seq = 0
         self.now_ms = 0
         # Whether the fact in hand is not believed: it takes effect, nothing is learned from it.
@@ -91,6 +94,7 @@ class Floor:
 
     def turn_to(self, record: Record) -> None:
         """Turn to another record of the journal."""
+        self.network = record.network
         self.seq = self.cases.seq = record.seq
         self.now_ms = self.cases.now_ms = record.now_ms
         self.suspect = record.suspect
@@ -102,7 +106,7 @@ class Floor:
     def weigh_paying_back(self, order: OpenOrder) -> None:
         """Have an order that nothing can serve weighed against paying it back, when it is time."""
         ends_ms = order.promised_ms + self.policy.exceptions.unfillable_after_s * 1000
-        self.deadlines.set(max(ends_ms, self.now_ms), "unfillable", order.name)
+        self.deadlines.set(max(ends_ms, self.now_ms), Unfillable(order.name))
 
     def forget_decision(self, order: str, seq: int) -> None:
         """Forget what record `seq` decided of an order."""

@@ -33,11 +33,12 @@ from state.events import (
     NetworkHalted,
     NetworkResumed,
 )
+from state.keys import ActionId
 from state.policy import IRREVERSIBLE, Policy, confidence_in
 from state.quantities import from_ms
 from state.sums import int_sum
 
-_VERSION = "govern/2"
+_VERSION = "govern/3"
 #: Named on every action, so that a reader knows which code decided.
 MODEL = "crossdock 0.1"
 #: (The gate that keeps an action from acting, and why in words.)
@@ -264,7 +265,9 @@ class Govern(Operator):
         """Close the proposal that is refused; what was carried out, whoever decided it undoes."""
         proposal = self._state.proposals.take(refused.action)
         if proposal is None:
-            proposed = self._state.proposals.of_record(refused.action.rpartition("-")[0])
+            of = ActionId.parse(refused.action)
+            is_ours = of is not None and of.network == self._state.network
+            proposed = self._state.proposals.of_record(of.seq) if of and is_ours else ()
             self._back.append(record.derive(Refused(said=refused, proposed=proposed)))
             return
         by = refused.by if isinstance(refused, ActionRejected) else ""
@@ -317,7 +320,7 @@ class Govern(Operator):
         )
         action = msgspec.structs.replace(
             proposal,
-            id=f"{self._state.network}:{record.seq}-{self._state.numbered}",
+            id=str(ActionId(self._state.network, record.seq, self._state.numbered)),
             time=from_ms(record.now_ms),
             causationid=self._state.cause,
             data=data,
@@ -352,7 +355,7 @@ class Govern(Operator):
             model=MODEL,
         )
         return Action(
-            id=f"{state.network}:{record.seq}-{state.numbered}",
+            id=str(ActionId(state.network, record.seq, state.numbered)),
             source=f"crossdock/{state.network}",
             type=f"crossdock.action.{draft.decision.verb}",
             time=from_ms(record.now_ms),

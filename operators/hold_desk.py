@@ -4,15 +4,18 @@ People place and lift holds; the engine places them on orders whose quantity is 
 """
 
 from operators.derived import Anomaly, Derived, Draft, Inert
+from operators.due import HoldEnds
 from operators.floor import Floor
 from operators.order_desk import OrderDesk
 from operators.refunds import price_of
 from operators.wording import day
 from state.actions import Hold, Lift
 from state.events import HoldLifted, HoldPlaced, OrderPlaced
+from state.keys import ARROW, SLASH, Ref, ServiceId
 from state.quantities import HoldKind, from_ms, to_ms
+from state.spoken import readings
 from state.sums import int_sum
-from state.twin.holds import Held, hold_key
+from state.twin.holds import Held
 
 #: Who places the engine's own holds.
 _ENGINE = "crossdock"
@@ -43,7 +46,11 @@ class HoldDesk:
         if until_ms <= floor.now_ms:
             reason = "it has ended already"
             return [Inert(kind="hold", about=placed.scope, reason=reason)]
-        held = Held(placed.kind, placed.scope, placed.reason, placed.by, until_ms, floor.seq)
+        meant = [each for each in _readings(placed.kind, placed.scope) if self._is_known(each)]
+        if len(meant) != 1:
+            return [_unclear("hold", placed.scope, meant, "it is not registered")]
+        kind, scope = placed.kind, placed.scope
+        held = Held(kind, meant[0], scope, placed.reason, placed.by, until_ms, floor.seq)
         return [self._hold(held, 0)]
 
     def doubt(self, anomaly: Anomaly) -> None:
@@ -61,41 +68,40 @@ class HoldDesk:
         if floor.policy.governance.is_off("hold"):
             return []
         until_ms = floor.now_ms + min(rules.suspect_s, rules.longest_s) * 1000
-        if until_ms <= floor.now_ms or hold_key("order", placed.order) in floor.twin.holds:
+        of = Ref("order", placed.order)
+        if until_ms <= floor.now_ms or of in floor.twin.holds:
             return []
-        held = Held("order", placed.order, reason, _ENGINE, until_ms, floor.seq)
+        held = Held("order", of, placed.order, reason, _ENGINE, until_ms, floor.seq)
         return [self._hold(held, price_of(placed))]
 
     def lift(self, lifted: HoldLifted) -> list[Derived]:
         """End a hold, and try again what waited for it."""
-        held = self._floor.twin.holds.get(hold_key(lifted.kind, lifted.scope))
-        if held is None:
-            reason = "it is not on hold"
-            return [Inert(kind="lift", about=lifted.scope, reason=reason)]
-        return self._over(held, lifted.by, lifted.reason)
+        meant = self._in_force(lifted.kind, lifted.scope)
+        if len(meant) != 1:
+            return [_unclear("lift", lifted.scope, meant, "it is not on hold")]
+        return self._over(self._floor.twin.holds[meant[0]], lifted.by, lifted.reason)
 
     def withdraw(self, hold: Hold, seq: int) -> list[Derived]:
         """End a hold of the engine's that record `seq` proposed and nobody approved.
 
         A later one stands, and so does a person's: that is in force whoever is told of it.
         """
-        held = self._floor.twin.holds.get(hold_key(hold.kind, hold.scope))
-        if held is None or held.seq != seq or held.by != _ENGINE:
-            return []
-        return self._over(held, "", "it was not approved")
+        holds = self._floor.twin.holds
+        ours = [holds[each] for each in self._in_force(hold.kind, hold.scope)]
+        ours = [held for held in ours if held.seq == seq and held.by == _ENGINE]
+        return self._over(ours[0], "", "it was not approved") if ours else []
 
-    def expire(self, key: str) -> list[Derived]:
+    def expire(self, of: Ref) -> list[Derived]:
         """End a hold whose time is over; a later hold on the same scope stands."""
-        held = self._floor.twin.holds.get(key)
+        held = self._floor.twin.holds.get(of)
         if held is None or held.until_ms > self._floor.now_ms:
             return []
         return self._over(held, "", "")
 
     def _hold(self, held: Held, value_cents: int) -> Draft:
         floor = self._floor
-        key = hold_key(held.kind, held.scope)
-        floor.twin.holds[key] = held
-        floor.deadlines.set(held.until_ms, "hold", key)
+        floor.twin.holds[held.of] = held
+        floor.deadlines.set(held.until_ms, HoldEnds(held.of))
         if held.kind == "service":
             floor.rates.forget_all()
         because = f": {held.reason}" if held.reason else ""
@@ -119,20 +125,20 @@ class HoldDesk:
 
     def _extent(self, held: Held) -> str:
         """What of it is promised already: that stays as it is."""
-        twin, scope = self._floor.twin, held.scope
+        twin, name = self._floor.twin, held.of.name
         match held.kind:
             case "node":
-                shelves = (nodes.get(scope) for nodes in twin.stock.values())
+                shelves = (nodes.get(name) for nodes in twin.stock.values())
                 units = int_sum(shelf.reserved for shelf in shelves if shelf is not None)
             case "sku":
-                units = int_sum(shelf.reserved for shelf in twin.stock.get(scope, {}).values())
+                units = int_sum(shelf.reserved for shelf in twin.stock.get(name, {}).values())
             case _:
                 return ""
         return f"; {units} unit{'s' * (units != 1)} promised before stay promised"
 
     def _over(self, held: Held, by: str, reason: str) -> list[Derived]:
         floor = self._floor
-        del floor.twin.holds[hold_key(held.kind, held.scope)]
+        del floor.twin.holds[held.of]
         if held.kind == "service":
             floor.rates.forget_all()
         how = f"was lifted by {by}" if by else "has ended"
@@ -151,18 +157,46 @@ class HoldDesk:
         return [draft, *self._try_again(held)]
 
     def _try_again(self, held: Held) -> list[Derived]:
-        twin, scope = self._floor.twin, held.scope
+        twin, name = self._floor.twin, held.of.name
         match held.kind:
             case "order":
-                return self._orders.let_go(scope)
+                return self._orders.let_go(name)
             case "sku":
-                skus = [scope]
+                skus = [name]
             case "node":
-                skus = [sku for sku in twin.waiting if scope in twin.stock.get(sku, ())]
+                skus = [sku for sku in twin.waiting if name in twin.stock.get(sku, ())]
             case _:
                 skus = list(twin.waiting)
         self._floor.freed.update(dict.fromkeys(skus))
         return []
+
+    def _is_known(self, of: Ref) -> bool:
+        """Whether what may be meant is registered; hygiene has waited for what has to be."""
+        geography = self._floor.twin.geography
+        if of.kind == "service":
+            return ServiceId(of.name, of.part) in geography.services
+        return of.kind != "lane" or (of.name in geography.nodes and of.part in geography.regions)
+
+    def _in_force(self, kind: HoldKind, scope: str) -> list[Ref]:
+        """What is on hold and may be meant."""
+        return [each for each in _readings(kind, scope) if each in self._floor.twin.holds]
+
+
+def _readings(kind: HoldKind, scope: str) -> list[Ref]:
+    """What a scope may mean: services and lanes are written with a mark that names may hold."""
+    match kind:
+        case "service":
+            return [Ref(kind, carrier, name) for carrier, name in readings(scope, SLASH)]
+        case "lane":
+            return [Ref(kind, node, region) for node, region in readings(scope, ARROW)]
+        case _:
+            return [Ref(kind, scope)]
+
+
+def _unclear(kind: str, scope: str, meant: list[Ref], if_none: str) -> Inert:
+    """Nothing is done about a scope that means nothing, or several things."""
+    several = "it may mean several: give both names as a JSON list"
+    return Inert(kind=kind, about=scope, reason=several if meant else if_none)
 
 
 def _named(held: Held, first: str = "T") -> str:

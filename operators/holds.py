@@ -1,8 +1,10 @@
 """Holds, where orders are sourced: what is on hold is out of reach, and named with its reason."""
 
-from operators.parcels import Eliminations, Lines, Supply
+from operators.eliminations import Constraint, Eliminations, Way
+from operators.parcels import Lines, Supply
+from state.keys import Ref, ServiceId
 from state.twin import Twin
-from state.twin.holds import Held, hold_key
+from state.twin.holds import Held
 
 
 def rule_out_held(
@@ -21,32 +23,28 @@ def rule_out_held(
     """
     holds = twin.holds
     for index, (sku, _) in enumerate(lines):
-        held = holds.get(hold_key("sku", sku))
+        held = holds.get(Ref("sku", sku))
         if held is not None:
             for node, supply in supplies.items():
                 if supply.units[index]:
-                    _name(eliminated, held, f"{sku} at {node}")
+                    _name(eliminated, held, Way(node, sku=sku))
                     closed[index] += supply.units[index]
                     supply.units[index], supply.ready_ms[index] = 0, None
-    bound_for = holds.get(hold_key("region", region))
+    bound_for = holds.get(Ref("region", region))
     for node, supply in list(supplies.items()):
-        held = (
-            bound_for
-            or holds.get(hold_key("node", node))
-            or holds.get(hold_key("lane", f"{node}>{region}"))
-        )
+        held = bound_for or holds.get(Ref("node", node)) or holds.get(Ref("lane", node, region))
         if held is not None:
-            _name(eliminated, held, node)
+            _name(eliminated, held, Way(node))
             for index, units in enumerate(supply.units):
                 closed[index] += units
         if held is not None or not any(supply.units):
             del supplies[node]
     for held in holds.values():
-        if held.kind == "service":
+        if held.of.kind == "service":
+            service = ServiceId(held.of.name, held.of.part)
             for node in supplies:
-                _name(eliminated, held, f"{node} with {held.scope}")
+                _name(eliminated, held, Way(node, service))
 
 
-def _name(eliminated: Eliminations, held: Held, option: str) -> None:
-    why = f"on hold: {held.reason}" if held.reason else "on hold"
-    eliminated.setdefault(why, []).append(option)
+def _name(eliminated: Eliminations, held: Held, option: Way) -> None:
+    eliminated.setdefault(Constraint("held", held.reason), []).append(option)

@@ -6,6 +6,8 @@ once; one that is not believable goes on as suspect. Hygiene also owns the journ
 policy in force.
 """
 
+from sys import intern
+
 from msgspec import Struct, field
 
 from operators.anomalies import Anomalies
@@ -17,31 +19,39 @@ from operators.references import References
 from state.codec import JournalLine, decode
 from state.errors import PolicyError
 from state.events import Event, PolicyChanged, StockCounted
+from state.keys import Ref
 from state.policy import Policy, parse_policy
 from state.quantities import rfc3339
 
-_VERSION = "hygiene/2"
+_VERSION = "hygiene/3"
 #: So many records in a row beyond the largest jump, and the world is believed to have moved on.
 _JUMPS_BELIEVED = 3
 #: How often, in journal time, old names are dropped and silent feeds looked for.
 _FORGET_EVERY_MS = 60_000
 
 
+class _GivenUp(Struct, frozen=True, array_like=True, gc=False):
+    """A parked line, when it has waited long enough for what is `missing`."""
+
+    missing: Ref
+    seq: int
+
+
 class _State(Struct):
     policy: Policy = field(default_factory=Policy)
     now_ms: int = 0
     jumps: int = 0
-    # Ids seen, in two generations: when the newer is full, the older is dropped whole.
-    seen: dict[str, None] = field(default_factory=dict)
-    seen_before: dict[str, None] = field(default_factory=dict)
+    # (Source, id) seen, in two generations: when the newer is full, the older is dropped whole.
+    seen: dict[tuple[str, str], None] = field(default_factory=dict)
+    seen_before: dict[tuple[str, str], None] = field(default_factory=dict)
     next_forget_ms: int = 0
     references: References = field(default_factory=References)
     feeds: Feeds = field(default_factory=Feeds)
     anomalies: Anomalies = field(default_factory=Anomalies)
     # What is missing -> the lines waiting for it; and how many wait in all.
-    parked: dict[str, list[JournalLine]] = field(default_factory=dict)
+    parked: dict[Ref, list[JournalLine]] = field(default_factory=dict)
     parked_count: int = 0
-    deadlines: Deadlines = field(default_factory=Deadlines)
+    deadlines: Deadlines[_GivenUp] = field(default_factory=Deadlines[_GivenUp])
 
 
 class Hygiene(Operator):
@@ -175,8 +185,8 @@ class Hygiene(Operator):
         if type(fact) is PolicyChanged:
             state.policy = parse_policy(fact.policy, "policy.changed")
             out.append(record.derive(PolicyInForce(policy=state.policy)))
-        for name in state.references.learn(fact, record.event.time_ms, state.now_ms):
-            for line in state.parked.pop(name, ()):
+        for known in self._known_now(record.event):
+            for line in state.parked.pop(known, ()):
                 state.parked_count -= 1
                 event = decode(line)
                 assert isinstance(event, Event)
@@ -184,6 +194,15 @@ class Hygiene(Operator):
                     Record(record.network, record.seq, state.now_ms, event.fact, event, line)
                 )
         return out
+
+    def _known_now(self, event: Event) -> list[Ref]:
+        """What is known from this event on: what it names, and what was said that now means it."""
+        state = self._state
+        learned = state.references.learn(event.fact, event.time_ms, state.now_ms)
+        if not learned or not state.parked:
+            return learned
+        said = (each for each in state.parked if each.kind in ("service", "lane") and not each.part)
+        return learned + [each for each in said if state.references.is_known(each)]
 
     def _retry(self, record: Record) -> list[Record]:
         missing = self._state.references.missing(record.fact)
@@ -195,7 +214,7 @@ class Hygiene(Operator):
             self._state.feeds.doubted(record.event)
         return self._admit(entering)
 
-    def _park(self, record: Record, missing: str) -> Record:
+    def _park(self, record: Record, missing: Ref) -> Record:
         state = self._state
         rules = state.policy.hygiene
         assert record.event is not None and record.line is not None
@@ -206,16 +225,18 @@ class Hygiene(Operator):
             )
         state.parked.setdefault(missing, []).append(record.line)
         state.parked_count += 1
-        state.deadlines.set(state.now_ms + rules.lateness_s * 1000, missing, str(record.line.seq))
-        return record.derive(Parked(reference=missing))
+        over_ms = state.now_ms + rules.lateness_s * 1000
+        state.deadlines.set(over_ms, _GivenUp(missing, record.line.seq))
+        return record.derive(Parked(reference=str(missing)))
 
     def _advance(self, record: Record) -> list[Record]:
         """What falls due as now moves on: parked facts given up, feeds gone silent."""
         state = self._state
         out: list[Record] = []
-        for missing, seq, _ in state.deadlines.due(state.now_ms):
+        for due, _ in state.deadlines.due(state.now_ms):
+            missing = due.missing
             waiting = state.parked.get(missing, [])
-            for line in [each for each in waiting if each.seq == int(seq)]:
+            for line in [each for each in waiting if each.seq == due.seq]:
                 waiting.remove(line)
                 state.parked_count -= 1
                 event = decode(line)
@@ -249,6 +270,6 @@ class Hygiene(Operator):
         self._state = unpack(_VERSION, data, _State)
 
 
-def _key(event: Event) -> str:
-    """CloudEvents: an id is unique within its source."""
-    return f"{event.source}\n{event.id}"
+def _key(event: Event) -> tuple[str, str]:
+    """CloudEvents: an id is unique within its source, of which there are few."""
+    return intern(event.source), event.id

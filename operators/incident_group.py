@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from operators.derived import Alarm
 from operators.wording import day
 from state.events import CarrierDisrupted
+from state.keys import ServiceId
 from state.quantities import HOUR_S
 from state.sums import float_sum, int_sum
 
@@ -26,8 +27,16 @@ _HEAVIEST = 4.0
 _SPREAD_S = 12 * HOUR_S
 
 #: What a scope is made of, the likeliest cause first where two explain as much.
-Traits = dict[str, str]
+Trait = str | ServiceId
+Traits = dict[str, Trait]
 _ORDER = ("node", "service", "carrier", "region", "category")
+
+
+class MemberKey(Struct, frozen=True, array_like=True, gc=False):
+    """What tells a member from others; a report and an alarm of one scope are two."""
+
+    kind: Literal["alarm", "report"]
+    traits: tuple[tuple[str, Trait], ...]
 
 
 class Member(Struct, array_like=True):
@@ -50,10 +59,9 @@ class Member(Struct, array_like=True):
         return "service" in self.traits and ("node" in self.traits or "region" in self.traits)
 
     @property
-    def key(self) -> str:
-        """What tells it from others; a report and an alarm of one scope are two."""
-        kind = "alarm" if self.observations else "report"
-        return "\n".join((kind, *(f"{name} {value}" for name, value in self.traits.items())))
+    def key(self) -> MemberKey:
+        """What tells it from others."""
+        return MemberKey("alarm" if self.observations else "report", tuple(self.traits.items()))
 
 
 class Group(Struct):
@@ -65,9 +73,9 @@ class Group(Struct):
     measure: Literal["transit", "demand"]
     is_up: bool
     lasts_ms: int
-    members: dict[str, Member] = field(default_factory=dict)
+    members: dict[MemberKey, Member] = field(default_factory=dict)
     # What carriers said of it, by the key of the report's member.
-    reports: dict[str, str] = field(default_factory=dict)
+    reports: dict[MemberKey, str] = field(default_factory=dict)
     seqs: list[int] = field(default_factory=list)
     name: str = ""
     told_scope: Traits = field(default_factory=dict)
@@ -94,7 +102,7 @@ class Group(Struct):
         total = float_sum(member.weight for member in self.members.values())
         return [self._support(name, value) / total for name, value in traits.items()]
 
-    def _support(self, name: str, value: str) -> float:
+    def _support(self, name: str, value: Trait) -> float:
         return float_sum(m.weight for m in self.members.values() if m.traits.get(name) == value)
 
     def add(self, member: Member, seq: int) -> None:
@@ -107,9 +115,9 @@ class Group(Struct):
             self.members[member.key] = member
         self.seqs = sorted({*self.seqs, seq})[-8:]
 
-    def weights(self) -> dict[tuple[str, str], float]:
+    def weights(self) -> dict[tuple[str, Trait], float]:
         """What members weigh by trait; echoes weigh nothing and are left out."""
-        weights: dict[tuple[str, str], float] = {}
+        weights: dict[tuple[str, Trait], float] = {}
         for member in self.members.values():
             if member.weight:
                 for trait in member.traits.items():
@@ -127,10 +135,12 @@ class Group(Struct):
             for (name, _), weight in weights.items():
                 named[name] = named.get(name, 0.0) + weight
             agreed = [trait for trait, w in weights.items() if w >= _IN_SCOPE * named[trait[0]]]
+            # Of equals, those of one kind are compared by name: all of a kind are of one type.
             agreed.sort(key=lambda t: (-weights[t], _ORDER.index(t[0]), t[1]))
             found = dict(agreed[:1])
-        if "service" in found:
-            found["carrier"] = found["service"].partition("/")[0]
+        service = found.get("service")
+        if isinstance(service, ServiceId):
+            found["carrier"] = service.carrier
         return {name: found[name] for name in _ORDER if name in found}
 
     def _finest(self) -> list[Member]:
@@ -187,7 +197,7 @@ class Group(Struct):
             who = f"Orders{_words(scope)} have been"
             seen = f"{observations} observations"
         text = f"{who} {self.factor:.1f} x the usual since {day(self.since_ms)}: {seen}."
-        return f"{text} {self.cause}".rstrip()
+        return f"{text} {self.cause}" if self.cause else text
 
 
 def _observed(members: list[Member]) -> int:
@@ -196,10 +206,9 @@ def _observed(members: list[Member]) -> int:
 
 def alarm_traits(alarm: Alarm) -> Traits:
     """What an alarm's scope is made of; services are named with their carrier."""
-    service = f"{alarm.carrier}/{alarm.service}" if alarm.service else ""
-    named = {
+    named: Traits = {
         "node": alarm.node,
-        "service": service,
+        "service": ServiceId(alarm.carrier, alarm.service) if alarm.service else "",
         "carrier": alarm.carrier,
         "region": alarm.region,
         "category": alarm.category,
@@ -215,9 +224,9 @@ def alarm_member(alarm: Alarm) -> Member:
 
 def report_member(report: CarrierDisrupted, time_ms: int) -> Member:
     """What a carrier said of itself, as a member."""
-    traits = {"carrier": report.carrier}
+    traits: Traits = {"carrier": report.carrier}
     if report.service:
-        traits["service"] = f"{report.carrier}/{report.service}"
+        traits["service"] = ServiceId(report.carrier, report.service)
     if report.region:
         traits["region"] = report.region
     return Member(traits, min(report.delay_s / _SPREAD_S, _HEAVIEST), time_ms)
@@ -225,14 +234,22 @@ def report_member(report: CarrierDisrupted, time_ms: int) -> Member:
 
 def scope_words(scope: Traits) -> str:
     """A scope as it is named: ``POST/express N-3 to NORTH``."""
-    return _words(scope).replace(" of ", " ").replace(" from ", " ").strip() or "network"
+    what, node, place = _parts(scope)
+    named = [str(each) for each in (what, node) if each]
+    return " ".join([*named, *([place] if place else [])]) or "network"
 
 
 def _words(scope: Traits) -> str:
-    what = scope.get("service") or scope.get("carrier") or scope.get("category")
-    place = "in" if "category" in scope else "to"
+    what, node, place = _parts(scope)
     return (
         (f" of {what}" if what else "")
-        + (f" from {scope['node']}" if "node" in scope else "")
-        + (f" {place} {scope['region']}" if "region" in scope else "")
+        + (f" from {node}" if node else "")
+        + (f" {place}" if place else "")
     )
+
+
+def _parts(scope: Traits) -> tuple[Trait | None, Trait | None, str]:
+    """What a scope is of, from which node, and to or in which region."""
+    what = scope.get("service") or scope.get("carrier") or scope.get("category")
+    to = "in" if "category" in scope else "to"
+    return what, scope.get("node"), f"{to} {scope['region']}" if "region" in scope else ""

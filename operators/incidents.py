@@ -25,11 +25,12 @@ from operators.incident_traffic import Traffic, share_of_any, share_with
 from operators.wording import day, span
 from state.actions import Escalate
 from state.events import CarrierDisrupted, ShipmentDispatched
+from state.keys import ServiceId
 from state.policy import Incidents as Rules
 from state.policy import Policy
 from state.quantities import DAY_MS, HOUR_MS, to_ms
 
-_VERSION = "incidents/1"
+_VERSION = "incidents/2"
 #: How often, in journal time, groups are looked through for those that are over.
 _LOOK_MS = HOUR_MS
 #: A closed group is kept so long, so that a late recovery is not taken for news.
@@ -146,15 +147,15 @@ class Incidents(Operator):
         it. If that is half of what the member is off by, the member is an echo. If it is less, and
         the two are off by as much, then there is a wider trouble that both are part of.
         """
-        ways = self._state.traffic.of(member.traits)
+        lanes = self._state.traffic.of(member.traits)
         akin: Group | None = None
         echoed, of_echo, most = None, 0.0, _EXPLAINS * member.weight
         for group in self._open(measure, is_up, now_ms):
-            share = share_with(ways, group.scope())
+            share = share_with(lanes, group.scope())
             if group.strength * share >= most:
                 echoed, of_echo, most = group, share, group.strength * share
             alike = member.weight <= _ALIKE * group.strength <= _ALIKE**2 * member.weight
-            if akin is None and alike and share_of_any(ways, group.weights()) >= _OVERLAPS:
+            if akin is None and alike and share_of_any(lanes, group.weights()) >= _OVERLAPS:
                 akin = group
         if echoed is not None:
             return echoed, member.as_echo(of_echo)
@@ -201,15 +202,17 @@ class Incidents(Operator):
     def _publish(self, group: Group, state: Literal["open", "grown", "closed"]) -> Incident:
         group.told_scope, group.told_observations = group.scope(), group.observations
         scope = group.told_scope
+        service = scope.get("service")
+        names = {name: value for name, value in scope.items() if isinstance(value, str)}
         return Incident(
             name=group.name,
             state=state,
             measure=group.measure,
-            carrier=scope.get("carrier", ""),
-            service=scope.get("service", "").partition("/")[2],
-            node=scope.get("node", ""),
-            region=scope.get("region", ""),
-            category=scope.get("category", ""),
+            carrier=names.get("carrier", ""),
+            service=service.service if isinstance(service, ServiceId) else "",
+            node=names.get("node", ""),
+            region=names.get("region", ""),
+            category=names.get("category", ""),
             since_ms=group.since_ms,
             observations=group.observations,
             lanes=group.lanes,

@@ -19,10 +19,11 @@ from state.events import (
     ShipmentFailed,
 )
 from state.geography import Geography, nominal_transit_s
+from state.keys import Lane, ServiceId
 from state.policy import Policy
 from state.quantities import DAY_MS, to_ms, weekday
 
-_VERSION = "lanes/2"
+_VERSION = "lanes/3"
 #: Weight of the newest delivery in on-time rates.
 _FADING = 0.02
 #: Open shipments are given up after this long; their truth will not come.
@@ -30,10 +31,7 @@ _OPEN_MS = 90 * DAY_MS
 
 
 class _Open(Struct, array_like=True):
-    carrier: str
-    service: str
-    node: str
-    region: str
+    lane: Lane
     dispatched_ms: int
     promised_ms: int
     nominal_s: float
@@ -42,7 +40,7 @@ class _Open(Struct, array_like=True):
 class _State(Struct):
     geography: Geography = field(default_factory=Geography)
     open: dict[str, _Open] = field(default_factory=dict)
-    on_time: dict[str, LevelState] = field(default_factory=dict)
+    on_time: dict[Lane, LevelState] = field(default_factory=dict)
     transit: LaneTransitState | None = None
 
 
@@ -58,7 +56,7 @@ class Lanes(Operator):
     def _open(self, state: _State) -> None:
         self._state = state
         self._transit = LaneTransit(state.transit)
-        self._on_time = {key: Level(_FADING, kept) for key, kept in state.on_time.items()}
+        self._on_time = {lane: Level(_FADING, kept) for lane, kept in state.on_time.items()}
         state.transit, state.on_time = None, {}
 
     def step(self, record: Record) -> list[Record]:
@@ -84,15 +82,13 @@ class Lanes(Operator):
 
     def _dispatched(self, shipped: ShipmentDispatched, time_ms: int, now_ms: int) -> None:
         state = self._state
-        service = state.geography.services.get(f"{shipped.carrier}/{shipped.service}")
+        lane = Lane(ServiceId(shipped.carrier, shipped.service), shipped.node, shipped.region)
+        service = state.geography.services.get(lane.service)
         distance = state.geography.distance_km(shipped.node, shipped.region)
         if service is None or distance is None or shipped.shipment in state.open:
             return
         state.open[shipped.shipment] = _Open(
-            shipped.carrier,
-            shipped.service,
-            shipped.node,
-            shipped.region,
+            lane,
             time_ms,
             to_ms(shipped.promised),
             nominal_transit_s(service, distance),
@@ -108,38 +104,39 @@ class Lanes(Operator):
         if shipped is None:
             return []
         ratio = max(0.0, (time_ms - shipped.dispatched_ms) / 1000) / max(shipped.nominal_s, 1.0)
-        service = f"{shipped.carrier}/{shipped.service}"
-        lane = f"{service}\n{shipped.node}\n{shipped.region}"
-        self._transit.learn(service, lane, weekday(shipped.dispatched_ms), ratio, time_ms)
+        lane = shipped.lane
+        whole = Lane(lane.service)
+        self._transit.learn(lane, weekday(shipped.dispatched_ms), ratio, time_ms)
         in_time = 1.0 if time_ms <= shipped.promised_ms else 0.0
-        for key in (service, lane):
-            self._on_time.setdefault(key, Level(_FADING)).update(in_time)
-        return [self._outlook(shipped, service, ""), self._outlook(shipped, service, lane)]
+        for each in (whole, lane):
+            self._on_time.setdefault(each, Level(_FADING)).update(in_time)
+        return [self._outlook(whole, whole), self._outlook(lane, whole)]
 
-    def _outlook(self, shipped: _Open, service: str, lane: str) -> LaneOutlook:
-        of_service, of_lane = self._on_time[service], self._on_time.get(lane)
-        on_time = of_service.mean
-        if of_lane is not None:
+    def _outlook(self, lane: Lane, whole: Lane) -> LaneOutlook:
+        """The outlook of a lane of the service `whole`, or of that itself."""
+        on_time = self._on_time[whole].mean
+        if lane is not whole:
+            of_lane = self._on_time[lane]
             on_time += of_lane.trust * (of_lane.mean - on_time)
-        ratios = self._transit.ratios(service, lane)
+        ratios = self._transit.ratios(lane)
         return LaneOutlook(
-            carrier=shipped.carrier,
-            service=shipped.service,
-            node=shipped.node if lane else "",
-            region=shipped.region if lane else "",
+            carrier=lane.service.carrier,
+            service=lane.service.service,
+            node=lane.node,
+            region=lane.region,
             p10=ratios.p10,
             p50=ratios.p50,
             p90=ratios.p90,
-            weekdays=self._transit.weekdays(service),
+            weekdays=self._transit.weekdays(lane.service),
             on_time=on_time,
-            seen=self._transit.seen(lane or service),
+            seen=self._transit.seen(lane),
         )
 
     def snapshot(self) -> bytes:
         """Levels, bands and open shipments as plain values."""
         state = self._state
         state.transit = self._transit.state()
-        state.on_time = {key: level.state() for key, level in self._on_time.items()}
+        state.on_time = {lane: level.state() for lane, level in self._on_time.items()}
         data = pack(_VERSION, state)
         state.transit, state.on_time = None, {}
         return data

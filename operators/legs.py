@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from operators.derived import Derived, Draft
+from operators.due import Lapse
 from operators.floor import Floor
 from operators.movable import movable, watch
 from operators.replan import nodes_and_lines, ways
@@ -32,7 +33,7 @@ def commit(floor: Floor, order: OpenOrder, plan: Plan, shipment: str = "") -> No
     hand_over_ms = max(leg.option.hand_over_ms for leg in plan.legs)
     lapses_ms = hand_over_ms + floor.policy.sourcing.reservation_s * 1000
     order.lapses_ms = max(order.lapses_ms, lapses_ms)
-    floor.deadlines.set(order.lapses_ms, "lapse", order.name)
+    floor.deadlines.set(order.lapses_ms, Lapse(order.name))
     if not shipment:
         watch(floor, order, plan)
 

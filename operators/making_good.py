@@ -1,6 +1,7 @@
 """Making good: what customers get when an order cannot be served, or arrives far too late."""
 
 from operators.derived import Derived, Inert, OrderMoved
+from operators.due import Unfillable
 from operators.floor import Floor
 from operators.order_desk import OrderDesk
 from operators.parcels import Lines
@@ -55,7 +56,7 @@ class MakingGood:
         return self._end(order, missing, back, summary, waits)
 
     def _again(self, order: OpenOrder, at_ms: int) -> None:
-        self._floor.deadlines.set(at_ms, "unfillable", order.name)
+        self._floor.deadlines.set(at_ms, Unfillable(order.name))
 
     def _end(
         self, order: OpenOrder, missing: Lines, back: MoneyBack, summary: str, waits: Alternative

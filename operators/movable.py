@@ -1,11 +1,12 @@
 """What may still move: legs that nobody has begun to pick, by the time left before their pickup."""
 
+from operators.due import Freeze, Look
 from operators.floor import Floor
 from operators.replan import nodes_and_lines, planned, ways
 from operators.sourcing import Plan
+from state.keys import Ref
 from state.policy import Policy
 from state.twin import OpenOrder
-from state.twin.holds import hold_key
 from state.twin.orders import PlannedLeg
 
 
@@ -40,18 +41,18 @@ def watch(floor: Floor, order: OpenOrder, plan: Plan) -> None:
         freeze_ms = freezes_ms(floor, leg)
         if freeze_ms <= floor.now_ms or not pickups.add(order.name, leg):
             continue
-        floor.deadlines.set(freeze_ms, "freeze", leg.pickup)
+        floor.deadlines.set(freeze_ms, Freeze(leg.pickup))
         for look_s in rules.looks_s:
             look_ms = start_ms(floor, leg) - look_s * 1000
             if floor.now_ms < look_ms < freeze_ms:
-                floor.deadlines.set(look_ms, "look", f"{leg.pickup}\n")
+                floor.deadlines.set(look_ms, Look(leg.pickup))
     if len(movable(floor, order)) > 1:
         pickups.add_split(order.name, list(order.lines))
 
 
 def movable(floor: Floor, order: OpenOrder) -> list[PlannedLeg]:
     """The standing legs that nobody has begun to pick, save those sent instead of a parcel."""
-    if order.is_drawn or hold_key("order", order.name) in floor.twin.holds:
+    if order.is_drawn or Ref("order", order.name) in floor.twin.holds:
         return []
     return [
         leg

@@ -5,6 +5,8 @@ risk that passes again is never told, and a reroute that follows a delay is told
 A customer who was told hears again only if the date slips materially.
 """
 
+from typing import Literal
+
 from msgspec import Struct, field
 
 from operators.contract import Operator, Record, pack, unpack
@@ -18,7 +20,7 @@ from state.policy import NEVER, Policy, is_reached
 from state.policy import Notices as NoticeRules
 from state.quantities import from_ms, to_ms
 
-_VERSION = "notices/2"
+_VERSION = "notices/3"
 _ENDED = ("cancelled", "delivered", "lost", "abandoned")
 _WAITING = ("backordered", "unfillable")
 
@@ -52,12 +54,19 @@ class _Customer(Struct, array_like=True):
     odds: dict[str, Odds] = field(default_factory=dict)
 
 
+class _Due(Struct, frozen=True, array_like=True, gc=False):
+    """What falls due of an order: that its customer is told, or the last call."""
+
+    what: Literal["tell", "last call"]
+    order: str
+
+
 class _State(Struct):
     rules: NoticeRules
     notify_above: float
     currency: str
     orders: dict[str, _Customer] = field(default_factory=dict)
-    deadlines: Deadlines = field(default_factory=Deadlines)
+    deadlines: Deadlines[_Due] = field(default_factory=Deadlines[_Due])
 
 
 class Notices(Operator):
@@ -109,7 +118,7 @@ class Notices(Operator):
         if state.rules.last_call_s:
             call_ms = promised_ms - state.rules.last_call_s * 1000
             # Not before it is planned, which the same record does further up the chain.
-            state.deadlines.set(max(call_ms, record.now_ms + 1), "last call", placed.order)
+            state.deadlines.set(max(call_ms, record.now_ms + 1), _Due("last call", placed.order))
 
     def _risk(self, record: Record, risk: DelayRisk) -> None:
         customer = self._state.orders.get(risk.order)
@@ -190,7 +199,8 @@ class Notices(Operator):
         pending.latest_ms = record.now_ms
         pending.confidence = confidence
         pending.causes = sorted({*pending.causes, record.seq})[-4:]
-        self._state.deadlines.set(self._due_ms(pending, customer.promised_ms), "tell", order)
+        due_ms = self._due_ms(pending, customer.promised_ms)
+        self._state.deadlines.set(due_ms, _Due("tell", order))
 
     def _due_ms(self, pending: _Pending, promised_ms: int) -> int:
         rules = self._state.rules
@@ -201,7 +211,8 @@ class Notices(Operator):
 
     def _fire(self, record: Record) -> list[Record]:
         out: list[Record] = []
-        for what, order, _ in self._state.deadlines.due(record.now_ms):
+        for due, _ in self._state.deadlines.due(record.now_ms):
+            what, order = due.what, due.order
             customer = self._state.orders.get(order)
             if customer is None:
                 continue

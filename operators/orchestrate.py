@@ -18,6 +18,26 @@ from operators.derived import (
     ProposalClosed,
     Refused,
 )
+from operators.due import (
+    Due,
+    Forget,
+    Freeze,
+    HoldEnds,
+    Lapse,
+    Look,
+    PlanRestocks,
+    PriceEnds,
+    Restock,
+    Retry,
+    Serve,
+    Settled,
+    Sweep,
+    TroubleEnds,
+    Unfillable,
+    Unhold,
+    WeighOn,
+    Yield,
+)
 from operators.floor import Floor, FloorState
 from operators.hold_desk import HoldDesk
 from operators.making_good import MakingGood
@@ -63,6 +83,7 @@ from state.events import (
     TransferArrived,
     TransferDeparted,
 )
+from state.keys import ServiceId, TroubleKey
 from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
 from state.twin import Twin
@@ -79,8 +100,8 @@ class Orchestrate(Operator):
 
     def __init__(self, policy: Policy) -> None:
         self._open(FloorState(policy=policy))
-        self._floor.deadlines.set(0, "sweep", "")
-        self._floor.deadlines.set(0, "reposition", "")
+        self._floor.deadlines.set(0, Sweep())
+        self._floor.deadlines.set(0, PlanRestocks())
 
     def _open(self, state: FloorState) -> None:
         self._floor = Floor(state)
@@ -119,7 +140,7 @@ class Orchestrate(Operator):
         return self._floor.state.pickups
 
     @property
-    def disruptions(self) -> dict[str, tuple[int, int]]:
+    def disruptions(self) -> dict[TroubleKey, tuple[int, int]]:
         """Trouble that carriers reported, see `FloorState`; only to be read."""
         return self._floor.state.disruptions
 
@@ -224,7 +245,8 @@ class Orchestrate(Operator):
 
         The gate tells it, as it alone knows which action of a record an id names.
         """
-        seq, is_approved = record_of(closed.action), closed.outcome == "approved"
+        seq = record_of(closed.action, self._floor.network)
+        is_approved = closed.outcome == "approved"
         match closed.decision:
             case Transfer() as transfer if is_approved:
                 self._transfers.approved(transfer, seq)
@@ -249,12 +271,12 @@ class Orchestrate(Operator):
     def _capacity(
         self, fact: NodeCapacityChanged | CarrierCapacityChanged, event: Event
     ) -> list[Derived]:
-        name = (
-            f"node {fact.node}"
-            if isinstance(fact, NodeCapacityChanged)
-            else f"service {fact.carrier}/{fact.service}"
-        )
-        self._floor.twin.capacity.limit(name, fact.parcels_per_day)
+        capacity = self._floor.twin.capacity
+        if isinstance(fact, NodeCapacityChanged):
+            capacity.nodes.limit(fact.node, fact.parcels_per_day)
+        else:
+            service = ServiceId(fact.carrier, fact.service)
+            capacity.services.limit(service, fact.parcels_per_day)
         return self._outages.capacity(fact)
 
     def _returned(self, fact: StockReturned, event: Event) -> list[Derived]:
@@ -263,7 +285,7 @@ class Orchestrate(Operator):
 
     def _refused(self, refused: Refused) -> list[Derived]:
         said = refused.said
-        seq = record_of(said.action)
+        seq = record_of(said.action, self._floor.network)
         is_unnamed = not said.kind and said.order is None
         # What the record decided of orders as well, only the refusal's kind can tell apart.
         is_transfer = said.kind == Transfer.verb or (
@@ -284,11 +306,11 @@ class Orchestrate(Operator):
                 twin.skus[fact.sku] = fact
                 return []
             case NodeRegistered():
-                twin.capacity.limit(f"node {fact.node}", fact.parcels_per_day)
+                twin.capacity.nodes.limit(fact.node, fact.parcels_per_day)
             case CarrierRegistered():
-                for service in fact.services:
-                    name = f"service {fact.carrier}/{service.service}"
-                    twin.capacity.limit(name, service.parcels_per_day)
+                for each in fact.services:
+                    service = ServiceId(fact.carrier, each.service)
+                    twin.capacity.services.limit(service, each.parcels_per_day)
             case RegionRegistered():
                 pass
         twin.geography.learn(fact)
@@ -297,63 +319,68 @@ class Orchestrate(Operator):
 
     def _disrupt(self, trouble: CarrierDisrupted, event: Event) -> list[Derived]:
         floor = self._floor
-        key = f"{trouble.carrier}\n{trouble.service or ''}\n{trouble.region or ''}"
+        key = TroubleKey.of(trouble.carrier, trouble.service, trouble.region)
         until_ms = to_ms(trouble.until)
         if trouble.delay_s and until_ms > floor.now_ms:
             floor.state.disruptions[key] = (trouble.delay_s, until_ms)
-            floor.deadlines.set(until_ms, "disruption", key)
+            floor.deadlines.set(until_ms, TroubleEnds(key))
         else:
             floor.state.disruptions.pop(key, None)
         return self._outages.disrupted(trouble)
 
     def _fire(self) -> list[Derived]:
         """What falls due by now, in order of its time."""
-        floor = self._floor
         out: list[Derived] = []
-        for what, key, _ in floor.deadlines.due(floor.now_ms):
-            match what:
-                case "lapse":
-                    out += self._orders.lapse(key)
-                case "retry":
-                    out += self._orders.retry(key)
-                case "serve":
-                    sku, _, after = key.partition("\n")
-                    out += self._orders.serve(sku, after)
-                case "reposition":
-                    self._repositioning.plan()
-                case "restock":
-                    out += self._repositioning.review(key)
-                case "unhold":
-                    out += self._transfers.unhold(int(key))
-                case "yield":
-                    out += self._transfers.close(key)
-                case "look":
-                    out += self._again.look(key)
-                case "freeze":
-                    self._again.freeze(key)
-                case "hold":
-                    out += self._holds.expire(key)
-                case "price":
-                    out += self._prices.due(key)
-                case "forget":
-                    self._shipments.forget(key)
-                case "sweep":
-                    out += self._shipments.sweep()
-                    out += self._orders.sweep()
-                    self._transfers.sweep()
-                    floor.deadlines.set(floor.now_ms + _SWEEP_MS, "sweep", "")
-                case "disruption":
-                    if floor.state.disruptions.get(key, (0, 0))[1] <= floor.now_ms:
-                        floor.state.disruptions.pop(key, None)
-                        self._outages.over(key)
-                case "outage":
-                    out += self._outages.go_on(key)
-                case "unfillable":
-                    out += self._making_good.unfillable(key)
-                case "settled":
-                    floor.cases.close("cancelled_after_pick", key)
-                case _:
-                    raise AssertionError(what)
+        for due, _ in self._floor.deadlines.due(self._floor.now_ms):
+            out += self._due(due)
+        return out
+
+    def _due(self, due: Due) -> list[Derived]:
+        floor = self._floor
+        match due:
+            case Lapse():
+                return self._orders.lapse(due.order)
+            case Look():
+                return self._again.look(due.pickup, due.after)
+            case Freeze():
+                self._again.freeze(due.pickup)
+            case Forget():
+                self._shipments.forget(due.shipment)
+            case Restock():
+                return self._repositioning.review(due.sku)
+            case Retry():
+                return self._orders.retry(due.order)
+            case Serve():
+                return self._orders.serve(due.sku, due.after)
+            case PlanRestocks():
+                self._repositioning.plan()
+            case Unhold():
+                return self._transfers.unhold(due.move)
+            case Yield():
+                return self._transfers.close(due.shelf)
+            case HoldEnds():
+                return self._holds.expire(due.of)
+            case PriceEnds():
+                return self._prices.due(due.series)
+            case Sweep():
+                return self._sweep()
+            case TroubleEnds():
+                if floor.state.disruptions.get(due.trouble, (0, 0))[1] <= floor.now_ms:
+                    floor.state.disruptions.pop(due.trouble, None)
+                    self._outages.over(due.trouble)
+            case WeighOn():
+                return self._outages.go_on(due.trouble, due.after)
+            case Unfillable():
+                return self._making_good.unfillable(due.order)
+            case Settled():
+                floor.cases.close("cancelled_after_pick", due.order)
+        return []
+
+    def _sweep(self) -> list[Derived]:
+        """Look through open work for what nobody will finish."""
+        out = self._shipments.sweep() + self._orders.sweep()
+        self._transfers.sweep()
+        self._floor.deadlines.set(self._floor.now_ms + _SWEEP_MS, Sweep())
         return out
 
     def snapshot(self) -> bytes:

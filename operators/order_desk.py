@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from operators.allocation import RESTS_ON, allocation
 from operators.derived import Derived, Draft, Inert, OrderMoved
+from operators.due import Lapse, Retry, Serve
 from operators.explanation import eliminated, shortages
 from operators.exploration import explore
 from operators.floor import Floor
@@ -12,10 +13,10 @@ from operators.sourcing import Choice, Plan
 from operators.switches import switches
 from state.actions import Allocate, Backorder, Cancel, Draw
 from state.events import OrderCancelled, OrderPlaced
+from state.keys import Ref
 from state.quantities import DAY_S, HOUR_S
 from state.sums import int_sum
 from state.twin import OpenOrder
-from state.twin.holds import hold_key
 from state.twin.orders import LineProgress, OrderStatus
 
 #: Waiting orders looked at again per fact that brings stock: bounds the work of one event.
@@ -115,7 +116,7 @@ class OrderDesk:
             if not left:
                 break
             if tried == _MOST_SERVED:
-                floor.deadlines.set(floor.now_ms, "serve", f"{sku}\n{after}")
+                floor.deadlines.set(floor.now_ms, Serve(sku, after))
                 break
             after = name
             order = floor.twin.orders[name]
@@ -143,7 +144,7 @@ class OrderDesk:
         if order.reserved:
             lapses_ms = floor.now_ms + floor.policy.sourcing.reservation_s * 1000
             order.lapses_ms = max(order.lapses_ms, lapses_ms)
-            floor.deadlines.set(order.lapses_ms, "lapse", name)
+            floor.deadlines.set(order.lapses_ms, Lapse(name))
         order.follows(floor.seq)
         if order.status == "held" and not order.unsourced():
             return self.move(order, "allocated")
@@ -184,7 +185,7 @@ class OrderDesk:
         for seq in order.decided:
             self._floor.forget_decision(order.name, seq)
         self._floor.cases.close_of(order.name)
-        twin.holds.pop(hold_key("order", order.name), None)
+        twin.holds.pop(Ref("order", order.name), None)
         del twin.orders[order.name]
 
     def move(self, order: OpenOrder, after: OrderStatus) -> list[Derived]:
@@ -226,7 +227,7 @@ class OrderDesk:
 
     def _is_held(self, order: OpenOrder) -> bool:
         holds = self._floor.twin.holds
-        return bool(holds) and hold_key("order", order.name) in holds
+        return bool(holds) and Ref("order", order.name) in holds
 
     def _stay_held(self, order: OpenOrder) -> list[Derived]:
         """Leave an order unsourced; one that waits for stock keeps its place in the queue."""
@@ -317,5 +318,5 @@ class OrderDesk:
         pause_s = min(HOUR_S << min(order.retries, 5), DAY_S)
         if order.retry_ms <= floor.now_ms:
             order.retry_ms = floor.now_ms + pause_s * 1000
-            floor.deadlines.set(order.retry_ms, "retry", order.name)
+            floor.deadlines.set(order.retry_ms, Retry(order.name))
         order.retries += 1

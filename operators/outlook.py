@@ -11,6 +11,7 @@ from operators.derived import DemandLift, DemandOutlook, LaneOutlook
 from operators.prediction.demand_counts import exceeds
 from operators.prediction.lane_transit import Ratios
 from operators.prediction.level import LevelState
+from state.keys import ALL_GOODS, EVERYWHERE, Goods, Lane, SeriesKey, ServiceId
 from state.quantities import DAY_MS, weekday
 from state.sums import float_sum
 
@@ -42,13 +43,14 @@ class _Lift(Struct, array_like=True):
 
 
 class Outlook(Struct):
-    """Latest outlooks by key; all keys join their parts with a newline."""
+    """Latest outlooks by key; that of a service as a whole is of the lane `Lane(service)`."""
 
-    demand: dict[str, _Demand] = field(default_factory=dict)
-    lifts: dict[str, _Lift] = field(default_factory=dict)
-    lanes: dict[str, Ratios] = field(default_factory=dict)
+    demand: dict[SeriesKey, _Demand] = field(default_factory=dict)
+    # By region, EVERYWHERE among them, and goods.
+    lifts: dict[tuple[str, Goods], _Lift] = field(default_factory=dict)
+    lanes: dict[Lane, Ratios] = field(default_factory=dict)
     # Factors of transit by weekday of handover, by service, Monday first.
-    weekdays: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    weekdays: dict[ServiceId, tuple[float, ...]] = field(default_factory=dict)
     # Seconds from order to promise of the latest orders: what customers are usually promised.
     slacks: list[int] = field(default_factory=list)
     # By node: s that handovers were late, share of short picks, and what both make of readiness.
@@ -60,7 +62,7 @@ class Outlook(Struct):
         """Take in the outlook of a (region, SKU)."""
         bucket_ms = outlook.bucket_s * 1000
         per_day = DAY_MS / bucket_ms
-        self.demand[f"{outlook.region}\n{outlook.sku}"] = _Demand(
+        self.demand[SeriesKey(outlook.region, outlook.sku)] = _Demand(
             outlook.level * per_day,
             outlook.level * outlook.season * per_day,
             outlook.sd * outlook.sd / outlook.units if outlook.units > 0.0 else 1.0,
@@ -71,31 +73,30 @@ class Outlook(Struct):
 
     def learn_lift(self, lift: DemandLift) -> None:
         """Take in what signals multiply demand by."""
-        self.lifts[f"{lift.region}\n{lift.scope}"] = _Lift(lift.factor, lift.until_ms)
+        self.lifts[lift.region, lift.scope] = _Lift(lift.factor, lift.until_ms)
 
     def learn_lane(self, outlook: LaneOutlook) -> None:
         """Take in the transit outlook of a lane, or of a service as a whole."""
-        service = f"{outlook.carrier}/{outlook.service}"
-        key = f"{service}\n{outlook.node}\n{outlook.region}"
-        self.lanes[key] = Ratios(outlook.p10, outlook.p50, outlook.p90)
-        self.weekdays[service] = outlook.weekdays
+        lane = outlook.lane
+        self.lanes[lane] = Ratios(outlook.p10, outlook.p50, outlook.p90)
+        self.weekdays[lane.service] = outlook.weekdays
 
-    def transit_ratios(self, service: str, lane: str, at_ms: int) -> Ratios:
+    def transit_ratios(self, lane: Lane, at_ms: int) -> Ratios:
         """Quantiles of transit ÷ nominal: of the lane, else the service, else usual ones.
 
-        `lane` is the service, node and region, joined by newlines; `at_ms` is the handover.
+        `at_ms` is the handover.
         """
-        usual, factor = self.usual_transit(service, at_ms)
+        usual, factor = self.usual_transit(lane.service, at_ms)
         return self.lanes.get(lane, usual).times(factor)
 
-    def usual_transit(self, service: str, at_ms: int) -> tuple[Ratios, float]:
+    def usual_transit(self, service: ServiceId, at_ms: int) -> tuple[Ratios, float]:
         """Quantiles for lanes of a service that nobody used, and the factor of the weekday.
 
         The factor applies to all lanes of the service; `at_ms` is the handover.
         """
         weekdays = self.weekdays.get(service)
         factor = weekdays[weekday(at_ms)] if weekdays else 1.0
-        return self.lanes.get(f"{service}\n\n", _UNSEEN), factor
+        return self.lanes.get(Lane(service), _UNSEEN), factor
 
     def shortage_risks(
         self,
@@ -124,7 +125,7 @@ class Outlook(Struct):
         self, region: str, sku: str, category: str, until_ms: int, now_ms: int
     ) -> tuple[float, float]:
         """Mean and variance of a region's demand from now on, units; (0, 0) if it never had any."""
-        demand = self.demand.get(f"{region}\n{sku}")
+        demand = self.demand.get(SeriesKey(region, sku))
         if demand is None:
             return 0.0, 0.0
         horizon_ms = until_ms - now_ms
@@ -140,7 +141,7 @@ class Outlook(Struct):
 
     def speed(self, sku: str, regions: Iterable[str]) -> float:
         """Units per day that `regions` usually want of a SKU."""
-        known = (self.demand.get(f"{region}\n{sku}") for region in regions)
+        known = (self.demand.get(SeriesKey(region, sku)) for region in regions)
         return float_sum(demand.units_per_day for demand in known if demand is not None)
 
     def learn_promise(self, slack_s: int) -> None:
@@ -159,9 +160,10 @@ class Outlook(Struct):
     def _lift(self, region: str, sku: str, category: str, now_ms: int) -> float:
         if not self.lifts:
             return 1.0
-        for place in (region, "*"):
-            for scope in (sku, category, "*"):
-                lift = self.lifts.get(f"{place}\n{scope}")
+        scopes = (Goods("sku", sku), Goods("category", category), ALL_GOODS)
+        for place in (region, EVERYWHERE):
+            for scope in scopes:
+                lift = self.lifts.get((place, scope))
                 if lift is not None and lift.until_ms >= now_ms:
                     return lift.factor
         return 1.0

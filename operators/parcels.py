@@ -5,10 +5,19 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from operators.eliminations import (
+    NO_ROOM,
+    OUT_OF_REACH,
+    TOO_HEAVY,
+    Constraint,
+    Eliminations,
+    Way,
+)
 from operators.outlook import Outlook
 from operators.prediction.lane_transit import Ratios
 from operators.pricing import LaneRates, Option, Quote, RateBook, lateness, lateness_cents
 from state.events import NodeRegistered, OrderPlaced
+from state.keys import ServiceId
 from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
 from state.sums import int_sum
@@ -16,8 +25,6 @@ from state.twin import Position, Twin
 
 #: (SKU, units) of each line, in the order's order.
 Lines = tuple[tuple[str, int], ...]
-#: Constraint -> what it ruled out, in the order found.
-Eliminations = dict[str, list[str]]
 
 #: Days looked ahead for a pickup at which node and service have room.
 _DAYS_AHEAD = 4
@@ -60,13 +67,13 @@ class Pricer:
         self._known_lanes = outlook.lanes
         self._late_at_half = round(policy.weights.late_fixed_cents * 0.5)
         # (service, day) -> (has room, transit ÷ nominal of lanes not known, weekday's factor)
-        self._days: dict[tuple[str, int], tuple[bool, Ratios, float]] = {}
+        self._days: dict[tuple[ServiceId, int], tuple[bool, Ratios, float]] = {}
         self._rooms: dict[tuple[str, int], bool] = {}
         self._goods: dict[Lines, tuple[int, int]] = {}
         self._displaced: dict[tuple[str, str, int], int] = {}
         self._cheapest: dict[tuple[str, Lines], Option | None] = {}
         # (node, service) -> cents off its freight.
-        self.discounts: Mapping[tuple[str, str], int] = {}
+        self.discounts: Mapping[tuple[str, ServiceId], int] = {}
         self.eliminated: Eliminations = {}
         self.considered = 0
 
@@ -88,7 +95,7 @@ class Pricer:
         """
         lane = self._lanes.get(node) or self.lane(node)
         if lane.unreachable:
-            self._rule_out("out of the service's reach", lane.unreachable)
+            self._rule_out(OUT_OF_REACH, lane.unreachable)
         at = lane.node
         if at is None or not lane.quotes:
             return
@@ -108,7 +115,7 @@ class Pricer:
         for quote in lane.quotes:
             freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
             if self.discounts:
-                freight -= self.discounts.get((node, quote.name), 0)
+                freight -= self.discounts.get((node, quote.service), 0)
             if freight > least_fixed:
                 if quote.fixed_cents - 0.5 > least_fixed and not self.discounts:
                     break  # and so are all that follow: they come by what a parcel costs at least
@@ -125,15 +132,13 @@ class Pricer:
                 if displacement < 0:
                     displacement = self._displacement(at, lines)
                 if sure + displacement <= to_beat:
-                    why = (
-                        "no capacity within days" if is_light else "over the service's weight limit"
-                    )
-                    self._rule_out(why, [f"{node} with {quote.name}"])
+                    why = NO_ROOM if is_light else TOO_HEAVY
+                    self._rule_out(why, [Way(node, quote.service)])
                 continue
             nominal_s = quote.nominal_s
-            _, usual, factor = self._days[quote.name, hand_over_ms // DAY_MS]
+            _, usual, factor = self._days[quote.service, hand_over_ms // DAY_MS]
             ratios = self._known_lanes.get(quote.lane, usual)
-            trouble_s = self._rates.disrupted_s(quote.carrier, quote.service, self._region)
+            trouble_s = self._rates.disrupted_s(quote.service, self._region)
             p50_s = nominal_s * (ratios.p50 * factor) + trouble_s
             slack_s = (self._promised_ms - hand_over_ms) / 1000
             if slack_s <= p50_s and sure + self._late_at_half > to_beat:
@@ -155,7 +160,7 @@ class Pricer:
             option = Option(
                 score,
                 node,
-                quote.name,
+                quote.service,
                 freight,
                 handling,
                 late,
@@ -165,7 +170,6 @@ class Pricer:
                 p_late,
                 hand_over_ms,
                 hand_over_ms + round(p50_s * 1000),
-                quote.carrier,
                 late_s,
             )
             insort(best, option)
@@ -179,14 +183,14 @@ class Pricer:
         """Rates from `node` to the order's region."""
         return self._lanes.get(node) or self._rates.lane(node, self._region)
 
-    def planned(self, node: str, service: str, lines: Lines, at_ms: int) -> Option | None:
+    def planned(self, node: str, service: ServiceId, lines: Lines, at_ms: int) -> Option | None:
         """What a parcel that waits for the pickup at `at_ms` costs by now.
 
         If its stock comes too late for that pickup, it takes the next one with room. None if the
         service or the stock is no longer there.
         """
         lane = self._rates.lane(node, self._region)
-        quote = next((each for each in lane.quotes if each.name == service), None)
+        quote = next((each for each in lane.quotes if each.service == service), None)
         if lane.node is None or quote is None:
             return None
         weight_g, units = self.weigh(lines)
@@ -200,8 +204,8 @@ class Pricer:
             at_ms = later_ms
         kg = weight_g / 1000
         nominal_s = quote.nominal_s
-        ratios = self._outlook.transit_ratios(quote.name, quote.lane, at_ms)
-        trouble_s = self._rates.disrupted_s(quote.carrier, quote.service, self._region)
+        ratios = self._outlook.transit_ratios(quote.lane, at_ms)
+        trouble_s = self._rates.disrupted_s(quote.service, self._region)
         p50_s = nominal_s * ratios.p50 + trouble_s
         p_late, late_s = lateness(
             (self._promised_ms - at_ms) / 1000,
@@ -217,7 +221,7 @@ class Pricer:
         return Option(
             freight + handling + late + displacement + carbon,
             node,
-            quote.name,
+            quote.service,
             freight,
             handling,
             late,
@@ -227,7 +231,6 @@ class Pricer:
             p_late,
             at_ms,
             at_ms + round(p50_s * 1000),
-            quote.carrier,
             late_s,
         )
 
@@ -301,13 +304,13 @@ class Pricer:
             at_ms += DAY_MS
         for _ in range(_DAYS_AHEAD):
             day = at_ms // DAY_MS
-            on_day = self._days.get((quote.name, day))
+            on_day = self._days.get((quote.service, day))
             if on_day is None:
-                on_day = self._days[quote.name, day] = self._on_day(quote, day, at_ms)
+                on_day = self._days[quote.service, day] = self._on_day(quote, day, at_ms)
             if on_day[0]:
                 has_room = self._rooms.get((node, day))
                 if has_room is None:
-                    has_room = self._twin.capacity.has_room(f"node {node}", day)
+                    has_room = self._twin.capacity.nodes.has_room(node, day)
                     self._rooms[node, day] = has_room
                 if has_room:
                     return at_ms
@@ -315,8 +318,8 @@ class Pricer:
         return None
 
     def _on_day(self, quote: Quote, day: int, at_ms: int) -> tuple[bool, Ratios, float]:
-        usual, factor = self._outlook.usual_transit(quote.name, at_ms)
-        return self._twin.capacity.has_room(quote.room, day), usual, factor
+        usual, factor = self._outlook.usual_transit(quote.service, at_ms)
+        return self._twin.capacity.services.has_room(quote.service, day), usual, factor
 
-    def _rule_out(self, constraint: str, options: Iterable[str]) -> None:
+    def _rule_out(self, constraint: Constraint, options: Iterable[Way]) -> None:
         self.eliminated.setdefault(constraint, []).extend(options)

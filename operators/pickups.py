@@ -2,27 +2,28 @@
 
 from msgspec import Struct, field
 
+from state.keys import ANY_SERVICE, Pickup, ServiceId
 from state.twin.orders import PlannedLeg
 
 
 class Pickups(Struct):
     """Orders that may still move, by the pickup they wait for; and split ones by their SKUs.
 
-    A pickup is ``node, service, hand-over in ms``, joined by newlines; its orders come in the order
-    in which they were allocated. Memory follows open work: a pickup is dropped once its picking
-    begins.
+    Orders of a pickup come in the order in which they were allocated. Memory follows open work: a
+    pickup is dropped once its picking begins.
     """
 
-    orders: dict[str, dict[str, None]] = field(default_factory=dict)
+    orders: dict[Pickup, dict[str, None]] = field(default_factory=dict)
     split: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def add(self, order: str, leg: PlannedLeg) -> bool:
         """Let `order` wait for the pickup of `leg`; returns whether nobody waited for it so far."""
-        is_first = leg.pickup not in self.orders
-        self.orders.setdefault(leg.pickup, {})[order] = None
+        pickup = leg.pickup
+        is_first = pickup not in self.orders
+        self.orders.setdefault(pickup, {})[order] = None
         return is_first
 
-    def drop(self, order: str, pickup: str) -> None:
+    def drop(self, order: str, pickup: Pickup) -> None:
         """Let `order` wait for a pickup no longer."""
         waiting = self.orders.get(pickup)
         if waiting is not None:
@@ -42,12 +43,10 @@ class Pickups(Struct):
                 if not names:
                     del self.split[sku]
 
-    def touched(self, carrier: str, service: str, node: str) -> list[str]:
+    def touched(self, service: ServiceId, node: str) -> list[Pickup]:
         """The pickups of a node or a service; what is empty may be any."""
-        found = []
-        for pickup in self.orders:
-            at, _, rest = pickup.partition("\n")
-            of, _, code = rest.partition("\n")[0].partition("/")
-            if node in ("", at) and carrier in ("", of) and service in ("", code):
-                found.append(pickup)
-        return found
+        return [
+            pickup
+            for pickup in self.orders
+            if node in ("", pickup.node) and service in (ANY_SERVICE, pickup.service)
+        ]

@@ -10,15 +10,16 @@ from math import log
 from msgspec import Struct
 
 from operators.derived import BenefitRealised, DemandOutlook, Derived, Draft, Inert
+from operators.due import PriceEnds
 from operators.floor import Floor
 from operators.prediction.demand_counts import exceeds
 from operators.pricing_shape import Asked, PriceState, Trial, expected_sales
 from operators.wording import money, span
 from state.actions import Alternative, Benefit, Confidence, Reprice, Switch
 from state.events import OrderPlaced, PriceChanged
+from state.keys import EVERYWHERE, Ref, SeriesKey
 from state.quantities import DAY_MS, from_ms
 from state.sums import int_sum
-from state.twin.holds import hold_key
 
 #: Days of holding that are priced at most: what is held longer is written off by other people.
 _MOST_HELD_DAYS = 365.0
@@ -59,7 +60,7 @@ class PriceDesk:
         regions = [fact.region] if fact.region is not None else known
         out: list[Derived] = []
         for region in regions:
-            key = f"{region}\n{fact.sku}"
+            key = SeriesKey(region, fact.sku)
             before = self._price(region, fact.sku)
             out += self._end(key)
             asked = state.asked.get(key)
@@ -78,29 +79,30 @@ class PriceDesk:
                 floor.now_ms,
                 floor.now_ms + window_ms,
             )
-            floor.deadlines.set(floor.now_ms + window_ms, "price", key)
+            floor.deadlines.set(floor.now_ms + window_ms, PriceEnds(key))
         if fact.region is None:
             for region in known:
-                state.prices.pop(f"{region}\n{fact.sku}", None)
-        state.prices[f"{fact.region or ''}\n{fact.sku}"] = fact.price_cents
+                state.prices.pop(SeriesKey(region, fact.sku), None)
+        state.prices[SeriesKey(fact.region or EVERYWHERE, fact.sku)] = fact.price_cents
         return out
 
     def dropped(self, reprice: Reprice) -> None:
         """A proposed price was rejected: should it come all the same, it is no gain of this."""
-        asked = self._state.asked.get(f"{reprice.region}\n{reprice.sku}")
+        key = SeriesKey(reprice.region, reprice.sku)
+        asked = self._state.asked.get(key)
         if asked is not None and asked.price_cents == reprice.price_cents:
-            del self._state.asked[f"{reprice.region}\n{reprice.sku}"]
+            del self._state.asked[key]
 
     def ordered(self, placed: OrderPlaced) -> None:
         """Count units of prices that are followed; those of an order not believed are not."""
         if not self._state.trials or self._floor.suspect:
             return
         for line in placed.lines:
-            trial = self._state.trials.get(f"{placed.region}\n{line.sku}")
+            trial = self._state.trials.get(SeriesKey(placed.region, line.sku))
             if trial is not None:
                 trial.units += line.quantity
 
-    def due(self, key: str) -> list[Derived]:
+    def due(self, key: SeriesKey) -> list[Derived]:
         """Learn from a price whose window is over."""
         trial = self._state.trials.get(key)
         if trial is None or trial.until_ms > self._floor.now_ms:
@@ -110,12 +112,8 @@ class PriceDesk:
     def weigh(self, outlook: DemandOutlook) -> list[Derived]:
         """Propose the price that earns most for a SKU in a region, if any does better."""
         floor, state, region, sku = self._floor, self._state, outlook.region, outlook.sku
-        rules, key = floor.policy.pricing, f"{region}\n{sku}"
-        if (
-            not rules.enabled
-            or sku not in floor.twin.skus
-            or hold_key("sku", sku) in floor.twin.holds
-        ):
+        rules, key = floor.policy.pricing, SeriesKey(region, sku)
+        if not rules.enabled or sku not in floor.twin.skus or Ref("sku", sku) in floor.twin.holds:
             return []
         if state.quiet.get(key, 0) > floor.now_ms:
             return []
@@ -133,7 +131,8 @@ class PriceDesk:
         ]
         options.sort(key=lambda option: (option.score, abs(option.cents - now_cents)))
         if not options or options[0].score >= 0:
-            return [Inert(kind="reprice", about=f"{region}/{sku}", reason="no price pays better")]
+            reason, about = "no price pays better", f"{region}/{sku}"
+            return [Inert(kind="reprice", about=about, reason=reason, prevented=True)]
         state.quiet[key] = floor.now_ms + rules.window_s * 1000
         worth = self._worth(sku, now_cents, situation)
         gain = -options[0].score
@@ -141,13 +140,14 @@ class PriceDesk:
         return [self._propose(region, sku, now_cents, options, situation, elasticity, sd)]
 
     def _price(self, region: str, sku: str) -> int:
-        return self._state.prices.get(f"{region}\n{sku}") or self._list_price(sku)
+        return self._state.prices.get(SeriesKey(region, sku)) or self._list_price(sku)
 
     def _list_price(self, sku: str) -> int:
         """What it costs everywhere: as told last, else as registered."""
-        return self._state.prices.get(f"\n{sku}") or self._floor.twin.skus[sku].value_cents
+        everywhere = self._state.prices.get(SeriesKey(EVERYWHERE, sku))
+        return everywhere or self._floor.twin.skus[sku].value_cents
 
-    def _end(self, key: str) -> list[Derived]:
+    def _end(self, key: SeriesKey) -> list[Derived]:
         """Learn from a price that was followed; tell what it gained, if it was proposed."""
         trial = self._state.trials.pop(key, None)
         if trial is None:

@@ -8,12 +8,13 @@ from math import erfc, exp, pi, sqrt
 
 from msgspec import Struct
 
+from operators.eliminations import Way
 from operators.prediction.transit import Z90
 from state.events import NodeRegistered
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
+from state.keys import Lane, Ref, ServiceId, TroubleKey
 from state.policy import Weights
 from state.twin import Twin
-from state.twin.holds import hold_key
 
 _SQRT_2 = sqrt(2.0)
 _SQRT_2PI = sqrt(2.0 * pi)
@@ -26,15 +27,12 @@ TERMS = ("freight", "handling", "expected lateness", "expected displacement", "c
 class Quote(Struct, frozen=True, gc=False):
     """A service from a node to a region, without a parcel: what does not depend on the order."""
 
-    carrier: str
-    service: str
-    name: str
-    room: str
+    service: ServiceId
     fixed_cents: float
     per_kg_cents: float
     carbon_kg_per_kg: float
     nominal_s: float
-    lane: str
+    lane: Lane
     cutoff_ms: int
     max_weight_g: int
 
@@ -42,13 +40,13 @@ class Quote(Struct, frozen=True, gc=False):
 class LaneRates(Struct, frozen=True, gc=False):
     """All quotes from a node to a region, the cheapest base first.
 
-    `unreachable` names what does not reach it. `least_cents` is below what any parcel costs; a kg
-    in it costs at least `least_per_kg_cents` more.
+    `unreachable` are services that do not reach it. `least_cents` is below what any parcel costs;
+    a kg in it costs at least `least_per_kg_cents` more.
     """
 
     node: NodeRegistered | None
     quotes: tuple[Quote, ...]
-    unreachable: tuple[str, ...]
+    unreachable: tuple[Way, ...]
     least_cents: float
     least_per_kg_cents: float
 
@@ -58,7 +56,7 @@ class Option(Struct, frozen=True, gc=False, order=True):
 
     score: int
     node: str
-    service: str
+    service: ServiceId
     freight: int
     handling: int
     lateness: int
@@ -68,8 +66,12 @@ class Option(Struct, frozen=True, gc=False, order=True):
     p_late: float
     hand_over_ms: int
     expected_ms: int
-    carrier: str
     late_s: float
+
+    @property
+    def way(self) -> Way:
+        """The node and service, by which options are told apart."""
+        return Way(self.node, self.service)
 
     def terms(self) -> dict[str, int]:
         """Cents by term; they sum to `score`."""
@@ -88,8 +90,8 @@ class RateBook:
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
         self._lanes: dict[str, dict[str, LaneRates]] = {}
-        # "carrier\nservice or empty\nregion or empty" -> (extra seconds, until ms)
-        self.disruptions: Mapping[str, tuple[int, int]] = {}
+        # What carriers reported -> (extra seconds, until ms)
+        self.disruptions: Mapping[TroubleKey, tuple[int, int]] = {}
 
     def lane(self, node: str, region: str) -> LaneRates:
         """Rates from `node` to `region`."""
@@ -107,45 +109,41 @@ class RateBook:
         """Make all rates anew."""
         self._lanes.clear()
 
-    def disrupted_s(self, carrier: str, service: str, region: str) -> int:
+    def disrupted_s(self, service: ServiceId, region: str) -> int:
         """Extra transit that a carrier's reported trouble causes; the worst that applies."""
         if not self.disruptions:
             return 0
-        keys = [f"{carrier}\n{s}\n{r}" for s in ("", service) for r in ("", region)]
-        return max(self.disruptions.get(key, (0, 0))[0] for key in keys)
+        known = self.disruptions
+        return max(known.get(key, (0, 0))[0] for key in TroubleKey.meeting(service, region))
 
     def _make(self, node: str, region: str) -> LaneRates:
         geography = self._twin.geography
         distance = geography.distance_km(node, region)
         registered = geography.nodes.get(node)
         quotes: list[Quote] = []
-        unreachable: list[str] = []
+        unreachable: list[Way] = []
         if distance is None or registered is None:
-            unreachable = [f"{node} with {name}" for name in geography.services]
+            unreachable = [Way(node, name) for name in geography.services]
             return LaneRates(registered, (), tuple(unreachable), float("inf"), 0.0)
         for name, service in geography.services.items():
-            if name in geography.withdrawn or hold_key("service", name) in self._twin.holds:
+            if name in geography.withdrawn or Ref.service(name) in self._twin.holds:
                 continue
             if service.max_distance_km and distance > service.max_distance_km:
-                unreachable.append(f"{node} with {name}")
+                unreachable.append(Way(node, name))
                 continue
-            carrier, _, code = name.partition("/")
             quotes.append(
                 Quote(
-                    carrier=carrier,
-                    service=code,
-                    name=name,
-                    room=f"service {name}",
+                    service=name,
                     fixed_cents=float(freight_cents(service, distance, 0)),
                     per_kg_cents=float(service.per_kg_cents),
                     carbon_kg_per_kg=carbon_gco2e(service, distance, 1000) / 1000,
                     nominal_s=nominal_transit_s(service, distance),
-                    lane=f"{name}\n{node}\n{region}",
+                    lane=Lane(name, node, region),
                     cutoff_ms=service.cutoff_s * 1000,
                     max_weight_g=service.max_weight_g,
                 )
             )
-        quotes.sort(key=lambda quote: (quote.fixed_cents, quote.name))
+        quotes.sort(key=lambda quote: (quote.fixed_cents, quote.service))
         least = float("inf")
         if quotes:
             least = quotes[0].fixed_cents - 0.5 + registered.handling_fixed_cents

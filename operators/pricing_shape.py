@@ -10,6 +10,7 @@ from math import erfc, exp, log, pi, sqrt
 
 from msgspec import Struct, field
 
+from state.keys import SeriesKey
 from state.policy import Pricing
 
 #: Variance of log demand over a window for other reasons than price: drift of some 20 %.
@@ -78,17 +79,17 @@ class Asked(Struct, array_like=True):
 
 
 class PriceState(Struct):
-    """Prices as told, and what was asked and learned of them, by region and SKU with a newline.
+    """Prices as told, and what was asked and learned of them.
 
-    The region is empty for a price that holds everywhere. `quiet` is when a price may be proposed
+    A price that holds everywhere is of the SKU EVERYWHERE. `quiet` is when a price may be proposed
     again, `looked` when one was weighed last, both ms; `asked` is what was proposed.
     """
 
-    prices: dict[str, int] = field(default_factory=dict)
-    trials: dict[str, Trial] = field(default_factory=dict)
-    quiet: dict[str, int] = field(default_factory=dict)
-    looked: dict[str, int] = field(default_factory=dict)
-    asked: dict[str, Asked] = field(default_factory=dict)
+    prices: dict[SeriesKey, int] = field(default_factory=dict)
+    trials: dict[SeriesKey, Trial] = field(default_factory=dict)
+    quiet: dict[SeriesKey, int] = field(default_factory=dict)
+    looked: dict[SeriesKey, int] = field(default_factory=dict)
+    asked: dict[SeriesKey, Asked] = field(default_factory=dict)
     elasticities: Elasticities = field(default_factory=Elasticities)
 
 

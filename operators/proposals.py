@@ -5,6 +5,7 @@ from msgspec import Struct, field
 from operators.deadlines import Deadlines
 from state.actions import Action, Allocate, Release, Reroute, Reship
 from state.codec import decode_action, encode_action
+from state.keys import ActionId
 from state.quantities import to_ms
 
 
@@ -13,7 +14,8 @@ class Proposals(Struct):
 
     # Action id -> (wire bytes, expiry in ms, the order it is about or empty)
     open: dict[str, tuple[bytes, int, str]] = field(default_factory=dict)
-    deadlines: Deadlines = field(default_factory=Deadlines)
+    # Ids of actions, when they expire.
+    deadlines: Deadlines[str] = field(default_factory=Deadlines[str])
 
     def add(self, action: Action) -> None:
         """Keep a proposal until its expiry."""
@@ -22,7 +24,7 @@ class Proposals(Struct):
         # Money that a customer is owed stays owed when the order ends.
         about = "" if action.kind == "refund" else action.correlationid or ""
         self.open[action.id] = (encode_action(action), expires_ms, about)
-        self.deadlines.set(expires_ms, "expire", action.id)
+        self.deadlines.set(expires_ms, action.id)
 
     def all(self) -> list[Action]:
         """The open proposals, the oldest first; they stay."""
@@ -40,7 +42,7 @@ class Proposals(Struct):
         if not heap or heap[0][0] >= now_ms:
             return []
         due = self.deadlines.due(now_ms - 1)
-        return [action for _, name, _ in due if (action := self.take(name)) is not None]
+        return [action for name, _ in due if (action := self.take(name)) is not None]
 
     def take_about(self, order: str) -> list[Action]:
         """Take out what is about an order."""
@@ -69,11 +71,11 @@ class Proposals(Struct):
                 del self.open[each.id]
         return found
 
-    def of_record(self, record: str) -> tuple[tuple[str, str], ...]:
-        """(Order, kind) of what is open of a record, ``{network}:{seq}``."""
-        found = [raw for name, (raw, _, _) in self.open.items() if name.startswith(f"{record}-")]
-        actions = map(decode_action, found)
-        return tuple((action.correlationid or "", action.kind) for action in actions)
+    def of_record(self, seq: int) -> tuple[tuple[str, str], ...]:
+        """(Order, kind) of what is open of the record at `seq`."""
+        ids = ((ActionId.parse(name), raw) for name, (raw, _, _) in self.open.items())
+        found = [decode_action(raw) for of, raw in ids if of is not None and of.seq == seq]
+        return tuple((action.correlationid or "", action.kind) for action in found)
 
     def _about(self, order: str) -> list[Action]:
         return [decode_action(raw) for raw, _, about in self.open.values() if about == order]

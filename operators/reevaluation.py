@@ -8,6 +8,8 @@ order to make room (`operators.exchange`).
 from operators.allocation import allocation
 from operators.consolidation import Consolidation, bring, find_consolidation
 from operators.derived import Derived, Draft, LaneOutlook
+from operators.due import Look
+from operators.eliminations import BARRED
 from operators.exchange import Exchange, Side, find_exchange
 from operators.floor import Floor
 from operators.legs import commit, leave, lifted
@@ -25,10 +27,9 @@ from operators.sourcing import Choice, Plan
 from operators.transfer_desk import TransferDesk
 from operators.wording import money
 from state.actions import Switch
+from state.keys import ANY_SERVICE, Pickup, ServiceId
 from state.policy import Policy
 from state.twin import OpenOrder
-
-_BARRED = "the order left it before, or it is likelier late than what it has"
 
 
 class ReevaluationDesk:
@@ -37,12 +38,11 @@ class ReevaluationDesk:
     def __init__(self, floor: Floor, orders: OrderDesk, transfers: TransferDesk) -> None:
         self._floor, self._orders, self._transfers = floor, orders, transfers
 
-    def look(self, key: str) -> list[Derived]:
-        """Look again at the orders of a pickup, from behind the order that ends `key`.
+    def look(self, pickup: Pickup, after: str) -> list[Derived]:
+        """Look again at the orders of a pickup, from behind the order `after`.
 
         The work of one record is bounded: the next one goes on where this one stopped.
         """
-        pickup, _, after = key.rpartition("\n")
         if not self._is_on:
             return []
         queue = list(self._floor.state.pickups.orders.get(pickup, ()))
@@ -53,7 +53,7 @@ class ReevaluationDesk:
             out += self._look_at(name)
         if len(queue) > begin + most:
             last = queue[begin + most - 1]
-            self._floor.deadlines.set(self._floor.now_ms, "look", f"{pickup}\n{last}")
+            self._floor.deadlines.set(self._floor.now_ms, Look(pickup, last))
         return out
 
     def supplied(self, skus: dict[str, None]) -> list[Derived]:
@@ -83,21 +83,19 @@ class ReevaluationDesk:
 
     def learn_lane(self, outlook: LaneOutlook) -> None:
         """Take in a lane's outlook; if it is much slower at once, look at its pickups soon."""
-        lanes, service = self._floor.outlook.lanes, f"{outlook.carrier}/{outlook.service}"
-        key = f"{service}\n{outlook.node}\n{outlook.region}"
-        before = lanes.get(key)
+        before = self._floor.outlook.lanes.get(outlook.lane)
         self._floor.outlook.learn_lane(outlook)
         bound = 1.0 + self._floor.policy.reevaluation.slower_by
         if before is not None and outlook.p50 > before.p50 * bound:
-            self.troubled(outlook.carrier, outlook.service, outlook.node)
+            self.troubled(outlook.lane.service, outlook.node)
 
-    def troubled(self, carrier: str = "", service: str = "", node: str = "") -> None:
+    def troubled(self, service: ServiceId = ANY_SERVICE, node: str = "") -> None:
         """Look again, from the next record on, at what waits for a node's or service's pickups."""
         floor = self._floor
-        for pickup in floor.state.pickups.touched(carrier, service, node):
-            floor.deadlines.set(floor.now_ms, "look", f"{pickup}\n")
+        for pickup in floor.state.pickups.touched(service, node):
+            floor.deadlines.set(floor.now_ms, Look(pickup))
 
-    def freeze(self, pickup: str) -> None:
+    def freeze(self, pickup: Pickup) -> None:
         """Let go of the orders of a pickup: from here on nodes pick them."""
         pickups = self._floor.state.pickups
         for name in pickups.orders.pop(pickup, ()):
@@ -160,7 +158,7 @@ class ReevaluationDesk:
         else:
             out += dropped
         made_room = f"{other} makes room at {found.node}: saves {saved} over both"
-        out += self._take(order, mine, made_room, found.gain / movers, is_new)
+        out += self._take(order, mine, made_room, found.gain / movers, is_new, begins=other)
         makes_room = f"makes room at {found.node} for {order.name}: saves {saved} over both"
         out += self._take(theirs.order, theirs, makes_room, found.gain / movers)
         return out
@@ -175,9 +173,18 @@ class ReevaluationDesk:
         return out
 
     def _take(
-        self, order: OpenOrder, side: Side, why: str, gain: float, is_new: bool = False
+        self,
+        order: OpenOrder,
+        side: Side,
+        why: str,
+        gain: float,
+        is_new: bool = False,
+        begins: str = "",
     ) -> list[Derived]:
-        """Commit to a plan, and say what it is better than, by `gain` cents for each that moves."""
+        """Commit to a plan, and say what it is better than, by `gain` cents for each that moves.
+
+        `begins` is the name that `why` begins with, if it does: names are left as they are.
+        """
         floor = self._floor
         old, choice, plan = side.old, side.choice, side.plan
         commit(floor, order, plan)
@@ -188,10 +195,10 @@ class ReevaluationDesk:
                 for each in (choice.plan, *choice.runners_up, old)
                 if each is not None and each is not plan
             }.values(),
-            key=lambda each: (each.score, each.describe()),
+            key=lambda each: (each.score, each.ways),
         )
-        barred = [each.describe() for each in others if each.score < plan.score]
-        ruled_out = choice.eliminated | ({_BARRED: barred} if barred else {})
+        barred = [each.ways for each in others if each.score < plan.score]
+        ruled_out = choice.eliminated | ({BARRED: [*barred]} if barred else {})
         dearer = others[len(barred) :][: max(floor.policy.sourcing.alternatives, 1)]
         shown = Choice(plan, tuple(dearer), ruled_out, {}, choice.considered)
         return [
@@ -201,7 +208,7 @@ class ReevaluationDesk:
                 lines_of(order, planned(plan)),
                 plan,
                 shown,
-                (f"{why[0].upper()}{why[1:]}.",),
+                (f"{why if begins else why[0].upper() + why[1:]}.",),
                 None if is_new else why,
                 (_stays(floor.policy, gain, old),),
             )

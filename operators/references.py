@@ -32,81 +32,125 @@ from state.events import (
     TransferDeparted,
     WeatherObserved,
 )
+from state.keys import Ref, ServiceId
 from state.quantities import DAY_MS
+from state.spoken import lanes_named, services_named
 
 #: A shipment or transfer is forgotten this long after its last word: longer than any transit.
 _FORGET_MS = 400 * DAY_MS
 
 
 class References(Struct):
-    """Names that may be referred to. Orders are not checked: a pick may be for another channel."""
+    """What may be referred to. Orders are not checked: a pick may be for another channel."""
 
-    registered: dict[str, None] = field(default_factory=dict)
-    # Name -> (last word or end, ms), in the order of the last word.
-    under_way: dict[str, int] = field(default_factory=dict)
-    ended: dict[str, int] = field(default_factory=dict)
+    nodes: dict[str, None] = field(default_factory=dict)
+    regions: dict[str, None] = field(default_factory=dict)
+    skus: dict[str, None] = field(default_factory=dict)
+    carriers: dict[str, None] = field(default_factory=dict)
+    services: dict[ServiceId, None] = field(default_factory=dict)
+    # Shipments and transfers -> (last word or end, ms), in the order of the last word.
+    under_way: dict[Ref, int] = field(default_factory=dict)
+    ended: dict[Ref, int] = field(default_factory=dict)
 
-    def missing(self, fact: Fact) -> str | None:
-        """The first thing `fact` refers to that is not known, such as ``node N-7``; else None."""
-        for name in _refers_to(fact):
-            if (
-                name not in self.registered
-                and name not in self.under_way
-                and name not in self.ended
-            ):
-                return name
-        return None
+    def missing(self, fact: Fact) -> Ref | None:
+        """The first thing `fact` refers to that is not known; else None."""
+        find = _MISSING.get(type(fact))
+        return None if find is None else find(self, fact)
 
-    def learn(self, fact: Fact, time_ms: int, now_ms: int) -> list[str]:
-        """Note what `fact` introduces or ends; returns the names that are known from now on."""
+    def learn(self, fact: Fact, time_ms: int, now_ms: int) -> list[Ref]:
+        """Note what `fact` introduces or ends; returns what is known from now on."""
         match fact:
             case NodeRegistered():
-                names = [f"node {fact.node}"]
+                self.nodes[fact.node] = None
+                return [Ref("node", fact.node)]
             case RegionRegistered():
-                names = [f"region {fact.region}"]
+                self.regions[fact.region] = None
+                return [Ref("region", fact.region)]
             case SkuRegistered():
-                names = [f"sku {fact.sku}"]
+                self.skus[fact.sku] = None
+                return [Ref("sku", fact.sku)]
             case CarrierRegistered():
-                services = [f"service {fact.carrier}/{s.service}" for s in fact.services]
-                names = [f"carrier {fact.carrier}", *services]
+                self.carriers[fact.carrier] = None
+                offered = [ServiceId(fact.carrier, each.service) for each in fact.services]
+                self.services.update(dict.fromkeys(offered))
+                return [Ref("carrier", fact.carrier), *map(Ref.service, offered)]
             case ShipmentDispatched():
-                return self._start(f"shipment {fact.shipment}", now_ms)
+                return self._start(Ref("shipment", fact.shipment), now_ms)
             case TransferDeparted():
-                return self._start(f"transfer {fact.transfer}", now_ms)
+                return self._start(Ref("transfer", fact.transfer), now_ms)
             case ShipmentScanned():
-                self._start(f"shipment {fact.shipment}", now_ms)
-                return []
+                self._start(Ref("shipment", fact.shipment), now_ms)
             case ShipmentDelivered() | ShipmentFailed():
-                self._end(f"shipment {fact.shipment}", now_ms)
-                return []
+                self._end(Ref("shipment", fact.shipment), now_ms)
             case TransferArrived():
-                self._end(f"transfer {fact.transfer}", now_ms)
-                return []
+                self._end(Ref("transfer", fact.transfer), now_ms)
             case _:
-                return []
-        for name in names:
-            self.registered[name] = None
-        return names
+                pass
+        return []
+
+    def is_known(self, said: Ref) -> bool:
+        """Whether a service or lane that a hold names can be any that is registered."""
+        if said.kind == "lane":
+            return bool(lanes_named(said.name, self.nodes, self.regions))
+        return bool(services_named(said.name, self.services))
 
     def forget(self, now_ms: int, lateness_ms: int) -> None:
         """Drop what ended longer than the lateness bound ago, and what has long been silent."""
         _drop_older(self.ended, now_ms - lateness_ms)
         _drop_older(self.under_way, now_ms - _FORGET_MS)
 
-    def _start(self, name: str, now_ms: int) -> list[str]:
-        if name in self.ended:
+    def _start(self, of: Ref, now_ms: int) -> list[Ref]:
+        if of in self.ended:
             return []
-        known = self.under_way.pop(name, None) is not None
-        self.under_way[name] = now_ms
-        return [] if known else [name]
+        known = self.under_way.pop(of, None) is not None
+        self.under_way[of] = now_ms
+        return [] if known else [of]
 
-    def _end(self, name: str, now_ms: int) -> None:
-        self.under_way.pop(name, None)
-        self.ended.pop(name, None)
-        self.ended[name] = now_ms
+    def _end(self, of: Ref, now_ms: int) -> None:
+        self.under_way.pop(of, None)
+        self.ended.pop(of, None)
+        self.ended[of] = now_ms
+
+    # What a fact refers to and is not known, by kind of fact.
+
+    def _node(self, node: str) -> Ref | None:
+        return None if node in self.nodes else Ref("node", node)
+
+    def _sku(self, sku: str) -> Ref | None:
+        return None if sku in self.skus else Ref("sku", sku)
+
+    def _region(self, region: str | None) -> Ref | None:
+        return None if region is None or region in self.regions else Ref("region", region)
+
+    def _service(self, carrier: str, name: str | None) -> Ref | None:
+        if name is None:
+            return None if carrier in self.carriers else Ref("carrier", carrier)
+        service = ServiceId(carrier, name)
+        return None if service in self.services else Ref.service(service)
+
+    def _moving(self, of: Ref) -> Ref | None:
+        return None if of in self.under_way or of in self.ended else of
+
+    def _held(self, fact: HoldPlaced) -> Ref | None:
+        """What a hold is on is only said: unless it is known by then, it waits under what was said.
+
+        Which of several it means is for the hold desk to ask, at the time it takes effect.
+        """
+        match fact.kind:
+            case "order":
+                return None
+            case "node":
+                return self._node(fact.scope)
+            case "sku":
+                return self._sku(fact.scope)
+            case "region":
+                return self._region(fact.scope)
+            case "service" | "lane":
+                said = Ref(fact.kind, fact.scope)
+                return None if self.is_known(said) else said
 
 
-def _drop_older(times: dict[str, int], before_ms: int) -> None:
+def _drop_older(times: dict[Ref, int], before_ms: int) -> None:
     while times:
         oldest = next(iter(times))
         if times[oldest] >= before_ms:
@@ -114,51 +158,32 @@ def _drop_older(times: dict[str, int], before_ms: int) -> None:
         del times[oldest]
 
 
-def _refers_to(fact: Fact) -> tuple[str, ...]:
-    """Names of what `fact` refers to; empty for kinds that refer to nothing registered."""
-    names = _NAMES.get(type(fact))
-    return () if names is None else names(fact)
+def _shipment(known: References, fact: Any) -> Ref | None:
+    return known._moving(Ref("shipment", fact.shipment))
 
 
-def _shipment(fact: Any) -> tuple[str, ...]:
-    return (f"shipment {fact.shipment}",)
+def _shelf(known: References, fact: Any) -> Ref | None:
+    return known._node(fact.node) or known._sku(fact.sku)
 
 
-def _shelf(fact: Any) -> tuple[str, ...]:
-    return (f"node {fact.node}", f"sku {fact.sku}")
+def _dispatched(known: References, fact: ShipmentDispatched) -> Ref | None:
+    return (
+        known._node(fact.node)
+        or known._service(fact.carrier, fact.service)
+        or known._region(fact.region)
+    )
 
 
-def _dispatched(fact: ShipmentDispatched) -> tuple[str, ...]:
-    service = f"service {fact.carrier}/{fact.service}"
-    return (f"node {fact.node}", service, f"region {fact.region}")
+def _departed(known: References, fact: TransferDeparted) -> Ref | None:
+    return known._node(fact.origin) or known._node(fact.destination) or known._sku(fact.sku)
 
 
-def _departed(fact: TransferDeparted) -> tuple[str, ...]:
-    return (f"node {fact.origin}", f"node {fact.destination}", f"sku {fact.sku}")
-
-
-def _disrupted(fact: CarrierDisrupted) -> tuple[str, ...]:
-    region = (f"region {fact.region}",) if fact.region else ()
-    if fact.service:
-        return (f"service {fact.carrier}/{fact.service}", *region)
-    return (f"carrier {fact.carrier}", *region)
-
-
-def _priced(fact: PriceChanged) -> tuple[str, ...]:
-    return (f"sku {fact.sku}", *((f"region {fact.region}",) if fact.region else ()))
-
-
-def _held(fact: HoldPlaced) -> tuple[str, ...]:
-    if fact.kind == "order":
-        return ()
-    if fact.kind == "lane":
-        node, _, region = fact.scope.partition(">")
-        return (f"node {node}", f"region {region}")
-    return (f"{fact.kind} {fact.scope}",)
+def _arrived(known: References, fact: TransferArrived) -> Ref | None:
+    return known._moving(Ref("transfer", fact.transfer)) or known._node(fact.node)
 
 
 # A table, not a match: this is asked of every event.
-_NAMES: dict[type[Fact], Callable[[Any], tuple[str, ...]]] = {
+_MISSING: dict[type[Fact], Callable[[References, Any], Ref | None]] = {
     ShipmentScanned: _shipment,
     ShipmentDelivered: _shipment,
     ShipmentFailed: _shipment,
@@ -171,12 +196,14 @@ _NAMES: dict[type[Fact], Callable[[Any], tuple[str, ...]]] = {
     StockReturned: _shelf,
     InboundScheduled: _shelf,
     TransferDeparted: _departed,
-    TransferArrived: lambda fact: (f"transfer {fact.transfer}", f"node {fact.node}"),
-    NodeCapacityChanged: lambda fact: (f"node {fact.node}",),
-    TrafficObserved: lambda fact: (f"region {fact.region}",),
-    WeatherObserved: lambda fact: (f"region {fact.region}",),
-    CarrierCapacityChanged: lambda fact: (f"service {fact.carrier}/{fact.service}",),
-    CarrierDisrupted: _disrupted,
-    HoldPlaced: _held,
-    PriceChanged: _priced,
+    TransferArrived: _arrived,
+    NodeCapacityChanged: lambda known, fact: known._node(fact.node),
+    TrafficObserved: lambda known, fact: known._region(fact.region),
+    WeatherObserved: lambda known, fact: known._region(fact.region),
+    CarrierCapacityChanged: lambda known, fact: known._service(fact.carrier, fact.service),
+    CarrierDisrupted: lambda known, fact: (
+        known._service(fact.carrier, fact.service) or known._region(fact.region)
+    ),
+    HoldPlaced: References._held,
+    PriceChanged: lambda known, fact: known._sku(fact.sku) or known._region(fact.region),
 }

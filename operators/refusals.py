@@ -11,6 +11,7 @@ from operators.legs import give_up
 from operators.order_desk import OrderDesk
 from state.actions import Allocate, Escalate, Refund, Reroute, Reship
 from state.events import ActionFailed, ActionRejected
+from state.keys import ActionId, ServiceId
 from state.sums import int_sum
 from state.twin import OpenOrder, PlannedLeg
 
@@ -35,7 +36,7 @@ class Refusals:
         refused = fact.said
         found = [
             (name, kind, seq)
-            for name, kind, seq in self._floor.state.decided.get(record_of(refused.action), ())
+            for name, kind, seq in self._floor.state.decided.get(self._record_of(refused), ())
             if refused.order in (None, name) and refused.kind in ("", kind)
             if (name, kind) not in fact.proposed
         ]
@@ -64,11 +65,14 @@ class Refusals:
             case _:
                 return [Inert(kind="refusal", about=name, reason=f"a {kind} needs no undoing")]
 
+    def _record_of(self, refused: ActionFailed | ActionRejected) -> int:
+        return record_of(refused.action, self._floor.network)
+
     def _may_be_a_transfer(self, refused: ActionFailed | ActionRejected) -> bool:
         """Whether what is refused may as well be a transfer of the same record."""
         if refused.kind or refused.order is not None:
             return False
-        seq = record_of(refused.action)
+        seq = self._record_of(refused)
         return any(move.seq == seq for move in self._floor.twin.moves.values())
 
     def closed(self, closed: ProposalClosed) -> list[Derived]:
@@ -80,7 +84,8 @@ class Refusals:
         if outcome in ("approved", "rejected"):
             floor.cases.person_decided(order.name)
         if outcome == "approved":
-            self._approved(order, decision.verb, record_of(closed.action))
+            seq = record_of(closed.action, floor.network)
+            self._approved(order, decision.verb, seq)
             return []
         why = f"nobody decided on the {decision.verb} in time"
         if outcome == "rejected":
@@ -104,7 +109,7 @@ class Refusals:
     ) -> list[Derived]:
         """Free what a proposal still holds, and see how else its order can be served."""
         floor = self._floor
-        legs = _legs_of(order, decision, record_of(closed.action))
+        legs = _legs_of(order, decision, record_of(closed.action, floor.network))
         if closed.outcome == "rejected":
             return self._undo(order, legs, why)
         for leg in legs:
@@ -186,7 +191,11 @@ def _legs_of(order: OpenOrder, decision: Allocate | Reship, seq: int) -> list[Pl
     """The parcels of an order that record `seq` planned by `decision`, each once."""
     decided = decision.legs if isinstance(decision, Allocate) else (decision.leg,)
     planned = [
-        (leg.node, f"{leg.carrier}/{leg.service}", tuple((e.sku, e.quantity) for e in leg.lines))
+        (
+            leg.node,
+            ServiceId(leg.carrier, leg.service),
+            tuple((e.sku, e.quantity) for e in leg.lines),
+        )
         for leg in decided
     ]
     legs = []
@@ -198,7 +207,10 @@ def _legs_of(order: OpenOrder, decision: Allocate | Reship, seq: int) -> list[Pl
     return legs
 
 
-def record_of(action: str) -> int:
-    """Place in the journal of the record that caused an action; -1 if that is no action's id."""
-    seq = action.rpartition(":")[2].partition("-")[0]
-    return int(seq) if seq.isdecimal() and len(seq) < 20 else -1
+def record_of(action: str, network: str) -> int:
+    """Place in the network's journal of the record that caused an action.
+
+    -1 if that is no action's id, or one of another network's.
+    """
+    of = ActionId.parse(action)
+    return of.seq if of is not None and of.network == network else -1

@@ -12,15 +12,15 @@ from operators.legs import commit
 from operators.parcels import Lines
 from operators.pricing import lateness, lateness_cents
 from operators.refunds import MoneyBack, asks_a_person, money_back, refund
-from operators.remedy_choice import WAITING, Remedy, choose, ranked, remedy_switches
+from operators.remedy_choice import Remedy, Reroutes, choose, ranked, remedy_switches, waiting
 from operators.sourcing import Plan
 from operators.wording import day, money
 from state.actions import Alternative, Benefit, Confidence, Reroute, Reship, Switch
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
+from state.keys import Lane, Ref, ServiceId
 from state.quantities import from_ms
 from state.sums import int_sum
 from state.twin import OpenOrder, Shipment
-from state.twin.holds import hold_key
 
 #: Stages from which a carrier can still move a parcel to another service.
 _REROUTABLE = ("dispatched", "pending", "picked_up", "in_transit", "delivery_delayed", "on_hold")
@@ -45,8 +45,9 @@ class Remedies:
         best = choose(remedies, self._floor.policy.delays.least_gain_cents)
         if best is waiting:
             reason = "waiting is cheapest" if remedies[0] is waiting else "too little to gain"
-            reason = reason if len(remedies) > 1 else "there is no alternative"
-            return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
+            is_priced = len(remedies) > 1
+            reason = reason if is_priced else "there is no alternative"
+            return [Inert(kind="reroute", about=risk.shipment, reason=reason, prevented=is_priced)]
         summary = (
             f"{risk.shipment} of {order.name} is {risk.p_late:.0%} likely to be late "
             f"(expected {day(risk.expected_ms)}, promised {day(risk.promised_ms)}). "
@@ -111,7 +112,7 @@ class Remedies:
 
     def _wait(self, risk: DelayRisk) -> Remedy:
         cents = self._late_cents(risk.p_late, risk.expected_ms, risk.promised_ms)
-        return Remedy(WAITING, {"expected lateness": cents})
+        return waiting(cents)
 
     def _late_cents(self, p_late: float, expected_ms: int, promised_ms: int) -> int:
         late_s = max(0.0, (expected_ms - promised_ms) / 1000)
@@ -124,7 +125,7 @@ class Remedies:
         floor, shipped = self._floor, shipment.dispatched
         geography, weights = floor.twin.geography, floor.policy.weights
         distance = geography.distance_km(shipped.node, shipped.region)
-        current = geography.services[f"{shipped.carrier}/{shipped.service}"]
+        current = geography.services[ServiceId(shipped.carrier, shipped.service)]
         if distance is None:
             return []
         nominal_s = max(nominal_transit_s(current, distance), 1.0)
@@ -132,18 +133,17 @@ class Remedies:
         slack_s = (risk.promised_ms - floor.now_ms) / 1000
         remedies = []
         for name, service in geography.services.items():
-            carrier, _, code = name.partition("/")
             faster_s = nominal_transit_s(service, distance)
-            if carrier != shipped.carrier or faster_s >= nominal_s:
+            if name.carrier != shipped.carrier or faster_s >= nominal_s:
                 continue
-            if name in geography.withdrawn or hold_key("service", name) in floor.twin.holds:
+            if name in geography.withdrawn or Ref.service(name) in floor.twin.holds:
                 continue
             if shipped.weight_g > service.max_weight_g or (
                 service.max_distance_km and distance > service.max_distance_km
             ):
                 continue
-            lane = f"{name}\n{shipped.node}\n{shipped.region}"
-            ratios = floor.outlook.transit_ratios(name, lane, floor.now_ms)
+            lane = Lane(name, shipped.node, shipped.region)
+            ratios = floor.outlook.transit_ratios(lane, floor.now_ms)
             p50_s = faster_s * ratios.p50 * left
             # What remains is wider, relative to itself, than the whole.
             low, high = ratios.p10 / ratios.p50, ratios.p90 / ratios.p50
@@ -159,7 +159,7 @@ class Remedies:
                 "expected lateness": lateness_cents(p_late, late_s, weights),
                 "carbon": round(grams / 1000 * weights.carbon_kg_cents),
             }
-            act = (code, floor.now_ms + round(p50_s * 1000))
+            act = Reroutes(name, floor.now_ms + round(p50_s * 1000))
             remedies.append(Remedy(f"moving it to {name}", terms, act))
         return remedies
 
@@ -168,7 +168,7 @@ class Remedies:
         floor = self._floor
         if not lines or any(sku not in floor.twin.skus for sku, _ in lines):
             return []
-        if hold_key("order", order.name) in floor.twin.holds or self._is_off(Reship.verb):
+        if Ref("order", order.name) in floor.twin.holds or self._is_off(Reship.verb):
             return []
         choice = floor.sourcing.decide(order.placed, lines, floor.now_ms, order.excluded)
         if choice.plan is None:
@@ -202,7 +202,7 @@ class Remedies:
         """Freight in cents of bringing a parcel back."""
         shipped, geography = shipment.dispatched, self._floor.twin.geography
         distance = geography.distance_km(shipped.node, shipped.region) or 0.0
-        service = geography.services[f"{shipped.carrier}/{shipped.service}"]
+        service = geography.services[ServiceId(shipped.carrier, shipped.service)]
         return freight_cents(service, distance, shipped.weight_g)
 
     def _take(
@@ -244,15 +244,14 @@ class Remedies:
             decision = Reship(order=order.name, shipment=name, leg=legs(best.act)[0])
             shipment.remedy = "reship"
         else:
-            assert isinstance(best.act, tuple)
-            code, expected_ms = best.act
+            assert isinstance(best.act, Reroutes)
             decision = Reroute(
                 order=order.name,
                 shipment=name,
                 carrier=shipped.carrier,
                 from_service=shipped.service,
-                to_service=code,
-                expected_delivery=from_ms(expected_ms),
+                to_service=best.act.service.service,
+                expected_delivery=from_ms(best.act.expected_ms),
             )
             shipment.remedy = "reroute"
         return [
@@ -294,8 +293,8 @@ def _arrival_ms(remedy: Remedy) -> int:
     """When the parcel is expected by it."""
     if isinstance(remedy.act, Plan):
         return remedy.act.legs[0].option.expected_ms
-    assert isinstance(remedy.act, tuple)
-    return int(remedy.act[1])
+    assert isinstance(remedy.act, Reroutes)
+    return remedy.act.expected_ms
 
 
 def _sentence(label: str) -> str:

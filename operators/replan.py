@@ -6,10 +6,11 @@ from operators.floor import Floor
 from operators.parcels import Lines, Pricer, Supply
 from operators.sourcing import Choice, Plan, Shipped
 from state.events import OrderPlaced
+from state.keys import ANY_SERVICE
 from state.quantities import DAY_MS
 from state.sums import int_sum
 from state.twin import OpenOrder
-from state.twin.orders import PlannedLeg
+from state.twin.orders import PlannedLeg, Shape
 
 
 def planned(plan: Plan) -> list[PlannedLeg]:
@@ -17,21 +18,14 @@ def planned(plan: Plan) -> list[PlannedLeg]:
     return [leg.planned(0) for leg in plan.legs]
 
 
-def nodes_and_lines(legs: Iterable[PlannedLeg]) -> str:
-    """Names a plan by what it takes from where; an order never goes back to one that it left."""
-    return ", ".join(
-        sorted(
-            f"{leg.node}: {' + '.join(f'{units} {sku}' for sku, units in sorted(leg.lines))}"
-            for leg in legs
-        )
-    )
+def nodes_and_lines(legs: Iterable[PlannedLeg]) -> Shape:
+    """A plan by what it takes from where; an order never goes back to one that it left."""
+    return tuple(sorted((leg.node, tuple(sorted(leg.lines)), ANY_SERVICE) for leg in legs))
 
 
-def ways(legs: Iterable[PlannedLeg]) -> str:
-    """Names a plan by nodes, lines and services."""
-    legs = list(legs)
-    services = ", ".join(sorted(f"{leg.node} {leg.service}" for leg in legs))
-    return f"{nodes_and_lines(legs)} by {services}"
+def ways(legs: Iterable[PlannedLeg]) -> Shape:
+    """A plan by nodes, lines and services."""
+    return tuple(sorted((leg.node, tuple(sorted(leg.lines)), leg.service) for leg in legs))
 
 
 def lines_of(order: OpenOrder, legs: Iterable[PlannedLeg]) -> Lines:
@@ -67,7 +61,7 @@ def price(floor: Floor, placed: OrderPlaced, legs: list[PlannedLeg]) -> Plan | N
         if option_of is None:
             return None
         # A closed node is expected to miss the pickup, and to make the next day's.
-        is_closed = floor.twin.capacity.limits.get(f"node {leg.node}") == 0
+        is_closed = floor.twin.capacity.nodes.is_closed(leg.node)
         at_ms = leg.hand_over_ms + is_closed * DAY_MS
         option = option_of.planned(leg.node, leg.service, leg.lines, at_ms)
         if option is None:

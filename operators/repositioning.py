@@ -12,15 +12,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from operators.derived import DemandLift, Derived, Draft, Inert
+from operators.due import PlanRestocks, Restock
 from operators.floor import Floor
 from operators.prediction.demand_counts import exceeds
 from operators.pricing import lateness, lateness_cents
 from operators.transfer_desk import TransferDesk
 from operators.wording import money, span
 from state.actions import Alternative, Benefit, Confidence, Switch, Transfer
+from state.keys import Ref
 from state.quantities import DAY_MS
 from state.twin import Position
-from state.twin.holds import hold_key
 from state.twin.stock import InboundKind
 
 _RESTS_ON = ("inventory", "demand")
@@ -86,32 +87,33 @@ class Repositioning:
     def plan(self) -> None:
         """Line up a review of each SKU that sells, the fastest first, over the review period."""
         floor, rules = self._floor, self._floor.policy.repositioning
-        floor.deadlines.set(floor.now_ms + rules.review_s * 1000, "reposition", "")
+        floor.deadlines.set(floor.now_ms + rules.review_s * 1000, PlanRestocks())
         if not rules.enabled:
             return
         speed: dict[str, float] = {}
-        for key, demand in floor.outlook.demand.items():
-            sku = key.partition("\n")[2]
-            speed[sku] = speed.get(sku, 0.0) + demand.units_per_day
+        for series, demand in floor.outlook.demand.items():
+            speed[series.sku] = speed.get(series.sku, 0.0) + demand.units_per_day
         fastest = sorted(speed, key=lambda sku: (-speed[sku], sku))[: rules.most_skus]
         for number, sku in enumerate(fastest):
             at_ms = floor.now_ms + rules.review_s * 1000 * number // len(fastest)
-            floor.deadlines.set(at_ms, "restock", sku)
+            floor.deadlines.set(at_ms, Restock(sku))
 
     def heard(self, lift: DemandLift) -> None:
         """Look at once at what a signal says will be wanted more, ahead of the demand."""
         floor, rules = self._floor, self._floor.policy.repositioning
         if not rules.enabled or lift.factor < rules.signal_above:
             return
-        skus = floor.twin.skus
-        if lift.scope in skus:
-            floor.deadlines.set(floor.now_ms, "restock", lift.scope)
+        skus, goods = floor.twin.skus, lift.scope
+        if goods.kind == "sku":
+            if goods.name in skus:
+                floor.deadlines.set(floor.now_ms, Restock(goods.name))
             return
-        scope = [s for s in skus if lift.scope in ("*", skus[s].category)]
+        is_all = goods.kind == "all"
+        scope = [s for s in skus if is_all or goods.name == skus[s].category]
         speed = {sku: floor.outlook.speed(sku, floor.twin.geography.regions) for sku in scope}
         fastest = sorted(scope, key=lambda sku: (-speed[sku], sku))[: rules.signal_skus]
         for number, sku in enumerate(fastest):
-            floor.deadlines.set(floor.now_ms + number * 1000, "restock", sku)
+            floor.deadlines.set(floor.now_ms + number * 1000, Restock(sku))
 
     def review(self, sku: str) -> list[Derived]:
         """Move stock of `sku` to the node that gains most by it, if any gains enough."""
@@ -119,7 +121,7 @@ class Repositioning:
         stock = floor.twin.stock.get(sku, {})
         if not rules.enabled or len(stock) < 2 or sku not in floor.twin.skus:
             return []
-        if hold_key("sku", sku) in floor.twin.holds:
+        if Ref("sku", sku) in floor.twin.holds:
             return [Inert(kind="transfer", about=sku, reason="the SKU is on hold")]
         needs = self._needs(sku, stock)
         short = [
@@ -127,7 +129,7 @@ class Repositioning:
             for need in needs.values()
             if need.mean > 0.0
             and need.chance(need.left) > rules.least_risk
-            and hold_key("node", need.node) not in floor.twin.holds
+            and Ref("node", need.node) not in floor.twin.holds
         ]
         out: list[Derived] = []
         for need in sorted(short, key=lambda n: (-n.chance(n.left) * n.mean, n.node)):
@@ -145,8 +147,8 @@ class Repositioning:
             if other.node != need.node
             and other.left > 0
             and not self._desk.has_come(other.node, sku)
-            and hold_key("node", other.node) not in floor.twin.holds
-            and floor.twin.capacity.limits.get(f"node {other.node}") != 0
+            and Ref("node", other.node) not in floor.twin.holds
+            and not floor.twin.capacity.nodes.is_closed(other.node)
         ]
         priced = self._priced(sku, need, needs)
         offers = [o for other in spare if (o := self._offer(sku, priced, other)) is not None]
@@ -155,7 +157,9 @@ class Repositioning:
             return []
         best = offers[0]
         if -best.score < rules.least_gain_cents or best.gain < best.cost * rules.least_return:
-            return [Inert(kind="transfer", about=f"{need.node}/{sku}", reason="too little to gain")]
+            reason = "too little to gain"
+            about = f"{need.node}/{sku}"
+            return [Inert(kind="transfer", about=about, reason=reason, prevented=True)]
         if floor.policy.governance.is_off(Transfer.verb):  # then nothing is held for it
             reason = "switched off by the policy"
             return [Inert(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
@@ -254,7 +258,7 @@ class Repositioning:
                     continue
                 at_ms = ready_ms - ready_ms % DAY_MS + quote.cutoff_ms
                 at_ms += DAY_MS * (at_ms < ready_ms)
-                ratios = floor.outlook.transit_ratios(quote.name, quote.lane, at_ms)
+                ratios = floor.outlook.transit_ratios(quote.lane, at_ms)
                 nominal_s = quote.nominal_s
                 p_late, late_s = lateness(
                     slack_s - (at_ms - floor.now_ms) / 1000,

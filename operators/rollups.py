@@ -32,7 +32,7 @@ from state.codec import DeadLetter
 from state.events import FAMILY_OF, OrderPlaced
 from state.policy import Policy
 
-_VERSION = "rollups/4"
+_VERSION = "rollups/5"
 #: Orders whose expectations at booking are kept; the oldest go first.
 _MOST_BOOKED = 100_000
 #: Order states that count as allocated: a promise stands, or was kept, or lapsed.
@@ -65,11 +65,12 @@ class Totals(Struct):
     touchless: int = 0
     actions: dict[str, int] = field(default_factory=dict)
     proposed: int = 0
-    # Proposals by what kept them from acting; and what became of them, "kind outcome".
+    # Proposals by what kept them from acting; and what became of them, by kind and outcome.
     held_back: dict[str, int] = field(default_factory=dict)
-    people: dict[str, int] = field(default_factory=dict)
+    people: dict[tuple[str, str], int] = field(default_factory=dict)
     trips: int = 0
-    inert: dict[str, int] = field(default_factory=dict)
+    # By kind and reason.
+    inert: dict[tuple[str, str], int] = field(default_factory=dict)
     orders: OrderTotals = field(default_factory=OrderTotals)
     delivered: int = 0
     late: int = 0
@@ -78,8 +79,8 @@ class Totals(Struct):
     transferred_sold: int = 0
     legs: int = 0
     planned_cents: dict[str, int] = field(default_factory=dict)
-    # By ``kind what``, see `Benefits`.
-    benefits: dict[str, int] = field(default_factory=dict)
+    # By kind and what, see `Benefits`.
+    benefits: dict[tuple[str, str], int] = field(default_factory=dict)
     demand_error: float = 0.0
     demand_units: float = 0.0
     estimated: int = 0
@@ -157,8 +158,8 @@ class Rollups(Operator):
                 totals.demand_error += abs(fact.observed - fact.forecast)
                 totals.demand_units += fact.observed
             case Inert():
-                key = f"{fact.kind}: {fact.reason}"
-                totals.inert[key] = totals.inert.get(key, 0) + 1
+                why = (fact.kind, fact.reason)
+                totals.inert[why] = totals.inert.get(why, 0) + 1
                 self._state.benefits.left(fact, totals.benefits)
             case BenefitRealised():
                 self._gained(fact)
@@ -166,7 +167,7 @@ class Rollups(Operator):
                 totals.held_back[fact.gate] = totals.held_back.get(fact.gate, 0) + 1
                 self._add(f"held back by {fact.gate}", 1)
             case ProposalClosed():
-                key = f"{fact.decision.verb} {fact.outcome}"
+                key = (fact.decision.verb, fact.outcome)
                 totals.people[key] = totals.people.get(key, 0) + 1
                 self._add(f"proposals {fact.outcome}", 1)
             case BlastRadiusTripped():

@@ -19,12 +19,14 @@ from operators.candidates import (
     units_covered,
     units_missing,
 )
+from operators.eliminations import Eliminations, Way
 from operators.holds import rule_out_held
 from operators.outlook import Outlook
-from operators.parcels import Eliminations, Lines, Pricer, Supply
+from operators.parcels import Lines, Pricer, Supply
 from operators.pricing import LaneRates, Option, RateBook
 from operators.sourcing import Choice, Plan, Shipped
 from state.events import OrderPlaced
+from state.keys import ServiceId
 from state.policy import Policy, Weights
 from state.quantities import to_ms
 from state.sums import int_sum
@@ -81,7 +83,7 @@ class _NominalRates(RateBook):
     def lanes_to(self, region: str) -> dict[str, LaneRates]:
         return self._book.lanes_to(region)
 
-    def disrupted_s(self, carrier: str, service: str, region: str) -> int:
+    def disrupted_s(self, service: ServiceId, region: str) -> int:
         return 0
 
 
@@ -162,13 +164,13 @@ class _Search:
             known = self._sent[node, lines] = sorted(plans, key=self._rank)
         return known
 
-    def _rank(self, plan: Plan) -> tuple[bool, int, int, int, str]:
+    def _rank(self, plan: Plan) -> tuple[bool, int, int, int, tuple[Way, ...]]:
         """In time the cheapest first, behind them the earliest; of equals, the fewest parcels."""
         arrives_ms = max(leg.option.expected_ms for leg in plan.legs)
-        parcels, name = len(plan.legs), plan.describe()
+        parcels, ways = len(plan.legs), plan.ways
         if arrives_ms <= self._promised_ms:
-            return False, plan.score, arrives_ms, parcels, name
-        return True, arrives_ms, plan.score, parcels, name
+            return False, plan.score, arrives_ms, parcels, ways
+        return True, arrives_ms, plan.score, parcels, ways
 
     def _distance(self, node: str) -> tuple[float, str]:
         distance_km = self._geography.distance_km(node, self._region)

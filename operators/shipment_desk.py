@@ -8,6 +8,7 @@ from operators.derived import (
     Inert,
     OrderMoved,
 )
+from operators.due import Forget
 from operators.exceptions import UNTIL_HANDOVER
 from operators.floor import Floor
 from operators.making_good import MakingGood
@@ -178,7 +179,7 @@ class ShipmentDesk:
         if order is not None and name in order.shipments:  # not of an earlier one of its name
             order.open_shipments -= 1
         keep_ms = self._floor.policy.hygiene.lateness_s * 1000
-        self._floor.deadlines.set(self._floor.now_ms + keep_ms, "forget", name)
+        self._floor.deadlines.set(self._floor.now_ms + keep_ms, Forget(name))
         return True
 
     def close_if_done(self, order: OpenOrder) -> list[Derived]:

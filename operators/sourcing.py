@@ -13,12 +13,14 @@ from operators.candidates import (
     find_supplies,
     units_missing,
 )
+from operators.eliminations import Eliminations, Way
 from operators.holds import rule_out_held
 from operators.outlook import Outlook
-from operators.parcels import Eliminations, Lines, Pricer
+from operators.parcels import Lines, Pricer
 from operators.pricing import TERMS, Option, RateBook
 from operators.splits import Split, Splits
 from state.events import OrderPlaced
+from state.keys import ServiceId
 from state.policy import Policy
 from state.sums import float_sum, int_sum
 from state.twin import PlannedLeg, Twin
@@ -68,9 +70,14 @@ class Plan(Struct, frozen=True, gc=False):
         """All legs' kg of CO2e."""
         return float_sum(leg.option.carbon_kg for leg in self.legs)
 
-    def describe(self) -> str:
+    @property
+    def ways(self) -> tuple[Way, ...]:
         """Node and service of each leg."""
-        return " + ".join(f"{leg.option.node} with {leg.option.service}" for leg in self.legs)
+        return tuple(leg.option.way for leg in self.legs)
+
+    def describe(self) -> str:
+        """Node and service of each leg, in words."""
+        return " + ".join(map(str, self.ways))
 
 
 class Choice(Struct, frozen=True):
@@ -104,7 +111,7 @@ class Sourcing:
         lines: Lines,
         now_ms: int,
         excluded: Collection[str] = (),
-        discounts: Mapping[tuple[str, str], int] | None = None,
+        discounts: Mapping[tuple[str, ServiceId], int] | None = None,
     ) -> Choice:
         """Choose the cheapest way to serve `lines` of `order`, not from any node in `excluded`.
 
@@ -155,6 +162,6 @@ def _joined(split: Split) -> Plan:
     return Plan(split.score, legs, split.score - int_sum(o.score for o in split.options))
 
 
-def _rank(plan: Plan) -> tuple[int, int, str]:
-    """Cheapest first; of equals, the fewest parcels, then by name."""
-    return plan.score, len(plan.legs), plan.describe()
+def _rank(plan: Plan) -> tuple[int, int, tuple[Way, ...]]:
+    """Cheapest first; of equals, the fewest parcels, then by node and service."""
+    return plan.score, len(plan.legs), plan.ways

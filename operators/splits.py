@@ -11,6 +11,7 @@ from bisect import insort
 from msgspec import Struct
 
 from operators.candidates import Shares, cover_greedily
+from operators.eliminations import Way
 from operators.parcels import Lines, Pricer, Supply
 from operators.pricing import Option
 from state.policy import Sourcing
@@ -26,7 +27,7 @@ class Split(Struct, frozen=True, gc=False, order=True):
 
     score: int
     parcels: int
-    name: str
+    ways: tuple[Way, ...]
     options: tuple[Option, ...]
     shares: tuple[Lines, ...]
 
@@ -135,8 +136,8 @@ class Splits:
             options.append(option)
         score = int_sum(option.score for option in options)
         score += round(self._rules.split_fixed_cents * (len(options) - 1))
-        name = " + ".join(f"{option.node} with {option.service}" for option in options)
-        found = Split(score, len(options), name, tuple(options), tuple(s for _, s in shares))
+        ways = tuple(option.way for option in options)
+        found = Split(score, len(options), ways, tuple(options), tuple(s for _, s in shares))
         if score >= self._bound or found in self._found:
             return
         insort(self._found, found)

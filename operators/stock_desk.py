@@ -20,6 +20,7 @@ from state.events import (
     TransferArrived,
     TransferDeparted,
 )
+from state.keys import ShelfKey
 from state.quantities import DAY_MS, to_ms
 from state.twin import OpenOrder
 from state.twin.stock import Inbound, InboundKey
@@ -93,7 +94,7 @@ class StockDesk:
         if difference == 0 or is_first:
             return self._uncover(node, sku) if difference < 0 else []
         draft = self._reconcile(node, sku, quantity - difference, quantity, time_ms)
-        about, cases = f"{node}/{sku}", self._floor.cases
+        about, cases = ShelfKey(node, sku), self._floor.cases
         is_asked = asks_a_person(self._floor.policy, "reconcile", draft.value_cents)
         cases.open("count_mismatch", "retailer", about)
         cases.act("count_mismatch", about, needs_person=is_asked)
@@ -234,17 +235,17 @@ class StockDesk:
         if not position.uncovered():
             return []
         out: list[Derived] = []
-        for name in list(reversed(position.held)):
+        for holder in list(reversed(position.held)):
             short = position.uncovered()
             if not short:
                 break
-            if isinstance(name, int):
-                self._transfers.give_back(name, short)
+            if isinstance(holder, int):
+                self._transfers.give_back(holder, short)
                 continue
-            order = self._floor.twin.orders[name]
+            order = self._floor.twin.orders[holder]
             out += release(self._floor, order, node, sku, short, "uncovered")
             kind, party = self._blame
-            self._floor.cases.open(kind, party, name, name)
+            self._floor.cases.open(kind, party, order.name, order.name)
             order.follows(self._floor.seq)
             out += self._orders.source(order, why=f"{sku} at {node} no longer covered")
         return out

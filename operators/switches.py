@@ -72,7 +72,7 @@ def _price_switch(plan: Plan, choice: Choice, currency: str) -> Switch | None:
             quantity="freight_cents",
             by=float(-by),
             node=option.node,
-            service=option.service,
+            service=str(option.service),
         )
     return None
 

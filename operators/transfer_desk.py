@@ -1,8 +1,10 @@
 """The transfer desk: holds stock for transfers until they depart, and follows them to their end."""
 
 from operators.derived import Derived, TransferYield
+from operators.due import Unhold, Yield
 from operators.floor import Floor
 from state.actions import Transfer
+from state.keys import ShelfKey
 from state.sums import int_sum
 from state.twin.moves import Landed, Move
 from state.twin.stock import Inbound, InboundKey
@@ -19,8 +21,8 @@ class TransferDesk:
         floor = self._floor
         self._ask(Move(origin, destination, sku, quantity, 0, floor.seq))
         settle_ms = floor.now_ms + floor.policy.repositioning.settle_s * 1000
-        floor.state.left[f"{origin}\n{sku}"] = settle_ms
-        floor.state.come[f"{destination}\n{sku}"] = settle_ms
+        floor.state.left[ShelfKey(origin, sku)] = settle_ms
+        floor.state.come[ShelfKey(destination, sku)] = settle_ms
 
     def hold_for(
         self, order: str, origin: str, destination: str, sku: str, quantity: int, due_ms: int
@@ -37,7 +39,7 @@ class TransferDesk:
         move.until_ms = floor.now_ms + floor.policy.repositioning.hold_s * 1000
         floor.twin.moves[number] = move
         floor.twin.position(move.origin, move.sku).reserve(number, move.quantity)
-        floor.deadlines.set(move.until_ms, "unhold", str(number))
+        floor.deadlines.set(move.until_ms, Unhold(number))
         return number
 
     def bound_for(self, node: str, sku: str) -> int:
@@ -49,11 +51,11 @@ class TransferDesk:
 
     def has_left(self, node: str, sku: str) -> bool:
         """Whether stock was moved away from there not long ago: it must not come back."""
-        return self._is_recent(self._floor.state.left, f"{node}\n{sku}")
+        return self._is_recent(self._floor.state.left, ShelfKey(node, sku))
 
     def has_come(self, node: str, sku: str) -> bool:
         """Whether stock was moved there not long ago: it must not leave again."""
-        return self._is_recent(self._floor.state.come, f"{node}\n{sku}")
+        return self._is_recent(self._floor.state.come, ShelfKey(node, sku))
 
     def unhold(self, number: int) -> list[Derived]:
         """Give back what no truck came for, if it is still held."""
@@ -121,35 +123,39 @@ class TransferDesk:
         """Begin to follow what became of it."""
         floor = self._floor
         until_ms = floor.now_ms + floor.policy.repositioning.yield_s * 1000
-        landed = floor.state.landed.setdefault(f"{node}\n{sku}", [])
+        shelf = ShelfKey(node, sku)
+        landed = floor.state.landed.setdefault(shelf, [])
         landed.append(Landed(transfer, quantity, 0, until_ms))
-        floor.deadlines.set(until_ms, "yield", f"{node}\n{sku}")
+        floor.deadlines.set(until_ms, Yield(shelf))
 
     def picked(self, node: str, sku: str, quantity: int) -> list[Derived]:
         """Units left the shelf for customers: those that were moved there go first."""
-        key = f"{node}\n{sku}"
-        landed = self._floor.state.landed.get(key)
+        shelf = ShelfKey(node, sku)
+        landed = self._floor.state.landed.get(shelf)
         if not landed:
             return []
         for each in landed:
             taken = min(quantity, each.units - each.picked)
             each.picked += taken
             quantity -= taken
-        return self.close(key)
+        return self.close(shelf)
 
-    def close(self, key: str) -> list[Derived]:
+    def close(self, shelf: ShelfKey) -> list[Derived]:
         """Say what became of transfers that are sold, or that have had their time."""
-        landed = self._floor.state.landed.get(key, [])
-        node, _, sku = key.partition("\n")
+        landed = self._floor.state.landed.get(shelf, [])
         over = [e for e in landed if e.picked >= e.units or e.until_ms <= self._floor.now_ms]
         kept = [each for each in landed if each not in over]
         if kept:
-            self._floor.state.landed[key] = kept
+            self._floor.state.landed[shelf] = kept
         else:
-            self._floor.state.landed.pop(key, None)
+            self._floor.state.landed.pop(shelf, None)
         return [
             TransferYield(
-                transfer=each.transfer, node=node, sku=sku, units=each.units, sold=each.picked
+                transfer=each.transfer,
+                node=shelf.node,
+                sku=shelf.sku,
+                units=each.units,
+                sold=each.picked,
             )
             for each in over
         ]
@@ -161,5 +167,5 @@ class TransferDesk:
             for key in [key for key, until_ms in kept.items() if until_ms <= self._floor.now_ms]:
                 del kept[key]
 
-    def _is_recent(self, kept: dict[str, int], key: str) -> bool:
-        return kept.get(key, 0) > self._floor.now_ms
+    def _is_recent(self, kept: dict[ShelfKey, int], shelf: ShelfKey) -> bool:
+        return kept.get(shelf, 0) > self._floor.now_ms

@@ -6,47 +6,108 @@ that very moment: on the stock, capacity and predictions that the decision itsel
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from operators.candidates import find_supplies
+from operators.eliminations import NOTHING_LEFT, Eliminations, Way, in_words
 from operators.floor import Floor
 from operators.holds import rule_out_held
-from operators.parcels import Eliminations, Lines, Pricer, Supply
+from operators.parcels import Lines, Pricer, Supply
 from operators.pricing import Option
 from operators.sourcing import Choice, Plan, Sourcing
 from operators.wording import money
 from state.actions import Alternative
 from state.events import OrderPlaced
-from state.twin.holds import hold_key
+from state.geography import Geography
+from state.keys import ANY_SERVICE, SLASH, Ref, ServiceId
+from state.spoken import readings
 
 #: More than any network offers from one node: nothing is passed over for being dearer.
 _ALL = 1_000_000
 _SHOWN = 5
+#: Between a node and a service.
+_PLUS = "+"
+_NAMES = msgspec.json.Decoder(list[str])
 
 
 class Wanted(Struct, frozen=True):
     """What is asked about: a node, a carrier's service, or one with the other; empty is any."""
 
-    node: str
-    service: str
+    node: str = ""
+    service: ServiceId = ANY_SERVICE
 
     def describe(self) -> str:
         """As it is said of plans: ``N-1 with POST/express``."""
-        if self.node and self.service:
-            return f"{self.node} with {self.service}"
-        return self.node or f"any node with {self.service}"
+        return str(Way(self.node or "any node", self.service))
+
+    def as_list(self) -> str:
+        """The names as a JSON list, which means nothing else."""
+        names = (self.node, self.service.carrier, self.service.service)
+        return msgspec.json.encode([name for name in names if name]).decode()
+
+    def is_known(self, geography: Geography) -> bool:
+        """Whether all of it is registered."""
+        has_node = not self.node or self.node in geography.nodes
+        return has_node and (not self.service or self.service in geography.services)
 
 
-def parse_wanted(text: str) -> Wanted:
-    """Read ``NODE``, ``CARRIER/SERVICE`` or ``NODE+CARRIER/SERVICE``; raises ValueError."""
-    node, plus, service = text.partition("+")
-    if not plus and "/" in text:
-        node, service = "", text
-    if not (node or service) or (plus and not (node and service)) or service.count("/") > 1:
-        raise ValueError(f"expected NODE, CARRIER/SERVICE or NODE+CARRIER/SERVICE, was {text!r}")
-    if service and "/" not in service:
-        raise ValueError(f"expected a service as CARRIER/SERVICE, was {service!r}")
-    return Wanted(node, service)
+#: All that a question may mean, the most exact last.
+Asked = tuple[Wanted, ...]
+
+
+def parse_wanted(text: str) -> Asked:
+    """Read ``NODE``, ``CARRIER/SERVICE`` or ``NODE+CARRIER/SERVICE``; raises ValueError.
+
+    Names may hold these marks themselves, so there may be several ways to read it; a JSON list of
+    one, two or three names has one.
+    """
+    listed = _listed(text)
+    if listed is not None:
+        return (listed,)
+    services = [Wanted("", ServiceId(*names)) for names in readings(text, SLASH)]
+    both = [
+        Wanted(node, ServiceId(*names))
+        for node, service in readings(text, _PLUS)
+        for names in readings(service, SLASH)
+    ]
+    if not text or (_PLUS in text and not both and not services):
+        raise ValueError(
+            "expected NODE, CARRIER/SERVICE, NODE+CARRIER/SERVICE or the names as a JSON list, "
+            f"was {text!r}"
+        )
+    return (Wanted(text), *services, *both)
+
+
+def _listed(text: str) -> Wanted | None:
+    """A question as a JSON list: of a node, of a carrier and its service, or of all three."""
+    try:
+        names = _NAMES.decode(text)
+    except msgspec.DecodeError:
+        return None
+    match names:
+        case (node,):
+            return Wanted(node)
+        case (carrier, service):
+            return Wanted("", ServiceId(carrier, service))
+        case (node, carrier, service):
+            return Wanted(node, ServiceId(carrier, service))
+        case _:
+            return None
+
+
+def meant_by(asked: Asked, geography: Geography) -> Wanted:
+    """What a question means, by what is registered; raises Ambiguous if that is several things.
+
+    If nothing of it is registered, the most exact reading is answered with that.
+    """
+    known = [wanted for wanted in asked if wanted.is_known(geography)]
+    if len(known) > 1:
+        raise Ambiguous(
+            "expected one option, may be "
+            + " or ".join(f"{each.describe()}, {each.as_list()}" for each in known)
+        )
+    return known[0] if known else asked[-1]
 
 
 class WhyNot(Struct, frozen=True, kw_only=True):
@@ -63,6 +124,10 @@ class WhyNot(Struct, frozen=True, kw_only=True):
     ruled_out: tuple[str, ...]
 
 
+class Ambiguous(ValueError):
+    """A question that may mean several options; each is named with a way to say just that."""
+
+
 class Witness(Sourcing):
     """Stands in for a floor's sourcing: decides the same, and answers for one order.
 
@@ -70,9 +135,9 @@ class Witness(Sourcing):
     room. What chose the nodes and services `taken` is asked; the first time, if none did.
     """
 
-    def __init__(self, floor: Floor, order: str, wanted: Wanted, taken: frozenset[str]) -> None:
+    def __init__(self, floor: Floor, order: str, asked: Asked, taken: frozenset[Way]) -> None:
         self._real, self._floor = floor.sourcing, floor
-        self._order, self._wanted, self._taken = order, wanted, taken
+        self._order, self._asked, self._taken = order, asked, taken
         self.policy = floor.sourcing.policy
         self.answer: WhyNot | None = None
         self._excluded: tuple[Any, ...] | None = None
@@ -84,17 +149,16 @@ class Witness(Sourcing):
         if order.order == self._order and not self._is_sure:
             # With more nodes excluded, it is about bringing all of it to one of them.
             is_alike = self._excluded in (None, excluded)
-            is_it = is_alike and choice.plan is not None and _legs(choice.plan) == self._taken
+            is_it = (
+                is_alike and choice.plan is not None and frozenset(choice.plan.ways) == self._taken
+            )
             self._excluded = excluded if self._excluded is None else self._excluded
             if is_it or self.answer is None:
                 given = order, lines, now_ms, excluded
-                self.answer = _answer(self._floor, *given, self._wanted, choice)
+                wanted = meant_by(self._asked, self._floor.twin.geography)
+                self.answer = _answer(self._floor, *given, wanted, choice)
             self._is_sure = is_it
         return choice
-
-
-def _legs(plan: Plan) -> frozenset[str]:
-    return frozenset(f"{leg.option.node} {leg.option.service}" for leg in plan.legs)
 
 
 def _answer(
@@ -131,7 +195,7 @@ def _answer(
         pricer.eliminated = {}
         offered: list[Option] = []
         pricer.collect(node, lines, offered, _ALL)
-        found += (o for o in offered if wanted.service in ("", o.service))
+        found += (o for o in offered if wanted.service in (ANY_SERVICE, o.service))
         ruled_out += _services_out(floor, node, wanted, offered, pricer.eliminated)
     found.sort()
     taken = choice.plan
@@ -139,9 +203,7 @@ def _answer(
         asked=wanted.describe(),
         summary=_summary(floor, wanted, found, ruled_out, taken),
         taken=None if taken is None else _shown(taken.describe(), taken.score, taken.terms()),
-        options=tuple(
-            _shown(f"{o.node} with {o.service}", o.score, o.terms()) for o in found[:_SHOWN]
-        ),
+        options=tuple(_shown(str(o.way), o.score, o.terms()) for o in found[:_SHOWN]),
         ruled_out=tuple(ruled_out),
     )
 
@@ -152,13 +214,17 @@ def _obstacle(
     """Why the node cannot send all of the lines in one parcel; empty if it can."""
     if node not in floor.twin.geography.nodes:
         return f"{node} is not registered"
-    for constraint, options in eliminated.items():
-        if any(option == node or option.endswith(f" at {node}") for option in options):
+    out = {
+        constraint: [each for each in options if isinstance(each, Way) and each.node == node]
+        for constraint, options in eliminated.items()
+    }
+    for constraint, ways in out.items():
+        # Of a service, or of one SKU that is not there, the node may still have another way.
+        if any(not way.service and (not way.sku or constraint.kind == "held") for way in ways):
             return f"{node}: {constraint}"
     supply = supplies.get(node)
     if supply is None:
-        empty = [o for o in eliminated.get("nothing left to promise", ()) if o.startswith(node)]
-        if empty:
+        if out.get(NOTHING_LEFT):
             return f"{node}: nothing left to promise of {', '.join(sku for sku, _ in lines)}"
         held = any(node in floor.twin.stock.get(sku, {}) for sku, _ in lines)
         if held:
@@ -176,22 +242,22 @@ def _services_out(
     floor: Floor, node: str, wanted: Wanted, offered: list[Option], eliminated: Eliminations
 ) -> list[str]:
     """What kept the node's services from being offered: those asked about, or all."""
-    name = f"{node} with {wanted.service}" if wanted.service else ""
+    asked = Way(node, wanted.service)
     out = [
-        f"{option}: {constraint}"
+        f"{in_words(constraint, option)}: {constraint}"
         for constraint, options in eliminated.items()
         for option in options
-        if not name or option == name
+        if not wanted.service or option == asked
     ]
-    if name and not out and all(o.service != wanted.service for o in offered):
+    if wanted.service and not out and all(o.service != wanted.service for o in offered):
         geography = floor.twin.geography
         if wanted.service not in geography.services:
             return [f"{wanted.service} is not registered"]
-        if hold_key("service", wanted.service) in floor.twin.holds:
+        if Ref.service(wanted.service) in floor.twin.holds:
             return [f"{wanted.service} is on hold"]
         if wanted.service in geography.withdrawn:
             return [f"{wanted.service} was withdrawn by its carrier"]
-        return [f"{name} is not offered on this lane"]
+        return [f"{asked} is not offered on this lane"]
     return out
 
 
@@ -202,11 +268,11 @@ def _summary(
         why = "; ".join(ruled_out[:_SHOWN]) or "it is not offered"
         return f"{wanted.describe()} was no option: {why}."
     best, currency = found[0], floor.policy.currency
-    name = f"{best.node} with {best.service}"
+    name = str(best.way)
     costs = f"{name} would have cost {money(best.score, currency)}"
     if taken is None:
         return f"{costs}, but the order could not be served as a whole."
-    if name == taken.describe():
+    if (best.way,) == taken.ways:
         return f"{name} is what was taken, for {money(best.score, currency)}."
     gap = best.score - taken.score
     if gap < 0:

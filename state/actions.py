@@ -291,13 +291,14 @@ class Draw(Struct, frozen=True, kw_only=True, gc=False):
     """By which chance the option was taken, so that other policies can be judged on the log."""
 
     taken: Annotated[str, doc("the option taken, in words")]
+    place: Annotated[int, Meta(ge=0), doc("its place in `options`, from 0")]
     propensity: Annotated[Share, doc("chance of the option taken")]
     options: Annotated[tuple[DrawOption, ...], doc("all that could be drawn, the cheapest first")]
 
     @property
     def is_explored(self) -> bool:
         """Whether another option than the cheapest was taken."""
-        return self.taken != self.options[0].option
+        return self.place > 0
 
 
 class Because(Struct, frozen=True, kw_only=True, gc=False):

@@ -15,6 +15,7 @@ from state.events import (
     NodeRegistered,
     RegionRegistered,
 )
+from state.keys import ServiceId
 
 _EARTH_RADIUS_KM = 6371.0088
 #: Roads are longer than the crow flies; 1.3 is usual for Western Europe (Boscoe et al. 2012: 1.4).
@@ -22,7 +23,7 @@ DETOUR = 1.3
 
 
 class Geography(Struct):
-    """Registered places and services. `services` is keyed ``carrier/service``.
+    """Registered places and services.
 
     A service that its carrier no longer offers stays known, for parcels under way with it, and is
     `withdrawn`: nothing new is sent with it.
@@ -30,8 +31,8 @@ class Geography(Struct):
 
     nodes: dict[str, NodeRegistered] = field(default_factory=dict)
     regions: dict[str, RegionRegistered] = field(default_factory=dict)
-    services: dict[str, CarrierService] = field(default_factory=dict)
-    withdrawn: dict[str, None] = field(default_factory=dict)
+    services: dict[ServiceId, CarrierService] = field(default_factory=dict)
+    withdrawn: dict[ServiceId, None] = field(default_factory=dict)
 
     def learn(self, fact: Fact) -> None:
         """Take in a registration; other facts are ignored."""
@@ -41,13 +42,13 @@ class Geography(Struct):
             case RegionRegistered():
                 self.regions[fact.region] = fact
             case CarrierRegistered():
-                for name in self.services:
-                    if name.startswith(f"{fact.carrier}/"):
-                        self.withdrawn[name] = None
+                for known in self.services:
+                    if known.carrier == fact.carrier:
+                        self.withdrawn[known] = None
                 for service in fact.services:
-                    name = f"{fact.carrier}/{service.service}"
-                    self.services[name] = service
-                    self.withdrawn.pop(name, None)
+                    offered = ServiceId(fact.carrier, service.service)
+                    self.services[offered] = service
+                    self.withdrawn.pop(offered, None)
             case _:
                 pass
 

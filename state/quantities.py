@@ -40,7 +40,10 @@ HoldKind = Literal["order", "node", "sku", "service", "lane", "region"]
 HoldScope = Annotated[
     str,
     Meta(min_length=1, max_length=257),
-    doc("an order, node, SKU or region; CARRIER/SERVICE; a lane as NODE>REGION"),
+    doc(
+        "an order, node, SKU or region; CARRIER/SERVICE; a lane as NODE>REGION. Where several that "
+        "are registered would be written so, both names as a JSON list"
+    ),
 ]
 Instant = Annotated[datetime, Meta(tz=True)]
 

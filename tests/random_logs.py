@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from state.events import (
     ActionApproved,
     CarrierDisrupted,
+    CarrierRegistered,
     Fact,
     HoldLifted,
     HoldPlaced,
@@ -157,10 +158,15 @@ _PAUSES = st.sampled_from([0, 0, 1, 60, HOUR, 9 * HOUR, DAY])
 
 
 @st.composite
-def logs(draw: st.DrawFn, facts: st.SearchStrategy[Fact] = ANYTHING, most: int = 40) -> Log:
+def logs(
+    draw: st.DrawFn,
+    facts: st.SearchStrategy[Fact] = ANYTHING,
+    most: int = 40,
+    carriers: tuple[CarrierRegistered, ...] = (),
+) -> Log:
     """A stocked world, and up to `most` things that happen in it."""
     stock = {(node, sku): 4 for node in NODES for sku in SKUS}
-    log = Log().network_of(stock)
+    log = Log().network_of(stock, *carriers)
     for fact, pause in draw(st.lists(st.tuples(facts, _PAUSES), max_size=most)):
         log.add(fact, pause)
     return log

@@ -100,7 +100,7 @@ def test_to_restore_bands_is_exact_to_the_bit() -> None:
         covered(bands, f"key {number % 7}", skewed(luck, 2))
     bands.alarm("key 3")
     data = msgspec.msgpack.encode(bands.state())
-    again = Bands(LEVELS, NORMAL, msgspec.msgpack.decode(data, type=BandsState))
+    again = Bands(LEVELS, NORMAL, msgspec.msgpack.decode(data, type=BandsState[str]))
     rest = skewed(luck, 100)
     for each in (bands, again):
         covered(each, "key 3", rest)

@@ -25,6 +25,7 @@ from state.events import (
     ShipmentScanned,
 )
 from state.events.telemetry import ParcelStatus, ShippedLine
+from state.keys import ServiceId
 from state.policy import Policy
 from state.quantities import DAY_MS, HOUR_MS, from_ms
 
@@ -226,7 +227,7 @@ def situation(
     time_ms = _START_MS + day * DAY_MS
     return Situation(
         stage=stage,
-        service="C/a @ b",
+        service=ServiceId("C", "a @ b"),
         node="N",
         region="R @ 1",
         time_ms=time_ms,
@@ -287,7 +288,7 @@ def test_the_band_covers_what_it_says_and_the_median_halves() -> None:
     inside = [0, 0, 0]
     for number in range(6_000):
         now_ms = _START_MS + number * HOUR_MS
-        usual = transit.usual("C/s", "N", "R", "dispatched", 90_000.0, now_ms)
+        usual = transit.usual(ServiceId("C", "s"), "N", "R", "dispatched", 90_000.0, now_ms)
         remaining = transit.remaining({}, usual, 0.1, "dispatched")
         took_s = 100_000.0 * luck.lognormvariate(0.0, 0.3)
         bounds = (remaining.p10_s, remaining.p50_s, remaining.p90_s)
@@ -297,14 +298,16 @@ def test_the_band_covers_what_it_says_and_the_median_halves() -> None:
                 inside[index] += took_s <= bound
         transit.learn({1: 1.0}, usual, remaining, took_s)
         ended_ms = now_ms + round(took_s * 1000)
-        transit.learn_usual("C/s", "N", "R", 90_000.0, {"dispatched": took_s}, ended_ms)
+        transit.learn_usual(
+            ServiceId("C", "s"), "N", "R", 90_000.0, {"dispatched": took_s}, ended_ms
+        )
     assert inside[0] / 4_000 == pytest.approx(0.1, abs=0.02)
     assert inside[2] / 4_000 == pytest.approx(0.9, abs=0.02)
 
 
 def test_of_one_still_under_way_only_its_side_of_the_median_is_learned() -> None:
     whole, told = Transit(), Transit()
-    usual = whole.usual("C/s", "N", "R", "dispatched", 90_000.0, _START_MS)
+    usual = whole.usual(ServiceId("C", "s"), "N", "R", "dispatched", 90_000.0, _START_MS)
     remaining = whole.remaining({1: 1.0}, usual, 0.1, "dispatched")
     whole.learn({1: 1.0}, usual, remaining, 400_000.0)
     told.learn_underway({1: 1.0}, usual, remaining, 120_000.0)

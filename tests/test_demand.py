@@ -14,6 +14,7 @@ from operators.prediction.demand_counts import as_count, exceeds
 from operators.prediction.demand_model import LEVELS, DemandModel, Expectation
 from operators.prediction.demand_series import season_of
 from state.events import PolicyChanged, SignalObserved
+from state.keys import ALL_GOODS, EVERYWHERE, Goods
 from state.policy import Demand as DemandRules
 from state.policy import Policy
 from state.quantities import DAY_MS
@@ -250,7 +251,7 @@ def test_a_signal_is_forgotten_after_its_time() -> None:
     signal = log.add(SignalObserved(kind="search", ratio=3.0))
     (lift,) = fold(log).facts(DemandLift)
     assert lift.until_ms == signal.recorded_ms + Policy().demand.signal_memory_s * 1000
-    assert (lift.region, lift.scope) == ("*", "*")
+    assert (lift.region, lift.scope) == (EVERYWHERE, ALL_GOODS)
 
 
 def test_what_is_suspect_teaches_nothing() -> None:
@@ -323,7 +324,8 @@ def test_the_risk_of_a_shortage_grows_with_time_and_falls_with_stock() -> None:
     assert risk(4, 1) < risk(4, 2) < risk(4, 4)
     assert now.shortage_risks("SOUTH", "BOOK", "goods", 1, 1, DAY, at_ms) == 0.0
     before = risk(8, 1)
-    now.learn_lift(DemandLift(region="*", scope="goods", factor=2.0, until_ms=at_ms))
+    goods = Goods("category", "goods")
+    now.learn_lift(DemandLift(region=EVERYWHERE, scope=goods, factor=2.0, until_ms=at_ms))
     assert risk(8, 1) > 2 * before
 
 

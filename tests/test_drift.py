@@ -113,7 +113,7 @@ def test_a_restored_monitor_goes_on_to_the_bit(at: int) -> None:
     first = Monitor()
     found = [s for t, z in enumerate(values[:at]) if (s := first.update("k", z, t))]
     kept = msgspec.msgpack.encode(first.state())
-    second = Monitor(state=msgspec.msgpack.decode(kept, type=MonitorState))
+    second = Monitor(state=msgspec.msgpack.decode(kept, type=MonitorState[str]))
     found += [s for t, z in enumerate(values[at:], at) if (s := second.update("k", z, t))]
     assert found == expected
     assert second.state() == whole.state()

@@ -56,7 +56,7 @@ def test_a_kind_does_what_the_policy_says(autonomy: Literal["act", "propose"]) -
 def test_a_kind_switched_off_is_left_out_and_counted() -> None:
     run = fold(orders(2), Policy(governance=Governance(autonomy={"allocate": "off"})))
     assert run.actions == []
-    assert run.totals.inert == {"allocate: switched off by the policy": 2}
+    assert run.totals.inert == {("allocate", "switched off by the policy"): 2}
 
 
 def test_a_proposal_says_why_and_until_when_it_waits() -> None:

@@ -75,8 +75,8 @@ def test_an_expired_proposal_gives_back_what_it_held_and_whoever_waits_is_served
     assert closed(run) == [("O-FIRST", "expired")]
     assert [a.subject for a in run.of("allocate")] == ["O-FIRST", "O-NEXT"]
     assert [m.after for m in run.facts(OrderMoved) if m.order == "O-FIRST"][-1] == "unfillable"
-    assert run.totals.inert["allocate: the proposal expired: nobody decided in time"] == 1
-    assert run.totals.people == {"allocate expired": 1}
+    assert run.totals.inert["allocate", "the proposal expired: nobody decided in time"] == 1
+    assert run.totals.people == {("allocate", "expired"): 1}
     assert reserved(run) == 1
 
 
@@ -110,7 +110,7 @@ def test_an_approved_proposal_keeps_what_it_held_and_is_counted() -> None:
     log.tick(DAY + 1)
     run = fold(log, PROPOSING)
     assert reserved(run) == 1
-    assert run.totals.people == {"allocate approved": 1}
+    assert run.totals.people == {("allocate", "approved"): 1}
     assert run.of("allocate")[-1].data.because.summary.endswith("Approved by ann: looks right.")
 
 

@@ -19,6 +19,7 @@ from state.events import (
     StockPicked,
     StockReceived,
 )
+from state.keys import Ref
 from state.policy import Governance, Holds, Policy
 from state.quantities import HoldKind, from_ms
 from tests.builders import DAY, HOUR, START_MS, Log, Run, dispatch, fold, order
@@ -136,7 +137,7 @@ def test_a_later_hold_on_the_same_scope_replaces_the_earlier() -> None:
     log.add(hold("node", "N-NORTH", log, hours=5))
     log.tick(2 * HOUR)
     run = fold(log)
-    assert list(run.twin.holds) == ["node N-NORTH"] and not run.of("lift")
+    assert list(run.twin.holds) == [Ref("node", "N-NORTH")] and not run.of("lift")
 
 
 def test_a_closed_order_takes_its_hold_along() -> None:
@@ -200,14 +201,14 @@ _STEPS = st.lists(
 )
 
 
-def rests_on_held(action: Action, holds: dict[str, object]) -> bool:
+def rests_on_held(action: Action, holds: dict[Ref, object]) -> bool:
     decision = action.data.decision
     if not isinstance(decision, Allocate):
         return False
-    scopes = {f"order {decision.order}", "region NORTH"}
+    scopes = {Ref("order", decision.order), Ref("region", "NORTH")}
     for leg in decision.legs:
-        scopes |= {f"node {leg.node}", f"service {leg.carrier}/{leg.service}"}
-        scopes |= {f"lane {leg.node}>NORTH", *(f"sku {line.sku}" for line in leg.lines)}
+        scopes |= {Ref("node", leg.node), Ref("service", leg.carrier, leg.service)}
+        scopes |= {Ref("lane", leg.node, "NORTH"), *(Ref("sku", ln.sku) for ln in leg.lines)}
     return not scopes.isdisjoint(holds)
 
 
@@ -233,7 +234,7 @@ def test_nothing_on_hold_is_planned_and_all_is_served_once_every_hold_is_over(
                 log.add(shipped, HOUR)
     log.tick(2 * DAY)
     seen = 0
-    before: dict[str, object] = {}
+    before: dict[Ref, object] = {}
 
     def check(run: Run) -> None:
         nonlocal seen, before
@@ -264,7 +265,7 @@ def test_rejecting_a_hold_leaves_a_later_one_with_the_same_end() -> None:
     log.add(ActionApproved(action=second.id, by="ann"))
     log.add(ActionRejected(action=first.id, by="ann"))
     run = fold(log, asking)
-    assert list(run.twin.holds) == ["node N-NORTH"] and not run.of("lift")
+    assert list(run.twin.holds) == [Ref("node", "N-NORTH")] and not run.of("lift")
 
 
 def test_an_order_of_which_all_was_picked_on_hold_is_held_no_longer_afterwards() -> None:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from operators.derived import Duplicate, FeedHealth, Parked, PolicyInForce
+from operators.feeds import FeedKey
 from state.codec import encode
 from state.events import (
     ClockTicked,
@@ -74,7 +75,7 @@ def test_duplicates_cost_no_health() -> None:
     run = again(log, *([-1] * 500))
     assert run.totals.duplicates == 500
     assert run.facts(FeedHealth) == []
-    assert run.operator("hygiene")._state.feeds.feeds["inventory of test"].bad == 0
+    assert run.operator("hygiene")._state.feeds.feeds[FeedKey("inventory", "test")].bad == 0
 
 
 def test_a_scan_before_its_dispatch_waits_and_then_counts() -> None:

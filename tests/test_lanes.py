@@ -10,11 +10,13 @@ from operators.prediction.lane_transit import LaneTransit
 from operators.pricing import lateness
 from state.events import CarrierService, ShipmentDelivered
 from state.geography import nominal_transit_s
+from state.keys import Lane, ServiceId
 from state.policy import Policy
 from tests.builders import DAY, HOUR, Log, Run, dispatch, fold, service
 
 NOMINAL_S = nominal_transit_s(service("standard"), 0.0)
-LANE = "POST/standard\nN-NORTH\nNORTH"
+LANE = Lane(ServiceId("POST", "standard"), "N-NORTH", "NORTH")
+SERVICE = ServiceId("C", "s")
 
 
 def delivered(log: Log, name: str, transit_s: float, region: str = "NORTH") -> None:
@@ -38,8 +40,8 @@ def test_a_lanes_ratio_is_learned_and_reaches_sourcing() -> None:
     assert outlook.p10 < outlook.p50 < outlook.p90
     assert outlook.seen == 60
     assert outlook.on_time == 1.0
-    assert run.twin.geography.services["POST/standard"] == service("standard")
-    learned = run.operator("orchestrate").outlook.transit_ratios("POST/standard", LANE, log.now_ms)
+    assert run.twin.geography.services[ServiceId("POST", "standard")] == service("standard")
+    learned = run.operator("orchestrate").outlook.transit_ratios(LANE, log.now_ms)
     assert learned.p50 == pytest.approx(outlook.p50, rel=0.1)
 
 
@@ -48,7 +50,7 @@ def service_s(run: Run, region: str) -> float:
     geography = run.twin.geography
     distance = geography.distance_km("N-NORTH", region)
     assert distance is not None
-    standard: CarrierService = geography.services["POST/standard"]
+    standard: CarrierService = geography.services[ServiceId("POST", "standard")]
     return nominal_transit_s(standard, distance)
 
 
@@ -66,17 +68,17 @@ def test_a_lane_with_little_history_borrows_from_its_service() -> None:
 def test_the_band_of_a_lane_covers_what_it_says() -> None:
     luck = Random(3)
     transit = LaneTransit()
-    lanes_of = [(f"C/s\nN{n}\nR", luck.uniform(0.8, 1.4)) for n in range(8)]
+    lanes_of = [(Lane(SERVICE, f"N{n}", "R"), luck.uniform(0.8, 1.4)) for n in range(8)]
     inside = [0, 0, 0]
     for number in range(4_000):
         lane, pace = luck.choice(lanes_of)
         ratio = pace * luck.lognormvariate(0.0, 0.25)
         if number >= 1_000:
-            band = transit.ratios("C/s", lane)
+            band = transit.ratios(lane)
             assert band.p10 <= band.p50 <= band.p90
             for index, bound in enumerate((band.p10, band.p50, band.p90)):
                 inside[index] += ratio <= bound
-        transit.learn("C/s", lane, number % 7, ratio, number)
+        transit.learn(lane, number % 7, ratio, number)
     assert [count / 3_000 for count in inside] == pytest.approx([0.1, 0.5, 0.9], abs=0.03)
 
 
@@ -86,21 +88,21 @@ def test_a_weekday_without_tours_is_known_to_take_longer() -> None:
     for number in range(1_400):
         weekday = number % 7
         ratio = (1.6 if weekday == 5 else 1.0) * luck.lognormvariate(0.0, 0.1)
-        transit.learn("C/s", "C/s\nN\nR", weekday, ratio, number)
-    weekdays = transit.weekdays("C/s")
+        transit.learn(Lane(SERVICE, "N", "R"), weekday, ratio, number)
+    weekdays = transit.weekdays(SERVICE)
     assert weekdays[5] / weekdays[2] == pytest.approx(1.6, rel=0.1)
 
 
 def test_a_lane_that_shifts_is_covered_again_soon() -> None:
     luck = Random(5)
-    transit = LaneTransit()
+    transit, lane = LaneTransit(), Lane(SERVICE, "N", "R")
     for number in range(600):
-        transit.learn("C/s", "C/s\nN\nR", 0, luck.lognormvariate(0.0, 0.2), number)
+        transit.learn(lane, 0, luck.lognormvariate(0.0, 0.2), number)
     covered = 0
     for number in range(40):
         ratio = 2.0 * luck.lognormvariate(0.0, 0.2)
-        covered += number >= 20 and ratio <= transit.ratios("C/s", "C/s\nN\nR").p90
-        transit.learn("C/s", "C/s\nN\nR", 0, ratio, 600 + number)
+        covered += number >= 20 and ratio <= transit.ratios(lane).p90
+        transit.learn(lane, 0, ratio, 600 + number)
     assert covered >= 16
 
 

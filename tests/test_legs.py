@@ -88,7 +88,7 @@ def test_a_room_of_a_proposal_that_ran_out_serves_the_next_order() -> None:
     while from_ms(log.now_ms) <= proposed.data.deadline:
         log.tick(HOUR)
     run = fold(log, PROPOSING, each=lambda run: run.twin.check())
-    planned = run.twin.capacity.planned["node N-NORTH"]
+    planned = run.twin.capacity.nodes.planned["N-NORTH"]
     assert sum(planned.values()) == sum(not leg.is_begun for leg in run.twin.orders["O-1"].legs)
 
 

@@ -18,6 +18,7 @@ from operators.pricing import Option
 from operators.sourcing import Choice, Plan, Shipped
 from state.actions import Allocate
 from state.events import ShipmentDelivered, StockCounted, StockPicked, StockShortPicked
+from state.keys import ServiceId
 from state.policy import Exploration, Nodes, Policy, Weights
 from tests.builders import DAY, HOUR, Log, Run, dispatch, fold, order
 
@@ -26,7 +27,7 @@ BOLD = Policy(exploration=Exploration(share=0.4, most_extra_cents=10_000))
 
 
 def plan(name: str, score: int) -> Plan:
-    option = Option(score, name, "POST/x", score, 0, 0, 0, 0, 0.0, 0.0, 0, 0, "POST", 0.0)
+    option = Option(score, name, ServiceId("POST", "x"), score, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0.0)
     return Plan(score, (Shipped(option, (("BOOK", 1),)),), 0)
 
 

@@ -84,7 +84,7 @@ def test_a_price_that_would_not_pay_is_not_proposed_and_counted() -> None:
     _, run = selling(4_000, rules=flat)
     assert not run.of("reprice")
     assert {i.reason for i in run.facts(Inert) if i.kind == "reprice"} == {"no price pays better"}
-    assert run.totals.benefits["reprice prevented"] > 0
+    assert run.totals.benefits["reprice", "prevented"] > 0
 
 
 @settings(max_examples=25, deadline=None)
@@ -160,7 +160,7 @@ def test_a_proposed_price_that_came_is_told_what_it_gained() -> None:
     run = fold(at, OPEN)
     (gained,) = run.facts(BenefitRealised)
     assert gained.kind == "reprice" and gained.realised_cents < 0  # nobody bought any more
-    assert run.totals.benefits["reprice realised"] == 1
+    assert run.totals.benefits["reprice", "realised"] == 1
 
 
 @given(st.floats(0.01, 500), st.floats(0.1, 20), st.floats(0, 1_000))

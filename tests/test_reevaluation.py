@@ -80,9 +80,9 @@ def test_what_moved_gives_its_rooms_back() -> None:
     log = evening(APART)
     log.add(order("O-1", PAIR))
     log.add(received("N-NORTH", "LAMP"), HOUR)
-    planned = checked(log).twin.capacity.planned
-    assert sum(planned["node N-SOUTH"].values()) == 0
-    assert sum(planned["node N-NORTH"].values()) == 1
+    planned = checked(log).twin.capacity.nodes.planned
+    assert sum(planned["N-SOUTH"].values()) == 0
+    assert sum(planned["N-NORTH"].values()) == 1
 
 
 def test_what_may_be_picked_already_stays() -> None:
@@ -215,8 +215,8 @@ def test_trouble_at_a_node_moves_what_waits_there() -> None:
     run = checked(log)
     first, aside = run.of("allocate")
     assert (nodes_of(first), nodes_of(aside)) == (["N-NORTH"], ["N-SOUTH"])
-    planned = run.twin.capacity.planned
-    assert sum(planned["node N-NORTH"].values()) == 0
+    planned = run.twin.capacity.nodes.planned
+    assert sum(planned["N-NORTH"].values()) == 0
 
 
 def test_trouble_with_a_service_moves_what_waits_for_it_and_never_back() -> None:
@@ -281,7 +281,7 @@ def test_no_order_goes_back_and_all_terms_sum(
     log.tick(1)
     later = fold(log)
     pickups = later.operator("orchestrate").pickups  # memory follows open work
-    assert all(int(each.rpartition("\n")[2]) > log.now_ms for each in pickups.orders)
+    assert all(each.hand_over_ms > log.now_ms for each in pickups.orders)
     assert {name for names in pickups.split.values() for name in names} <= set(later.twin.orders)
     for one in run.twin.orders.values():
         assert one.moves <= Policy().reevaluation.most_moves

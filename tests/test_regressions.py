@@ -7,6 +7,8 @@ import pytest
 
 from operators.chain import build_chain, to_record
 from operators.derived import DemandLift, DemandOutlook, OrderMoved
+from operators.due import Retry
+from operators.feeds import FeedKey
 from state.actions import Allocate
 from state.codec import DeadLetter, decode, decode_action, encode
 from state.events import (
@@ -26,6 +28,7 @@ from state.events import (
     StockReceived,
     StockShortPicked,
 )
+from state.keys import ServiceId
 from state.policy import Demand as DemandRules
 from state.policy import Governance, Policy
 from state.quantities import from_ms
@@ -231,7 +234,7 @@ def test_an_order_is_retried_by_one_deadline() -> None:
     for _ in range(50):
         log.add(StockReceived(node="N-NORTH", sku="SOFA", quantity=1))
     heap = fold(log).operator("orchestrate")._floor.deadlines.heap
-    assert sum(what == "retry" for _, _, what, _ in heap) == 1
+    assert sum(isinstance(due, Retry) for _, _, due in heap) == 1
 
 
 # Stock promised twice, or held for nobody.
@@ -288,8 +291,9 @@ def test_a_parcel_sent_again_takes_room_at_its_service() -> None:
     log.add(StockPicked(node="N-NORTH", sku="BOOK", quantity=1, order="O-1"))
     log.add(dispatch("S-1", "O-1"))
     log.add(ShipmentFailed(shipment="S-1", reason="lost", party="carrier"))
-    planned = fold(log).twin.capacity.planned
-    assert planned["service POST/standard"] == planned["node N-NORTH"]
+    capacity = fold(log).twin.capacity
+    standard = ServiceId("POST", "standard")
+    assert capacity.services.planned[standard] == capacity.nodes.planned["N-NORTH"]
 
 
 # What is said and learned.
@@ -358,4 +362,4 @@ def test_a_signal_teaches_of_the_bucket_it_was_in() -> None:
 def test_a_warehouse_that_registers_itself_first_is_judged_as_inventory() -> None:
     log = Log().network_of(FIVE)
     log.add(StockReceived(node="N-NORTH", sku="BOOK", quantity=1))
-    assert fold(log).operator("hygiene")._state.feeds.feeds["inventory of test"].heard == 2
+    assert fold(log).operator("hygiene")._state.feeds.feeds[FeedKey("inventory", "test")].heard == 2

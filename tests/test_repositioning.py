@@ -205,7 +205,7 @@ def test_where_transfers_are_switched_off_nothing_is_held_for_them() -> None:
     off = Policy(governance=Governance(autonomy={"transfer": "off"}))
     run = fold(short_in_the_north(), off)
     assert held(run) == 0
-    assert run.totals.inert["transfer: switched off by the policy"] > 0
+    assert run.totals.inert["transfer", "switched off by the policy"] > 0
 
 
 def test_approving_something_else_or_too_late_keeps_no_stock_of_a_transfer() -> None:

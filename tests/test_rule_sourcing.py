@@ -19,6 +19,7 @@ from state.events import (
     PolicyChanged,
     ShipmentFailed,
 )
+from state.keys import ServiceId
 from state.policies import BUILT_IN, find_policy
 from state.policy import NEVER, Delays, Notices, Policy, Sourcing
 from state.quantities import from_ms
@@ -127,7 +128,7 @@ def test_a_service_known_to_be_late_is_taken_all_the_same(policy: Policy) -> Non
         orchestrate.step(Record("net", 90, log.now_ms, learned))
         placed = order("O-1", promised_s=3 * DAY)
         choice = orchestrate._floor.sourcing.decide(placed, (("BOOK", 1),), log.now_ms)
-        assert choice.plan.legs[0].option.service == f"POST/{taken}"
+        assert choice.plan.legs[0].option.service == ServiceId("POST", taken)
 
 
 @BOTH_RULES

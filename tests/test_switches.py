@@ -12,15 +12,24 @@ from operators.chain import build_chain, to_record
 from operators.floor import Floor, FloorState
 from operators.orchestrate import Orchestrate
 from operators.parcels import Pricer
-from operators.remedy_choice import WAITING, Remedy, choose, ranked, remedy_switches
+from operators.remedy_choice import (
+    WAITING,
+    Remedy,
+    Reroutes,
+    choose,
+    ranked,
+    remedy_switches,
+)
 from operators.sourcing import Choice, Sourcing
 from operators.switches import switches
 from state.actions import Switch
 from state.codec import JournalLine
 from state.events import OrderPlaced, SkuRegistered
 from state.journal import JournalReader
+from state.keys import ServiceId
 from state.policy import Policy, Weights
 from state.policy import Sourcing as Rules
+from state.spoken import services_named
 from tests.builders import (
     DAY,
     HOUR,
@@ -94,12 +103,17 @@ def decide(floor: Floor, placed: OrderPlaced, lines: Lines, **changes: Any) -> C
     return sourcing.decide(placed, lines, START_MS, **changes)
 
 
+def said(floor: Floor, switch: Switch) -> ServiceId:
+    (service,) = services_named(switch.service, floor.twin.geography.services)
+    return service
+
+
 def applied(
     switch: Switch, floor: Floor, placed: OrderPlaced, lines: Lines, share: float = 1.0
 ) -> Choice:
     """The choice after a share of the change."""
     if switch.quantity == "freight_cents":
-        cut = {(switch.node, switch.service): round(-switch.by * share)}
+        cut = {(switch.node, said(floor, switch)): round(-switch.by * share)}
         return decide(floor, placed, lines, discounts=cut)
     section, _, key = switch.quantity.partition(".")
     assert section == "weights"
@@ -164,6 +178,18 @@ def test_no_assignment_of_whole_lines_is_cheaper_by_more_than_the_gap(
     assert sum(choice.plan.terms().values()) == choice.plan.score
 
 
+def priced(costs: dict[str, int]) -> list[Remedy]:
+    """Ways on by what they are called; all but waiting do something."""
+    return [
+        Remedy(
+            label,
+            {"freight": cents},
+            None if label == WAITING else Reroutes(ServiceId("POST", label), 0),
+        )
+        for label, cents in costs.items()
+    ]
+
+
 @given(
     st.lists(st.integers(0, 400), min_size=1, max_size=4),
     st.none() | st.integers(0, 600),
@@ -172,12 +198,12 @@ def test_no_assignment_of_whole_lines_is_cheaper_by_more_than_the_gap(
 def test_every_switch_point_of_a_remedy_holds(
     prices: list[int], waiting: int | None, least_gain: int
 ) -> None:
-    costs = {f"sending it from N-{number}": cents for number, cents in enumerate(prices)}
+    costs = {f"moving it to service {number}": cents for number, cents in enumerate(prices)}
     if waiting is not None:
         costs[WAITING] = waiting
-    remedies = ranked([Remedy(label, {"freight": cents}) for label, cents in costs.items()])
+    remedies = ranked(priced(costs))
     best = choose(remedies, least_gain)
-    if best.label == WAITING:
+    if best.is_waiting:
         return
     others = [remedy for remedy in remedies if remedy is not best]
     switches_found = remedy_switches(best, others, least_gain, "EUR")
@@ -185,8 +211,7 @@ def test_every_switch_point_of_a_remedy_holds(
     for switch in switches_found:
         by = round(switch.by)
         cheaper = {**costs, switch.then: costs[switch.then] + by}
-        changed = [Remedy(label, {"freight": cents}) for label, cents in cheaper.items()]
-        assert choose(changed, least_gain).label == switch.then
+        assert choose(priced(cheaper), least_gain).label == switch.then
 
 
 class Proving:
@@ -202,7 +227,7 @@ class Proving:
         for switch in switches(choice, floor.policy):
             changed, discounts = floor.policy, None
             if switch.quantity == "freight_cents":
-                discounts = {(switch.node, switch.service): round(-switch.by)}
+                discounts = {(switch.node, said(floor, switch)): round(-switch.by)}
             else:
                 key = switch.quantity.removeprefix("weights.")
                 value = getattr(changed.weights, key) + switch.by

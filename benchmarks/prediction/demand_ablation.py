@@ -16,6 +16,7 @@ from benchmarks.prediction.demand_scores import wape
 from flows.simulation import simulate
 from operators.prediction.demand_model import DemandModel
 from state.events import Event, OrderPlaced, SignalObserved, SkuRegistered
+from state.keys import ALL_GOODS, EVERYWHERE, Goods
 from state.quantities import DAY_MS, DAY_S
 
 _KINDS = ("search", "promotion", "sentiment", "weather")
@@ -67,7 +68,7 @@ def _simulated(
 ) -> Ablation:
     model = DemandModel(DAY_S, 0.05, 2 * DAY_S)
     categories: dict[str, str] = {}
-    strong: dict[str, int] = {}
+    strong: dict[tuple[str, Goods], int] = {}
     scored: list[tuple[float, float, bool]] = []
     concerned: dict[tuple[str, str], bool] = {}
     for event in events:
@@ -77,12 +78,15 @@ def _simulated(
                 categories[sku.sku] = sku.category
                 model.register(sku.sku, now_ms)
             case SignalObserved() as signal:
-                scope = signal.sku or signal.category or "*"
+                scope = ALL_GOODS
+                if signal.sku or signal.category:
+                    kind = "sku" if signal.sku else "category"
+                    scope = Goods(kind, signal.sku or signal.category or "")
                 if signal.ratio > 1.5:
-                    strong[f"{signal.region or '*'} {scope}"] = now_ms + 2 * DAY_MS
+                    strong[signal.region or EVERYWHERE, scope] = now_ms + 2 * DAY_MS
                 if signal.kind not in without:
                     ratio = log(signal.ratio + 1e-3)
-                    model.signalled(signal.region or "*", scope, signal.kind, ratio, now_ms)
+                    model.signalled(signal.region or EVERYWHERE, scope, signal.kind, ratio, now_ms)
             case OrderPlaced() as order:
                 for line in order.lines:
                     key, category = (order.region, line.sku), categories[line.sku]
@@ -92,9 +96,9 @@ def _simulated(
                     if made.observed is not None and now_ms >= half_ms:
                         scored.append((made.observed, made.forecast, concerned.get(key, False)))
                     concerned[key] = any(
-                        strong.get(f"{region} {scope}", 0) > now_ms
-                        for region in ("*", order.region)
-                        for scope in (category, line.sku)
+                        strong.get((region, scope), 0) > now_ms
+                        for region in (EVERYWHERE, order.region)
+                        for scope in (Goods("category", category), Goods("sku", line.sku))
                     )
             case _:
                 pass

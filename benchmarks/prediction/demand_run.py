@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.prediction.data.panel import Floats, Panel
 from operators.prediction.demand_model import LEVELS, DemandModel
+from state.keys import ALL_GOODS
 
 _DAY_S = 86_400
 #: The first bucket is placed here, in buckets since the epoch: on a Sunday for days.
@@ -49,14 +50,14 @@ def run(panel: Panel, without: frozenset[str] = frozenset()) -> Run:
     for column in range(columns):
         now_ms = (_FIRST + column) * bucket_s * 1000
         for region, name, values in scopes:
-            model.signalled(region, "*", name, float(values[column]), now_ms)
+            model.signalled(region, ALL_GOODS, name, float(values[column]), now_ms)
         for row, units in enumerate(panel.units[:, column].tolist()):
             observed = isfinite(units)
             if not observed and not begun[row]:
                 continue
             begun[row] = True
             start = perf_counter()
-            made = model.ordered(*places[row], "*", units if observed else None, now_ms)
+            made = model.ordered(*places[row], "", units if observed else None, now_ms)
             took.append(perf_counter() - start)
             if made is not None:
                 mean[row, column] = made.mean

@@ -21,6 +21,7 @@ from state.events import (
     ShipmentScanned,
 )
 from state.geography import nominal_transit_s
+from state.keys import ServiceId
 from state.policy import Policy
 from state.quantities import DAY_MS, HOUR_MS, to_ms, weekday
 
@@ -107,8 +108,8 @@ class _Watched:
         risk = next((r for r in risks if r.shipment == shipped.shipment), None)
         if risk is None or shipped.shipment in self._open:
             return
-        way = (f"{shipped.carrier}/{shipped.service}", shipped.node, shipped.region)
-        lane, hour = "/".join(way), str(time_ms % DAY_MS // HOUR_MS)
+        way = (ServiceId(shipped.carrier, shipped.service), shipped.node, shipped.region)
+        lane, hour = "/".join(map(str, way)), str(time_ms % DAY_MS // HOUR_MS)
         band = (risk.earliest_ms, risk.expected_ms, risk.latest_ms)
         shipment = _Shipment(
             made_ms=time_ms,
@@ -123,7 +124,9 @@ class _Watched:
         self._all.append(shipment)
         heappush(self._due, (shipment.promised_ms, len(self._all), shipment))
 
-    def _row(self, shipped: ShipmentDispatched, way: tuple[str, str, str], time_ms: int) -> Row:
+    def _row(
+        self, shipped: ShipmentDispatched, way: tuple[ServiceId, str, str], time_ms: int
+    ) -> Row:
         conditions, (service, node, region) = self._conditions, way
         distance = conditions.geography.distance_km(node, region) or 0.0
         nominal_s = nominal_transit_s(conditions.geography.services[service], distance)
@@ -147,7 +150,7 @@ class _Watched:
             conditions.severity_at_node(node, time_ms),
             conditions.congestion(region, time_ms),
             float(conditions.disrupted(service, region, time_ms)),
-            self._naive.lane("/".join(way)),
+            self._naive.lane("/".join(map(str, way))),
             *astuple(self._rates.rates(service, node, region, hour)),
         ]
 

@@ -16,6 +16,7 @@ from operators.prediction.lateness import LateModel
 from operators.prediction.linear import Features
 from operators.prediction.situation import Situation
 from operators.prediction.transit import Remaining, Transit, Usual
+from state.keys import ServiceId
 from state.policy import Policy
 from state.quantities import DAY_MS, HOUR_MS, weekday
 
@@ -54,7 +55,7 @@ def run_cases(cases: list[Case]) -> Run:
     count = 0
     for _, what, index, number in _agenda(cases):
         case = cases[index]
-        way = (case.service, case.node, case.region)
+        way = (ServiceId(case.service, ""), case.node, case.region)
         if what == _PREDICT:
             moment = case.moments[number]
             begun = perf_counter()
@@ -68,7 +69,7 @@ def run_cases(cases: list[Case]) -> Run:
             quantiles_s += perf_counter() - after + middle - begun
             late_s += after - middle
             count += 1
-            lane = "/".join(way)
+            lane = "/".join(map(str, way))
             row = _row(case, moment, now, late, codes, naive)
             made[index].append(
                 _Made(
@@ -94,7 +95,7 @@ def run_cases(cases: list[Case]) -> Run:
             for each in made[index]:
                 _learn_transit(transit, each, case)
             quantiles_s += perf_counter() - middle
-            naive.learn("/".join(way), case.late)
+            naive.learn("/".join(map(str, way)), case.late)
         else:
             begun = perf_counter()
             for each in made[index]:
@@ -140,7 +141,7 @@ def _situation(case: Case, moment: Moment, usual: Usual) -> Situation:
     slack_s = (case.promised_ms - moment.time_ms) / 1000
     return Situation(
         stage=moment.stage,
-        service=case.service,
+        service=ServiceId(case.service, ""),
         node=case.node,
         region=case.region,
         time_ms=moment.time_ms,

@@ -52,7 +52,7 @@ class _Monitored(DriftDetector):
 
     def __init__(self) -> None:
         super().__init__()
-        self._monitor = Monitor()
+        self._monitor: Monitor[str] = Monitor()
 
     def update(self, x: float) -> None:
         self._drift_detected = self._monitor.update("key", x, 0) is not None

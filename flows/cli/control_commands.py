@@ -18,7 +18,11 @@ _By = Annotated[str, typer.Option(help="Who says so.")]
 _Reason = Annotated[str, typer.Option(help="Why; it is kept in the journal.")]
 _Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(get_args(HoldKind))}.")]
 _Scope = Annotated[
-    str, typer.Argument(help="Which: its name; CARRIER/SERVICE; NODE>REGION for a lane.")
+    str,
+    typer.Argument(
+        help="Which: its name; CARRIER/SERVICE; NODE>REGION for a lane. If that may mean several, "
+        "both names as a JSON list."
+    ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

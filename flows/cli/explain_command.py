@@ -32,7 +32,10 @@ def explain(
     ] = True,
     why_not: Annotated[
         str | None,
-        typer.Option(help="Price another option: NODE, CARRIER/SERVICE or NODE+CARRIER/SERVICE."),
+        typer.Option(
+            help="Price another option: NODE, CARRIER/SERVICE, NODE+CARRIER/SERVICE or, where that "
+            "may mean several, the names as a JSON list."
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -122,7 +125,7 @@ def _why_not(
     from operators.why_not import parse_wanted
 
     try:
-        wanted = parse_wanted(text)
+        asked = parse_wanted(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--why-not") from error
     with progress_bar("going back to it") as progress:
@@ -131,7 +134,7 @@ def _why_not(
             if folder is None
             else find_action(folder, action_id)
         )
-        answer = why_not(evidence, action, wanted, progress)
+        answer = why_not(evidence, action, asked, progress)
     if json:
         print_json({"id": action.id, "why_not": to_builtins(answer)})
     else:

@@ -6,6 +6,7 @@ from flows.simulation.levels import Level
 from state.events import CarrierRegistered, CarrierService
 from state.events.reference import Mode
 from state.geography import nominal_transit_s
+from state.keys import ServiceId
 from state.quantities import DAY_MS, HOUR_S
 
 _DEFRA = "DEFRA 2025, well-to-wheel, "
@@ -140,6 +141,7 @@ class Service:
         self, index: int, carrier: str, character: Character, spec: CarrierService
     ) -> None:
         self.index = index
+        self.id = ServiceId(carrier, spec.service)
         self.carrier = carrier
         self.character = character
         self.spec = spec
@@ -150,7 +152,7 @@ class Service:
     @property
     def name(self) -> str:
         """Carrier and service, as in ``NORDPOST/economy``."""
-        return f"{self.carrier}/{self.spec.service}"
+        return str(self.id)
 
     def nominal_ms(self, distance_km: float) -> int:
         """Published transit time in ms."""

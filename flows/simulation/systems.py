@@ -1,6 +1,6 @@
 """Systems and people that carry actions out, and say so: action completed, failed or approved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from flows.simulation.agenda import Agenda
@@ -29,8 +29,10 @@ from state.actions import (
 )
 from state.events import ActionApproved, ActionCompleted, ActionFailed
 from state.geography import freight_cents
+from state.keys import ServiceId
 from state.quantities import HOUR_MS, to_ms
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 #: From an action to its being carried out.
@@ -67,7 +69,7 @@ class Systems:
         self._ledger = ledger
         self._nodes = {node.id: node.index for node in world.nodes}
         self._skus = {sku.id: index for index, sku in enumerate(world.skus)}
-        self._services = {service.name: service for service in world.services}
+        self._services = {service.id: service for service in world.services}
         self._handlers: dict[type, Callable[[int, Action], str]] = {
             Allocate: self._allocate,
             Release: self._release,
@@ -238,14 +240,14 @@ class Systems:
         return _look_up(self._skus, name, "SKU")
 
     def _service(self, carrier: str, service: str) -> Service:
-        return _look_up(self._services, f"{carrier}/{service}", "service")
+        return _look_up(self._services, ServiceId(carrier, service), "service")
 
 
 class _Unknown(Exception):
     """An action names what is not there."""
 
 
-def _look_up(known: dict[str, T], name: str, kind: str) -> T:
+def _look_up(known: Mapping[K, T], name: K, kind: str) -> T:
     if name not in known:
         raise _Unknown(f"{kind} {name}")
     return known[name]

@@ -16,9 +16,9 @@ from flows.simulation.luck import Luck
 from flows.simulation.opening import Due, Move, Moving, OnTheRoad, Opening
 from flows.simulation.work import Line, Order, Parcel
 from flows.simulation.world import World
-from operators.refusals import record_of
 from state.actions import Action, Allocate, Reship, Transfer
 from state.geography import freight_cents
+from state.keys import ServiceId, TroubleKey
 from state.quantities import DAY_MS
 from state.sums import int_sum
 from state.twin import OpenOrder, Shipment, Twin
@@ -28,7 +28,7 @@ def opening_of(
     seed: int,
     world: World,
     twin: Twin,
-    disruptions: dict[str, tuple[int, int]],
+    disruptions: dict[TroubleKey, tuple[int, int]],
     proposals: Sequence[Action],
     now_ms: int,
     prefix: str,
@@ -52,9 +52,9 @@ class _Taker:
         self._nodes = {node.id: node.index for node in world.nodes}
         self._skus = {sku.id: index for index, sku in enumerate(world.skus)}
         self._regions = {region.id: index for index, region in enumerate(world.regions)}
-        self._services = {service.name: service for service in world.services}
+        self._services = {service.id: service for service in world.services}
 
-    def take(self, disruptions: dict[str, tuple[int, int]], prefix: str) -> Opening:
+    def take(self, disruptions: dict[TroubleKey, tuple[int, int]], prefix: str) -> Opening:
         opening = Opening(at_ms=self._now_ms, stock=self._stock(), prefix=prefix)
         opening.proposals = list(self._proposals)
         self._supply(opening)
@@ -98,7 +98,7 @@ class _Taker:
                     case never:
                         assert_never(never)
         proposed = {
-            (record_of(action.id), transfer.origin, transfer.destination, transfer.sku)
+            (action.seq, transfer.origin, transfer.destination, transfer.sku)
             for action in self._proposals
             if isinstance(transfer := action.data.decision, Transfer)
         }
@@ -111,16 +111,15 @@ class _Taker:
                 asked = Move(name, *ends, self._skus[move.sku], move.quantity)
                 opening.moves.append(asked)
 
-    def _troubles(self, disruptions: dict[str, tuple[int, int]]) -> list[Disruption]:
+    def _troubles(self, disruptions: dict[TroubleKey, tuple[int, int]]) -> list[Disruption]:
         found = []
-        for number, (key, (delay_s, until_ms)) in enumerate(disruptions.items()):
-            carrier, service, region = key.split("\n")
+        for number, (of, (delay_s, until_ms)) in enumerate(disruptions.items()):
             found.append(
                 Disruption(
                     name=f"known-{number}",
-                    carrier=carrier,
-                    service=service or None,
-                    region=self._regions.get(region) if region else None,
+                    carrier=of.carrier,
+                    service=of.service or None,
+                    region=self._regions.get(of.region) if of.region else None,
                     delay_ms=delay_s * 1000,
                     since_ms=self._now_ms,
                     until_ms=max(until_ms, self._now_ms + 1),
@@ -157,7 +156,7 @@ class _Taker:
         lines = [
             (self._skus[line.sku], line.quantity) for line in fact.lines if line.sku in self._skus
         ]
-        service = self._services.get(f"{fact.carrier}/{fact.service}")
+        service = self._services.get(ServiceId(fact.carrier, fact.service))
         if service is None or fact.node not in self._nodes:
             return
         node = self._nodes[fact.node]
@@ -222,7 +221,7 @@ class _Taker:
         """The cheapest service that is nominally in time, else the fastest, and its pickup."""
         km, weight_g = self._world.km[node][order.region], self._world.weight_g(lines)
         handling_ms = self._world.nodes[node].registration.handling_time_s * 1000
-        best: tuple[tuple[bool, int, str], Service, int] | None = None
+        best: tuple[tuple[bool, int, ServiceId], Service, int] | None = None
         for service in self._world.services:
             if not service.takes(km, weight_g) or not service.capacity.now:
                 continue
@@ -230,7 +229,7 @@ class _Taker:
             arrives_ms = due_ms + service.nominal_ms(km)
             late = arrives_ms > order.promised_ms
             cost = arrives_ms // DAY_MS if late else freight_cents(service.spec, km, weight_g)
-            rank = (late, cost, service.name)
+            rank = (late, cost, service.id)
             if best is None or rank < best[0]:
                 best = rank, service, due_ms
         return None if best is None else best[1:]

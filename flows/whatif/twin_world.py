@@ -19,6 +19,7 @@ from operators.prediction.transit import Z90
 from state.errors import JournalError
 from state.events import CarrierRegistered, NodeRegistered
 from state.geography import Geography, nominal_transit_s
+from state.keys import Lane, ServiceId
 from state.sums import float_sum
 from state.twin import Twin
 
@@ -89,10 +90,9 @@ def _demand(outlook: Outlook) -> tuple[dict[str, float], dict[str, float]]:
     """Units per day by region and by SKU."""
     by_region: dict[str, float] = {}
     by_sku: dict[str, float] = {}
-    for key, demand in outlook.demand.items():
-        region, _, sku = key.partition("\n")
-        by_region[region] = by_region.get(region, 0.0) + demand.units_per_day
-        by_sku[sku] = by_sku.get(sku, 0.0) + demand.units_per_day
+    for of, demand in outlook.demand.items():
+        by_region[of.region] = by_region.get(of.region, 0.0) + demand.units_per_day
+        by_sku[of.sku] = by_sku.get(of.sku, 0.0) + demand.units_per_day
     return by_region, by_sku
 
 
@@ -116,7 +116,7 @@ def _skus(twin: Twin, by_sku: dict[str, float]) -> list[Sku]:
 
 def _node(index: int, fact: NodeRegistered, places: dict[str, int], twin: Twin) -> Node:
     node = Node(index, fact, places[fact.region])
-    limit = twin.capacity.limits.get(f"node {fact.node}")
+    limit = twin.capacity.nodes.limits.get(fact.node)
     if limit is not None:
         node.capacity.set(0, limit)
     return node
@@ -137,14 +137,14 @@ def _assortment(
 
 
 def _carriers(
-    geography: Geography, names: list[str], outlook: Outlook, twin: Twin
+    geography: Geography, names: list[ServiceId], outlook: Outlook, twin: Twin
 ) -> tuple[list[CarrierRegistered], list[Service]]:
     services: list[Service] = []
     by_carrier: dict[str, list[Service]] = {}
     for name in names:
-        carrier, spec = name.partition("/")[0], geography.services[name]
+        carrier, spec = name.carrier, geography.services[name]
         nominal_h = nominal_transit_s(spec, _USUAL_KM) / 3600
-        ratios = outlook.transit_ratios(name, "", 0)
+        ratios = outlook.transit_ratios(Lane(name), 0)
         sd = log(ratios.p90 / ratios.p10) / (2 * Z90)
         line_h = max(nominal_h - 6.0, 1.0)
         pace = (ratios.p50 * nominal_h - _LAST_MILE_H) / line_h
@@ -156,7 +156,7 @@ def _carriers(
             fragility=_FRAGILITY,
         )
         service = Service(len(services), carrier, character, spec)
-        limit = twin.capacity.limits.get(f"service {name}")
+        limit = twin.capacity.services.limits.get(name)
         if limit is not None:
             service.capacity.set(0, limit)
         services.append(service)

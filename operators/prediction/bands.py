@@ -25,8 +25,11 @@ are kept in ten-thousandths. The owner calls `forget` for keys it gives up.
 """
 
 from math import isfinite
+from typing import Generic, TypeVar
 
 from msgspec import Struct, field
+
+K = TypeVar("K")
 
 #: Step of a key's own quantiles, and how its deviation fades, per residual: it remembers about 200.
 _STEP = 0.1
@@ -58,7 +61,7 @@ class Pool(Struct, array_like=True):
     offsets: list[float]
 
 
-class BandsState(Struct, array_like=True):
+class BandsState(Struct, Generic[K], array_like=True):
     """Bands as plain values, shared with the bands they are of: encode them before the next update.
 
     Per key: residuals seen up to 8, residuals of alarm left, deviations in ten-thousandths.
@@ -67,10 +70,10 @@ class BandsState(Struct, array_like=True):
     new: Pool
     young: Pool
     settled: Pool
-    keys: dict[str, list[int]] = field(default_factory=dict)
+    keys: dict[K, list[int]] = field(default_factory=dict)
 
 
-class Bands:
+class Bands(Generic[K]):
     """Quantile offsets at `levels`, per key; all residuals are pure numbers.
 
     `levels` rise strictly within (0, 1); `start` are the offsets of the pool before any residual,
@@ -83,7 +86,7 @@ class Bands:
         self,
         levels: tuple[float, ...],
         start: tuple[float, ...],
-        state: BandsState | None = None,
+        state: BandsState[K] | None = None,
         *,
         step: float = _STEP,
         kept: float = _KEPT,
@@ -96,7 +99,7 @@ class Bands:
             Pool(0, list(start)),
         )
 
-    def offsets(self, key: str) -> tuple[float, ...]:
+    def offsets(self, key: K) -> tuple[float, ...]:
         """One offset per level, rising with the level; of a key never seen, those of new keys."""
         known = self._state.keys.get(key)
         if known is None:
@@ -109,7 +112,7 @@ class Bands:
                 found[index] += wider * (2.0 * level - 1.0)
         return tuple(found)
 
-    def update(self, key: str, residual: float, times: int = 1) -> None:
+    def update(self, key: K, residual: float, times: int = 1) -> None:
         """Learn one residual of `key`; one that is not finite teaches nothing.
 
         `times` says how often the very same residual came in a row: a quantile goes as far as so
@@ -144,16 +147,16 @@ class Bands:
         if known[0] < _YOUNG:
             known[0] += 1
 
-    def alarm(self, key: str) -> None:
+    def alarm(self, key: K) -> None:
         """Widen `key` for its next 10 residuals, ever less, and have it learn faster meanwhile."""
         known = self._state.keys.get(key)
         if known is not None:
             known[1] = _ALARMED
 
-    def forget(self, key: str) -> None:
+    def forget(self, key: K) -> None:
         """Give up what is known of `key`; nothing happens if nothing is."""
         self._state.keys.pop(key, None)
 
-    def state(self) -> BandsState:
+    def state(self) -> BandsState[K]:
         """Plain values that restore it, shared with it."""
         return self._state

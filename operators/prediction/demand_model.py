@@ -24,6 +24,7 @@ from operators.prediction.demand_pool import Pool, PoolState
 from operators.prediction.demand_regression import Regression, RegressionState
 from operators.prediction.demand_series import Series, new_series, season_of
 from operators.prediction.demand_signals import Signals, SignalsState
+from state.keys import Goods, SeriesKey
 
 #: Levels of the quantiles, and where a normal distribution has them.
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
@@ -79,12 +80,12 @@ class Expectation(Struct, frozen=True, kw_only=True, gc=False):
 class DemandState(Struct):
     """The model as plain values."""
 
-    bands: BandsState
+    bands: BandsState[SeriesKey]
     pool: PoolState
     signals: SignalsState
     regression: RegressionState
     closed: int = 0
-    series: dict[str, Series] = field(default_factory=dict)
+    series: dict[SeriesKey, Series] = field(default_factory=dict)
 
 
 class DemandModel:
@@ -102,8 +103,8 @@ class DemandModel:
         self._closed = 0 if state is None else state.closed
         memory_ms = signal_memory_s * 1000
         if state is None:
-            self._series: dict[str, Series] = {}
-            self._bands = Bands(LEVELS, _NORMAL, kept=_KEPT)
+            self._series: dict[SeriesKey, Series] = {}
+            self._bands: Bands[SeriesKey] = Bands(LEVELS, _NORMAL, kept=_KEPT)
             self._pool, self._signals = Pool(self._season), Signals(memory_ms)
             self._regression = Regression()
         else:
@@ -117,7 +118,9 @@ class DemandModel:
         """A SKU can be ordered from now on."""
         self._pool.register(sku, now_ms // self._bucket_ms)
 
-    def signalled(self, region: str, scope: str, kind: str, log_ratio: float, now_ms: int) -> float:
+    def signalled(
+        self, region: str, scope: Goods, kind: str, log_ratio: float, now_ms: int
+    ) -> float:
         """Take in a signal; returns what the signals of its scope multiply demand by now."""
         self._signals.hear(region, scope, kind, log_ratio, now_ms)
         return self.lift(self._signals.of_scope(region, scope, now_ms))
@@ -136,7 +139,7 @@ class DemandModel:
         and anything is known of the series, its SKU and region.
         """
         bucket = now_ms // self._bucket_ms
-        key = f"{region}\n{sku}"
+        key = SeriesKey(region, sku)
         series = self._series.get(key)
         if units is not None and isfinite(units):
             self._pool.add(region, sku, units, bucket)
@@ -144,7 +147,7 @@ class DemandModel:
             self._count(series, sku, units)
             return None
         observed, forecast = None, 0.0
-        place = (key, region, sku, category)
+        place = (key, category)
         if series is None:
             begins = self._pool.begins(sku, bucket)
             series = new_series(begins, self._season, self._pool.prior(region, sku))
@@ -172,14 +175,14 @@ class DemandModel:
     def _open(
         self,
         series: Series,
-        place: tuple[str, str, str, str],
+        place: tuple[SeriesKey, str],
         now_ms: int,
         observed: float | None,
         forecast: float,
     ) -> Expectation:
-        key, region, sku, category = place
+        key, category = place
         level = series.level()
-        signals = self._signals.of_series(region, category, sku, now_ms, now_ms + 1)
+        signals = self._signals.of_series(key, category, now_ms, now_ms + 1)
         lags = self._lags(series)
         base = self._mean(level, lags)
         factors = {kind: self.lift({kind: ratio}) for kind, ratio in signals.items()}
@@ -202,7 +205,7 @@ class DemandModel:
             forecast=forecast,
         )
 
-    def _close(self, series: Series, place: tuple[str, str, str, str]) -> None:
+    def _close(self, series: Series, place: tuple[SeriesKey, str]) -> None:
         """Learn from the open bucket of a series, and open the next."""
         level = series.level()
         if series.units is None:
@@ -219,7 +222,7 @@ class DemandModel:
             series.hurry(_REMEMBERED)
             series.up = series.down = 0
 
-    def _close_empty(self, series: Series, buckets: int, place: tuple[str, str, str, str]) -> None:
+    def _close_empty(self, series: Series, buckets: int, place: tuple[SeriesKey, str]) -> None:
         """Close buckets without an order: one of them, picked evenly, teaches for all."""
         picked = series.bucket * 7_919 % buckets
         series.observe_none(picked, self._fading)
@@ -232,12 +235,12 @@ class DemandModel:
     def _learn(
         self,
         series: Series,
-        place: tuple[str, str, str, str],
+        place: tuple[SeriesKey, str],
         units: float,
         expected: float,
         times: int,
     ) -> None:
-        key, region, sku, category = place
+        key, category = place
         level = series.level()
         spread = self._spread(series, level)
         self._closed += 1
@@ -245,7 +248,7 @@ class DemandModel:
             features = self._lags(series)
             start_ms = series.bucket * self._bucket_ms
             end_ms = start_ms + self._bucket_ms
-            features.update(self._signals.of_series(region, category, sku, start_ms, end_ms))
+            features.update(self._signals.of_series(key, category, start_ms, end_ms))
             factor = min(units / level, _MOST_LEARNED) - 1.0
             self._regression.learn_one(features, factor, level * times)
         root = sqrt(max(expected, 1e-9))
@@ -260,7 +263,7 @@ class DemandModel:
         series.spread = spread + step * (surprise - spread)
         self._watch(series, key, error)
 
-    def _watch(self, series: Series, key: str, error: float) -> None:
+    def _watch(self, series: Series, key: SeriesKey, error: float) -> None:
         """Sum up errors of one sign; on an alarm the band widens and both learn faster."""
         hundredths = round(min(max(100.0 * error, -_LARGEST_ERROR), _LARGEST_ERROR))
         series.up = max(0, series.up + hundredths - _SLACK)

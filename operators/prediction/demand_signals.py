@@ -8,15 +8,16 @@ from bisect import bisect_left
 
 from msgspec import Struct, field
 
-EVERYWHERE = "*"
+from state.keys import ALL_GOODS, EVERYWHERE, Goods, SeriesKey
+
 #: Signals kept per scope and kind: more than a series looks back upon.
 _KEPT = 32
 
 
 class SignalsState(Struct, array_like=True):
-    """Region -> scope -> kind -> [(ms, log ratio)], in order of time."""
+    """Region -> goods -> kind -> [(ms, log ratio)], in order of time."""
 
-    heard: dict[str, dict[str, dict[str, list[tuple[int, float]]]]] = field(default_factory=dict)
+    heard: dict[str, dict[Goods, dict[str, list[tuple[int, float]]]]] = field(default_factory=dict)
 
 
 class Signals:
@@ -26,7 +27,7 @@ class Signals:
         self.memory_ms = memory_ms
         self._state = state or SignalsState()
 
-    def hear(self, region: str, scope: str, kind: str, log_ratio: float, at_ms: int) -> None:
+    def hear(self, region: str, scope: Goods, kind: str, log_ratio: float, at_ms: int) -> None:
         """Take in a signal; `at_ms` never falls."""
         kinds = self._state.heard.setdefault(region, {}).setdefault(scope, {})
         heard = kinds.setdefault(kind, [])
@@ -34,20 +35,20 @@ class Signals:
         if len(heard) > _KEPT:
             del heard[0]
 
-    def of_scope(self, region: str, scope: str, now_ms: int) -> dict[str, float]:
+    def of_scope(self, region: str, scope: Goods, now_ms: int) -> dict[str, float]:
         """Log ratios in force now in exactly this scope, by kind."""
         found: dict[str, float] = {}
         self._collect(found, region, scope, now_ms, now_ms + 1)
         return found
 
     def of_series(
-        self, region: str, category: str, sku: str, start_ms: int, end_ms: int
+        self, series: SeriesKey, category: str, start_ms: int, end_ms: int
     ) -> dict[str, float]:
         """Log ratios, by kind, that were in force at some time in [start_ms, end_ms)."""
         found: dict[str, float] = {}
         if self._state.heard:
-            for scope in (EVERYWHERE, category, sku):
-                for place in (EVERYWHERE, region):
+            for scope in (ALL_GOODS, Goods("category", category), Goods("sku", series.sku)):
+                for place in (EVERYWHERE, series.region):
                     self._collect(found, place, scope, start_ms, end_ms)
         return found
 
@@ -56,7 +57,7 @@ class Signals:
         return self._state
 
     def _collect(
-        self, found: dict[str, float], region: str, scope: str, start_ms: int, end_ms: int
+        self, found: dict[str, float], region: str, scope: Goods, start_ms: int, end_ms: int
     ) -> None:
         kinds = self._state.heard.get(region, {}).get(scope)
         if kinds is None:

@@ -15,12 +15,15 @@ shuffled, that leaves 0.9 of 18 false alarms per 10,000; on a shift of 1 σ it c
 """
 
 from math import isfinite, log, sqrt
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 from river.base import DriftDetector
 
 from operators.prediction.recent import Recent
 from state.sums import int_sum
+
+K = TypeVar("K")
 
 #: Residuals beyond this count as this much: one wild value is no alarm.
 _WILDEST = 4.0
@@ -267,19 +270,19 @@ class _Watch:
         )
 
 
-MonitorState = Recent[WatchState]
+MonitorState = Recent[K, WatchState]
 
 
-class Monitor:
+class Monitor(Generic[K]):
     """Detectors by key: at least the `most_keys` used last, and at most twice as many."""
 
-    def __init__(self, most_keys: int = 10_000, state: MonitorState | None = None) -> None:
-        self._watches = Recent[_Watch](most_keys)
+    def __init__(self, most_keys: int = 10_000, state: MonitorState[K] | None = None) -> None:
+        self._watches = Recent[K, _Watch](most_keys)
         if state is not None:
             self._watches.newer = {key: _Watch(kept) for key, kept in state.newer.items()}
             self._watches.older = {key: _Watch(kept) for key, kept in state.older.items()}
 
-    def update(self, key: str, z: float, time_ms: int) -> Shift | None:
+    def update(self, key: K, z: float, time_ms: int) -> Shift | None:
         """Fold in a residual of `key`; returns the shift that it proves. Not finite: left out."""
         watch = self._watches.get(key)
         if watch is None:
@@ -287,10 +290,10 @@ class Monitor:
             self._watches.set(key, watch)
         return watch.update(z, time_ms) if isfinite(z) else None
 
-    def state(self) -> MonitorState:
+    def state(self) -> MonitorState[K]:
         """Plain values that restore it."""
         watches = self._watches
-        return MonitorState(
+        return Recent(
             watches.most,
             {key: watch.state() for key, watch in watches.newer.items()},
             {key: watch.state() for key, watch in watches.older.items()},

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from operators.prediction.bands import Bands, BandsState
 from operators.prediction.drift import Monitor, MonitorState
 from operators.prediction.level import Level, LevelState
+from state.keys import Lane, ServiceId
 
 #: Weights of the newest delivery once a plain mean has seen as many: 500, 200 and 50.
 _SERVICE_FADING, _WEEKDAY_FADING, _LANE_FADING = 0.002, 0.005, 0.02
@@ -36,48 +37,52 @@ class Ratios(Struct, frozen=True, gc=False, array_like=True):
 
 
 class LaneTransitState(Struct):
-    """The model as plain values."""
+    """The model as plain values; weekdays by service and day, 0 = Monday."""
 
-    levels: dict[str, LevelState] = field(default_factory=dict)
-    bands: BandsState | None = None
-    monitor: MonitorState | None = None
+    levels: dict[Lane, LevelState] = field(default_factory=dict)
+    weekdays: dict[tuple[ServiceId, int], LevelState] = field(default_factory=dict)
+    bands: BandsState[Lane] | None = None
+    monitor: MonitorState[Lane] | None = None
 
 
 class LaneTransit:
-    """Learns one delivery at a time; services and lanes are known by their names."""
+    """Learns one delivery at a time; a service as a whole is the lane `Lane(service)`."""
 
     def __init__(self, state: LaneTransitState | None = None) -> None:
         state = state or LaneTransitState()
-        self._levels = {key: Level(_fading(key), kept) for key, kept in state.levels.items()}
-        self._bands = Bands(_LEVELS, _START, state.bands)
-        self._monitor = Monitor(_MOST_LANES, state.monitor)
+        self._levels = {lane: Level(_fading(lane), kept) for lane, kept in state.levels.items()}
+        self._weekdays = {key: Level(_WEEKDAY_FADING, kept) for key, kept in state.weekdays.items()}
+        self._bands: Bands[Lane] = Bands(_LEVELS, _START, state.bands)
+        self._monitor: Monitor[Lane] = Monitor(_MOST_LANES, state.monitor)
 
-    def seen(self, lane: str) -> int:
+    def seen(self, lane: Lane) -> int:
         """Deliveries on a lane, or of a service."""
         level = self._levels.get(lane)
         return level.seen if level is not None else 0
 
-    def ratios(self, service: str, lane: str = "") -> Ratios:
+    def ratios(self, lane: Lane) -> Ratios:
         """Quantiles on a lane, or of the service as a whole, on an average weekday."""
+        service = Lane(lane.service)
         level = self._levels.get(service)
         mean = level.mean * level.trust if level is not None else 0.0
         sd = self._sd(level)
-        of_lane = self._levels.get(lane)
+        of_lane = self._levels.get(lane) if lane != service else None
         if of_lane is not None:
             mean += of_lane.trust * of_lane.mean
-        low, mid, high = self._bands.offsets(lane or service)
+        low, mid, high = self._bands.offsets(lane)
         return Ratios(exp(mean + low * sd), exp(mean + mid * sd), exp(mean + high * sd))
 
-    def weekdays(self, service: str) -> tuple[float, ...]:
+    def weekdays(self, service: ServiceId) -> tuple[float, ...]:
         """By how much transit is longer when handed over on each weekday, Monday first."""
         return tuple(exp(self._weekday(service, day)) for day in range(7))
 
-    def learn(self, service: str, lane: str, weekday: int, ratio: float, time_ms: int) -> None:
+    def learn(self, lane: Lane, weekday: int, ratio: float, time_ms: int) -> None:
         """Learn a delivery handed over on `weekday` (0 = Monday)."""
         value = log(min(max(ratio, _LEAST_RATIO), _LARGEST_RATIO))
+        service = Lane(lane.service)
         level = self._level(service)
         sd, known = self._sd(level), level.seen > 0
-        off = value - level.mean * level.trust - self._weekday(service, weekday)
+        off = value - level.mean * level.trust - self._weekday(lane.service, weekday)
         of_lane = self._level(lane)
         residual = (off - of_lane.trust * of_lane.mean) / sd
         self._bands.update(lane, residual)
@@ -87,17 +92,21 @@ class LaneTransit:
             self._bands.alarm(lane)
             of_lane.hurry()
         if known:
-            self._level(f"{weekday} {service}").update(value - level.mean)
+            of_day = self._weekdays.get((lane.service, weekday))
+            if of_day is None:
+                of_day = self._weekdays[lane.service, weekday] = Level(_WEEKDAY_FADING)
+            of_day.update(value - level.mean)
         of_lane.update(off)
         level.update(value)
 
     def state(self) -> LaneTransitState:
         """Plain values that restore it; the bands' are shared with it."""
-        levels = {key: level.state() for key, level in self._levels.items()}
-        return LaneTransitState(levels, self._bands.state(), self._monitor.state())
+        levels = {lane: level.state() for lane, level in self._levels.items()}
+        weekdays = {key: level.state() for key, level in self._weekdays.items()}
+        return LaneTransitState(levels, weekdays, self._bands.state(), self._monitor.state())
 
-    def _weekday(self, service: str, weekday: int) -> float:
-        level = self._levels.get(f"{weekday} {service}")
+    def _weekday(self, service: ServiceId, weekday: int) -> float:
+        level = self._weekdays.get((service, weekday))
         return level.trust * level.mean if level is not None else 0.0
 
     def _sd(self, level: Level | None) -> float:
@@ -106,14 +115,12 @@ class LaneTransit:
         variance = _USUAL_SD**2 + level.trust * (level.square - _USUAL_SD**2)
         return max(sqrt(variance), _LEAST_SD)
 
-    def _level(self, key: str) -> Level:
-        level = self._levels.get(key)
+    def _level(self, lane: Lane) -> Level:
+        level = self._levels.get(lane)
         if level is None:
-            level = self._levels[key] = Level(_fading(key))
+            level = self._levels[lane] = Level(_fading(lane))
         return level
 
 
-def _fading(key: str) -> float:
-    if "\n" in key:
-        return _LANE_FADING
-    return _WEEKDAY_FADING if key[1:2] == " " else _SERVICE_FADING
+def _fading(lane: Lane) -> float:
+    return _LANE_FADING if lane.node or lane.region else _SERVICE_FADING

@@ -5,6 +5,7 @@ from math import log
 from msgspec import Struct
 
 from operators.prediction.level import Level, LevelState
+from state.keys import ANY_SERVICE, ServiceId
 
 #: Weight of the newest label by kind of rate: slow ones remember thousands, quick ones a hundred.
 _KINDS = {
@@ -38,14 +39,27 @@ class LateRates(Struct, frozen=True, gc=False):
     region_quick: float
 
 
-class _Levels(dict[tuple[str, ...], Level]):
+class RateOf(Struct, frozen=True, order=True, array_like=True, gc=False):
+    """What a rate is of: a place, a service, a lane, an hour at a place; empty is any."""
+
+    service: ServiceId = ANY_SERVICE
+    place: str = ""
+    hour: str = ""
+
+
+#: Rates by kind and what they are of.
+RatesState = dict[str, dict[RateOf, LevelState]]
+_NETWORK = RateOf()
+
+
+class _Levels(dict[RateOf, Level]):
     """Levels of one kind, by what they are of; each begins when it is first asked for."""
 
     def __init__(self, fading: float) -> None:
         super().__init__()
         self._fading = fading
 
-    def __missing__(self, key: tuple[str, ...]) -> Level:
+    def __missing__(self, key: RateOf) -> Level:
         level = self[key] = Level(self._fading)
         return level
 
@@ -53,13 +67,13 @@ class _Levels(dict[tuple[str, ...], Level]):
 class RateBook:
     """Late rates by what they are of; as many as there are nodes × 24, services × regions."""
 
-    def __init__(self, state: dict[str, LevelState] | None = None) -> None:
+    def __init__(self, state: RatesState | None = None) -> None:
         self._kinds = {kind: _Levels(fading) for kind, fading in _KINDS.items()}
-        for key, kept in (state or {}).items():
-            kind, *of = key.split("\n")
-            self._kinds[kind][tuple(of)] = Level(_KINDS[kind], kept)
+        for kind, kept in (state or {}).items():
+            for of, level in kept.items():
+                self._kinds[kind][of] = Level(_KINDS[kind], level)
 
-    def rates(self, service: str, node: str, region: str, hour: str) -> LateRates:
+    def rates(self, service: ServiceId, node: str, region: str, hour: str) -> LateRates:
         """What is known now; where little is known, what the network as a whole does."""
         network, *others = self._of(service, node, region, hour)
         rate = _PRIOR + network.trust * (network.mean - _PRIOR)
@@ -72,43 +86,49 @@ class RateBook:
             ],
         )
 
-    def learn(self, service: str, node: str, region: str, hour: str, late: bool) -> None:
+    def learn(self, service: ServiceId, node: str, region: str, hour: str, late: bool) -> None:
         """Fold in one label."""
         value = 1.0 if late else 0.0
         for level in self._of(service, node, region, hour):
             level.update(value)
 
-    def hurry(self, service: str, node: str, region: str) -> None:
-        """Learn faster for a while about what is given; empty strings name nothing."""
-        for kind, name in (("service quick", service), ("node", node), ("region", region)):
-            level = self._kinds[kind].get((name,))
+    def hurry(self, service: ServiceId, node: str, region: str) -> None:
+        """Learn faster for a while about what is given; what is empty names nothing."""
+        for kind, of in (
+            ("service quick", RateOf(service)),
+            ("node", RateOf(place=node)),
+            ("region", RateOf(place=region)),
+        ):
+            level = self._kinds[kind].get(of)
             if level is not None:
                 level.hurry()
 
-    def state(self) -> dict[str, LevelState]:
+    def state(self) -> RatesState:
         """Plain values that restore it.
 
         They are sorted: a level begins when it is asked for, one restored only when it learns.
         """
         return {
-            "\n".join((kind, *of)): level.state()
+            kind: {
+                of: level.state()
+                for of, level in sorted(levels.items(), key=lambda each: each[0])
+                if level.seen
+            }
             for kind, levels in self._kinds.items()
-            for of, level in sorted(levels.items(), key=lambda each: each[0])
-            if level.seen
         }
 
-    def _of(self, service: str, node: str, region: str, hour: str) -> tuple[Level, ...]:
+    def _of(self, service: ServiceId, node: str, region: str, hour: str) -> tuple[Level, ...]:
         """The levels of a situation, in the order of the fields of LateRates."""
-        kinds = self._kinds
+        kinds, of_service = self._kinds, RateOf(service)
         return (
-            kinds["network"][()],
-            kinds["network quick"][()],
-            kinds["service"][(service,)],
-            kinds["service quick"][(service,)],
-            kinds["node"][(node,)],
-            kinds["hour"][hour, node],
-            kinds["lane"][service, region],
-            kinds["region"][(region,)],
+            kinds["network"][_NETWORK],
+            kinds["network quick"][_NETWORK],
+            kinds["service"][of_service],
+            kinds["service quick"][of_service],
+            kinds["node"][RateOf(ANY_SERVICE, node)],
+            kinds["hour"][RateOf(ANY_SERVICE, node, hour)],
+            kinds["lane"][RateOf(service, region)],
+            kinds["region"][RateOf(ANY_SERVICE, region)],
         )
 
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from operators.prediction.late_rates import LateRates, RateBook
-from operators.prediction.level import LevelState
-from operators.prediction.linear import Features, LinearState, Slots, logistic, state_of
+from operators.prediction.late_rates import LateRates, RateBook, RatesState
+from operators.prediction.linear import Features, LinearState, Name, Slots, logistic, state_of
 from operators.prediction.situation import (
     FIRST_STAGE,
     OF_TRANSIT,
@@ -21,6 +20,7 @@ from operators.prediction.situation import (
     in_words,
 )
 from state.actions import Contribution
+from state.keys import ServiceId
 from state.sums import float_sum
 
 _EXPLAINED = 4
@@ -30,7 +30,7 @@ class LateState(Struct):
     """The model as plain values."""
 
     regression: LinearState = field(default_factory=LinearState)
-    rates: dict[str, LevelState] = field(default_factory=dict)
+    rates: RatesState = field(default_factory=dict)
 
 
 class LateModel:
@@ -40,7 +40,7 @@ class LateModel:
         self._slots = Slots()
         if state is None:
             # Until labels come, the transit forecast speaks alone: its weight starts at one.
-            names = [("forecast", phase) for phase in (FIRST_STAGE, "underway")]
+            names: list[Name] = [("forecast", phase) for phase in (FIRST_STAGE, "underway")]
             weights = {self._slots[name]: 1.0 for name in names}
             state = LateState(regression=LinearState(weights=weights))
         self._regression = logistic(step, state.regression)
@@ -82,12 +82,12 @@ class LateModel:
         """Learn one label; call it once per prediction that is to be learned from."""
         self._regression.learn_one(features, late, weight)
 
-    def note(self, service: str, node: str, region: str, hour: str, late: bool) -> None:
+    def note(self, service: ServiceId, node: str, region: str, hour: str, late: bool) -> None:
         """Update the recent late rates with one shipment's label."""
         self._rates.learn(service, node, region, hour, late)
 
-    def hurry(self, service: str, node: str, region: str) -> None:
-        """Learn faster for a while about what is given; empty strings name nothing."""
+    def hurry(self, service: ServiceId, node: str, region: str) -> None:
+        """Learn faster for a while about what is given; what is empty names nothing."""
         self._rates.hurry(service, node, region)
 
     def contributions(self, now: Situation) -> tuple[Contribution, ...]:
@@ -100,6 +100,7 @@ class LateModel:
         moved = [
             (weigh(slots[name], 0.0) * value, name) for name, value in self._named(now) if value
         ]
+        # Names of one kind and stage have their parts alike; those of two kinds differ before.
         moved.sort(key=lambda each: (-abs(each[0]), each[1]))
         told = [
             Contribution(feature=in_words(name), log_odds=round(log_odds, 4))

@@ -1,6 +1,6 @@
 """River's linear models over hashed features, and their states as plain values.
 
-A feature has a name, a tuple of strings; the models know only its slot, a number below `SLOTS`, so
+A feature has a name, a tuple; the models know only its slot, a number below `SLOTS`, so
 that their size is bounded whatever names come. Two names may share a slot, which costs accuracy and
 nothing else: what a name contributed is still exact.
 """
@@ -14,13 +14,15 @@ from msgspec import Struct, field
 from river import linear_model, optim
 from river.utils import VectorDict
 
+from state.keys import ServiceId
+
 #: Slots of the hashed feature space.
 SLOTS = 1 << 16
 #: Names whose slots are remembered, rather than hashed again.
 _MOST_NAMES = 200_000
 
 #: What a feature is called: its kind, where it holds, and details.
-Name = tuple[str, ...]
+Name = tuple[str | ServiceId, ...]
 #: Values by slot; finite.
 Features = dict[int, float]
 
@@ -31,8 +33,22 @@ class Slots(dict[Name, int]):
     def __missing__(self, name: Name) -> int:
         if len(self) >= _MOST_NAMES:
             self.clear()
-        slot = self[name] = crc32("\n".join(name).encode()) % SLOTS
+        digest = 0
+        for place, part in enumerate(name):
+            digest = crc32(_bytes_of(part), crc32(b"\n", digest) if place else 0)
+        slot = self[name] = digest % SLOTS
         return slot
+
+
+def _bytes_of(part: str | ServiceId) -> bytes:
+    """A part of a name as it is hashed: no two services alike, whatever marks are in their names.
+
+    A name holds no control character (`state.codec` refuses them).
+    """
+    if isinstance(part, str):
+        return part.encode()
+    mark = "\x1f" if "/" in part.carrier else "/"
+    return part.carrier.encode() + mark.encode() + part.service.encode()
 
 
 class LinearState(Struct):

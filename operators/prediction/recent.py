@@ -4,20 +4,21 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct, field
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Recent(Struct, Generic[V]):
+class Recent(Struct, Generic[K, V]):
     """Values by key, in two generations: when the newer is full, the older is dropped whole.
 
     At least the `most` keys used last are held, and at most twice as many.
     """
 
     most: int
-    newer: dict[str, V] = field(default_factory=dict)
-    older: dict[str, V] = field(default_factory=dict)
+    newer: dict[K, V] = field(default_factory=dict)
+    older: dict[K, V] = field(default_factory=dict)
 
-    def get(self, key: str) -> V | None:
+    def get(self, key: K) -> V | None:
         """The value of `key`, which counts as used; None if it is not held."""
         value = self.newer.get(key)
         if value is None and self.older:
@@ -26,7 +27,7 @@ class Recent(Struct, Generic[V]):
                 self.set(key, value)
         return value
 
-    def set(self, key: str, value: V) -> None:
+    def set(self, key: K, value: V) -> None:
         """Hold `value` under `key`."""
         if len(self.newer) >= self.most and key not in self.newer:
             self.newer, self.older = {}, self.newer

@@ -7,9 +7,13 @@ the stochastic gradient of the absolute error. River's `stats.Quantile` keeps it
 Rust, where they cannot be read as plain values, and never forgets.
 """
 
+from typing import Generic, TypeVar
+
 from msgspec import Struct, field
 
 from operators.prediction.recent import Recent
+
+K = TypeVar("K")
 
 #: MAD of a normal distribution × this = its standard deviation.
 _NORMAL = 1.4826
@@ -52,14 +56,14 @@ class Usual(Struct, array_like=True):
         return off / (spread if spread > least else least)
 
 
-class Usuals(Struct):
+class Usuals(Struct, Generic[K]):
     """What is usual by key, and of all keys while they are new, for the next that is new."""
 
     least: float
     pool: Usual = field(default_factory=Usual)
-    keys: Recent[Usual] = field(default_factory=lambda: Recent[Usual](50_000))
+    keys: Recent[K, Usual] = field(default_factory=lambda: Recent(50_000))
 
-    def judge(self, key: str, x: float) -> float:
+    def judge(self, key: K, x: float) -> float:
         """Robust z of a finite `x` by what was usual before it; then fold it in.
 
         Until ten values of new keys are known, nothing is wild.

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from operators.prediction.late_rates import LateRates
 from operators.prediction.linear import Name
+from state.keys import ServiceId
 from state.quantities import DAY_MS, HOUR_MS, weekday
 
 #: Slack ÷ usual remaining time, at the edges of the bins: 1 = exactly enough time.
@@ -70,7 +71,7 @@ class Situation(Struct, frozen=True, gc=False):
     """
 
     stage: str
-    service: str
+    service: ServiceId
     node: str
     region: str
     time_ms: int
@@ -163,7 +164,7 @@ _IN_WORDS = {
 
 def in_words(name: Name) -> str:
     """A feature's name as people read it: bins as ranges with units, the stage at the end."""
-    kind, stage, *details = name
+    kind, stage, *details = map(str, name)
     match kind, details:
         case "usual", _:
             text = "what is usual"

@@ -11,12 +11,14 @@ Three layers, each corrected by the next:
 
 from bisect import bisect_right
 from math import exp, inf, isfinite, log, sqrt
+from typing import Literal
 
 from msgspec import Struct, field
 
 from operators.prediction.bands import Bands, BandsState
 from operators.prediction.level import Level, LevelState
 from operators.prediction.linear import Features, LinearState, median, state_of
+from state.keys import ANY_SERVICE, ServiceId
 from state.quantities import weekday
 
 #: Weight of the newest delivery once the plain mean has seen 2,000.
@@ -91,12 +93,24 @@ class Remaining(Struct, frozen=True, gc=False, array_like=True):
         return off_s / max(half_s, 1.0) * Z90
 
 
+class LevelOf(Struct, frozen=True, array_like=True, gc=False):
+    """What a level is of: a service at a step of progress, on its way to a region, or a node.
+
+    `tour` tells apart the tours that a way may end with (`_tour`).
+    """
+
+    kind: Literal["step", "longer", "off", "tour", "lane", "node"]
+    service: ServiceId
+    name: str
+    tour: int = 0
+
+
 class TransitState(Struct):
     """The model as plain values."""
 
-    levels: dict[str, LevelState] = field(default_factory=dict)
+    levels: dict[LevelOf, LevelState] = field(default_factory=dict)
     median: LinearState = field(default_factory=LinearState)
-    bands: BandsState | None = None
+    bands: BandsState[str] | None = None
 
 
 class Transit:
@@ -106,11 +120,12 @@ class Transit:
         state = state or TransitState()
         self._levels = {key: Level(_FADING, level) for key, level in state.levels.items()}
         self._median = median(_STEP, state.median)
-        self._bands = Bands(_LEVELS, _START, state.bands, step=_BAND_STEP, kept=1.0)
+        # By class of risk.
+        self._bands: Bands[str] = Bands(_LEVELS, _START, state.bands, step=_BAND_STEP, kept=1.0)
 
     def usual(
         self,
-        service: str,
+        service: ServiceId,
         node: str,
         region: str,
         progress: str,
@@ -120,12 +135,12 @@ class Transit:
         """What usually remains to a shipment that made `progress` at `time_ms`."""
         share = _share(progress)
         mean, variance = log(share), _USUAL_VARIANCE
-        level = self._levels.get(f"{service}\n{progress}")
+        level = self._levels.get(LevelOf("step", service, progress))
         if level is not None:
             trust = level.trust
             mean += trust * (level.mean - mean)
             variance += trust * (level.square - variance)
-        for key in (f"lane {service}\n{region}", f"node {node}"):
+        for key in (LevelOf("lane", service, region), LevelOf("node", ANY_SERVICE, node)):
             level = self._levels.get(key)
             if level is not None:
                 mean += share * level.trust * level.mean
@@ -135,15 +150,18 @@ class Transit:
         return Usual(usual_s, sd, base_s, off_s)
 
     def _base(
-        self, service: str, progress: str, nominal_s: float, time_ms: int, off_s: float
+        self, service: ServiceId, progress: str, nominal_s: float, time_ms: int, off_s: float
     ) -> tuple[float, float]:
         """Published time for what remains, and what it usually takes longer; off by how much."""
         base_s = nominal_s * _share(progress)
-        for key in (f"longer {service}\n{progress}", _tour(service, progress, nominal_s, time_ms)):
+        for key in (
+            LevelOf("longer", service, progress),
+            _tour(service, progress, nominal_s, time_ms),
+        ):
             level = self._levels.get(key)
             if level is not None:
                 base_s += level.trust * level.mean
-        off = self._levels.get(f"off {service}\n{progress}")
+        off = self._levels.get(LevelOf("off", service, progress))
         if off is not None:
             off_s += off.trust * (off.mean - off_s)
         return max(base_s, 0.0), max(off_s, _LEAST_OFF_S)
@@ -171,7 +189,7 @@ class Transit:
 
     def learn_usual(
         self,
-        service: str,
+        service: ServiceId,
         node: str,
         region: str,
         nominal_s: float,
@@ -182,19 +200,19 @@ class Transit:
         logs = {step: _log_ratio(left_s, nominal_s) for step, left_s in took_s.items()}
         whole = logs.get("dispatched")
         if whole is not None:
-            usual = self._levels.get(f"{service}\ndispatched")
+            usual = self._levels.get(LevelOf("step", service, "dispatched"))
             surprise = whole - (usual.mean if usual else whole)
-            for key in (f"lane {service}\n{region}", f"node {node}"):
+            for key in (LevelOf("lane", service, region), LevelOf("node", ANY_SERVICE, node)):
                 level = self._level(key)
                 level.update(surprise)
                 surprise -= level.trust * level.mean
         for step, value in logs.items():
-            self._level(f"{service}\n{step}").update(value)
+            self._level(LevelOf("step", service, step)).update(value)
             left_s = took_s[step]
             seen_ms = ended_ms - round(left_s * 1000)
             base_s, _ = self._base(service, step, nominal_s, seen_ms, 0.0)
-            self._level(f"off {service}\n{step}").update(abs(left_s - base_s))
-            longer = self._level(f"longer {service}\n{step}")
+            self._level(LevelOf("off", service, step)).update(abs(left_s - base_s))
+            longer = self._level(LevelOf("longer", service, step))
             longer_s = left_s - nominal_s * _share(step)
             tour = self._level(_tour(service, step, nominal_s, seen_ms))
             tour.update(longer_s - longer.trust * longer.mean)
@@ -243,7 +261,7 @@ class Transit:
     def _median_of(self, features: Features) -> float:
         return float(self._median.predict_one(features))  # type: ignore[no-untyped-call]
 
-    def _level(self, key: str) -> Level:
+    def _level(self, key: LevelOf) -> Level:
         level = self._levels.get(key)
         if level is None:
             level = self._levels[key] = Level(_FADING)
@@ -260,7 +278,8 @@ def _share(progress: str) -> float:
     return _USUAL_REMAINING.get(progress.partition(" ")[0], _USUAL_OTHERWISE)
 
 
-def _tour(service: str, progress: str, nominal_s: float, time_ms: int) -> str:
+def _tour(service: ServiceId, progress: str, nominal_s: float, time_ms: int) -> LevelOf:
     """What tours depend on: they run by day and not every day, so when a way ends counts."""
     length = bisect_right(_LENGTH_EDGES, nominal_s / 3600)
-    return f"tour {service}\n{progress}\n{weekday(time_ms)} {length}"
+    tour = weekday(time_ms) * (len(_LENGTH_EDGES) + 1) + length
+    return LevelOf("tour", service, progress, tour)

@@ -2,20 +2,20 @@
 
 from msgspec import Struct
 
+from state.keys import Ref
 from state.quantities import HoldKind
 
 
 class Held(Struct, array_like=True):
-    """A hold in force, placed by the journal record `seq`; it ends by itself at `until_ms`."""
+    """A hold in force, placed by the journal record `seq`; it ends by itself at `until_ms`.
+
+    `of` is what is on hold, `scope` what people called it.
+    """
 
     kind: HoldKind
+    of: Ref
     scope: str
     reason: str
     by: str
     until_ms: int
     seq: int
-
-
-def hold_key(kind: HoldKind, scope: str) -> str:
-    """Where a hold is kept: ``node N-7``, ``service C/S``, ``lane N-7>NORTH``."""
-    return f"{kind} {scope}"

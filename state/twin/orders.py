@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct, field
 
 from state.events import OrderPlaced
+from state.keys import Pickup, ServiceId
 from state.quantities import to_ms
 
 #: Journal positions besides the order's own that a decision cites.
@@ -41,7 +42,7 @@ class LineProgress(Struct, array_like=True):
 class PlannedLeg(Struct, array_like=True):
     """A parcel that was planned, and by the decision of which journal record.
 
-    `service` is ``C/S``, `lines` are (SKU, units), `cents` is what it costs but for lateness, and
+    `lines` are (SKU, units), `cents` is what it costs but for lateness, and
     `shipment` is the one it is sent instead of, if any. `held` maps a SKU to the units still
     reserved for it. Work on it has begun once a unit was picked or the parcel was handed over
     (`is_gone`): it then keeps its rooms, whatever becomes of it.
@@ -49,7 +50,7 @@ class PlannedLeg(Struct, array_like=True):
 
     seq: int
     node: str
-    service: str
+    service: ServiceId
     lines: tuple[tuple[str, int], ...]
     hand_over_ms: int
     expected_ms: int
@@ -70,14 +71,15 @@ class PlannedLeg(Struct, array_like=True):
         return tuple((sku, self.held[sku]) for sku, _ in self.lines if sku in self.held)
 
     @property
-    def rooms(self) -> tuple[str, str]:
-        """Names of the rooms that it takes, at its node and its service."""
-        return f"node {self.node}", f"service {self.service}"
+    def pickup(self) -> Pickup:
+        """The pickup that it waits for; legs of many orders share it."""
+        return Pickup(self.node, self.service, self.hand_over_ms)
 
-    @property
-    def pickup(self) -> str:
-        """Names the pickup that it waits for; legs of many orders share it."""
-        return f"{self.node}\n{self.service}\n{self.hand_over_ms}"
+
+#: What a parcel of a plan is told by: node, lines in order of SKU, and service unless that is any.
+Part = tuple[str, tuple[tuple[str, int], ...], ServiceId]
+#: What plans of an order are told by: their parcels, in order.
+Shape = tuple[Part, ...]
 
 
 class OpenOrder(Struct, array_like=True):
@@ -90,7 +92,7 @@ class OpenOrder(Struct, array_like=True):
     that its latest decision follows from. `retries` counts fruitless attempts to source it,
     `retry_ms` is when the next is due, if one is. `legs` are the parcels planned of it that were
     neither given up nor handed over, the latest last, and `decided` the records of its latest
-    decisions; `sent_again` counts parcels that were planned instead of others. `left` names the
+    decisions; `sent_again` counts parcels that were planned instead of others. `left` are the
     plans that it was moved away from, and `moves` counts how often that was. `excluded` are nodes
     that refused its work, `refusals` how often it was refused. Nothing more is sent of what is
     withdrawn.
@@ -113,7 +115,7 @@ class OpenOrder(Struct, array_like=True):
     legs: list[PlannedLeg] = field(default_factory=list)
     decided: list[int] = field(default_factory=list)
     sent_again: int = 0
-    left: list[str] = field(default_factory=list)
+    left: list[Shape] = field(default_factory=list)
     moves: int = 0
     excluded: list[str] = field(default_factory=list)
     refusals: int = 0

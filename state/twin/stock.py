@@ -14,7 +14,6 @@ from state.sums import int_sum
 #: Movements kept before the old ones are folded; bounds the work per event.
 _SETTLE_EVERY = 16
 
-
 #: How units come to a node. `supplier`: a supplier brings them; `transfer`: a truck from another
 #: node has them; `asked`: a transfer was asked for and no truck has them yet; `supposed`: a desk
 #: looks at what would be if they were to come, and takes it back in the same step.

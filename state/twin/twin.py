@@ -8,9 +8,9 @@ from msgspec import Struct, field
 from state.errors import InvariantBroken
 from state.events import SkuRegistered
 from state.geography import Geography
-from state.quantities import DAY_MS
+from state.keys import Ref
 from state.sums import int_sum
-from state.twin.capacity import Capacity
+from state.twin.capacity import Capacity, Rooms
 from state.twin.holds import Held
 from state.twin.moves import Move
 from state.twin.orders import OpenOrder, PlannedLeg
@@ -45,8 +45,8 @@ class Twin(Struct):
     due_at: dict[InboundKey, tuple[str, str]] = field(default_factory=dict)
     # Inbound and transfers that ended -> now_ms, so that a late schedule does not revive them.
     ended_inbound: dict[InboundKey, int] = field(default_factory=dict)
-    # What is on hold, by `hold_key`; of an order only until it is closed.
-    holds: dict[str, Held] = field(default_factory=dict)
+    # What is on hold; an order only until it is closed.
+    holds: dict[Ref, Held] = field(default_factory=dict)
 
     def position(self, node: str, sku: str) -> Position:
         """The position, made empty if there is none yet."""
@@ -71,14 +71,14 @@ class Twin(Struct):
 
     def occupy(self, leg: PlannedLeg) -> None:
         """Take a leg's rooms at its node and its service."""
-        for room in leg.rooms:
-            self.capacity.plan(room, leg.hand_over_ms)
+        self.capacity.nodes.plan(leg.node, leg.hand_over_ms)
+        self.capacity.services.plan(leg.service, leg.hand_over_ms)
 
     def vacate(self, leg: PlannedLeg) -> None:
         """Free a leg's rooms; those of one that was begun are used and stay taken."""
         if not leg.is_begun:
-            for room in leg.rooms:
-                self.capacity.give_back(room, leg.hand_over_ms)
+            self.capacity.nodes.give_back(leg.node, leg.hand_over_ms)
+            self.capacity.services.give_back(leg.service, leg.hand_over_ms)
 
     def release(self, order: OpenOrder, node: str, sku: str, quantity: int) -> int:
         """Give up to `quantity` reserved units back, the oldest leg's first; returns how many."""
@@ -122,8 +122,8 @@ class Twin(Struct):
     def _begin(self, leg: PlannedLeg, now_ms: int) -> None:
         if not leg.is_begun:
             leg.is_begun = True
-            for room in leg.rooms:
-                self.capacity.use(room, leg.hand_over_ms, now_ms)
+            self.capacity.nodes.use(leg.node, leg.hand_over_ms, now_ms)
+            self.capacity.services.use(leg.service, leg.hand_over_ms, now_ms)
 
     def _end_if_empty(self, order: OpenOrder, leg: PlannedLeg) -> None:
         if leg.held or leg.is_begun != leg.is_gone:
@@ -170,7 +170,7 @@ class Twin(Struct):
                 held[holder, node, sku] = quantity
         promised: dict[tuple[Holder, str, str], int] = {}
         by_legs: dict[tuple[Holder, str, str], int] = {}
-        rooms: dict[tuple[str, int], int] = {}
+        rooms = Capacity()
         for name, open_order in self.orders.items():
             for (node, sku), quantity in open_order.reserved.items():
                 promised[name, node, sku] = quantity
@@ -178,19 +178,20 @@ class Twin(Struct):
                 for sku, quantity in leg.held.items():
                     key = (name, leg.node, sku)
                     by_legs[key] = by_legs.get(key, 0) + quantity
-                for room in () if leg.is_begun else leg.rooms:
-                    at = (room, leg.hand_over_ms // DAY_MS)
-                    rooms[at] = rooms.get(at, 0) + 1
+                if not leg.is_begun:
+                    rooms.nodes.plan(leg.node, leg.hand_over_ms)
+                    rooms.services.plan(leg.service, leg.hand_over_ms)
         _require_equal("reservations of legs", by_legs, promised)
         for number, move in self.moves.items():
             promised[number, move.origin, move.sku] = move.quantity
         _require_equal("reservations", held, promised)
-        planned = {
-            (room, day): count
-            for room, days in self.capacity.planned.items()
-            for day, count in days.items()
-        }
-        _require_equal("rooms", planned, rooms)
+        _require_equal("rooms of nodes", _taken(self.capacity.nodes), _taken(rooms.nodes))
+        _require_equal("rooms of services", _taken(self.capacity.services), _taken(rooms.services))
+
+
+def _taken(rooms: Rooms[K]) -> dict[tuple[K, int], int]:
+    """Return the rooms planned, by name and day."""
+    return {(of, day): n for of, days in rooms.planned.items() for day, n in days.items()}
 
 
 def _subtract(kept: dict[K, int], key: K, units: int) -> None:
