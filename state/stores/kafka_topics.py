@@ -86,6 +86,13 @@ class KafkaTopics:
             raise kafka_error(self._bootstrap, "connect", error) from error
         return {name: len(topic.partitions) for name, topic in found.topics.items()}
 
+    def require_answer(self, topic: str, within_s: float) -> None:
+        """Have a broker tell of `topic` within that time. Raises StoreError."""
+        try:
+            self._admin.list_topics(topic, timeout=within_s)
+        except KafkaException as error:
+            raise kafka_error(self._bootstrap, f"ask for topic {topic}", error) from error
+
     def create(self, plan: TopicPlan, *, partitions: int, replication: int) -> None:
         """Make the topic, and wait for it."""
         new = NewTopic(plan.name, partitions, replication, config=plan.config)
