@@ -1,13 +1,13 @@
 """`crossdock ingest`: raw topics → canonical events → the journal, as a Bytewax flow."""
 
 import time
-from collections.abc import Iterable
 from datetime import timedelta
 
 import bytewax.operators as op
 from bytewax._bytewax import cli_main
 from bytewax.dataflow import Dataflow
 
+from flows.failure import Failure
 from flows.ingest.canonical import Entry, RawMessage, canonical
 from flows.ingest.clock import SteadyClock
 from flows.ingest.journal_sink import Ingested, JournalSink
@@ -17,9 +17,10 @@ from flows.journal_source import Stop
 from flows.live import logs
 from flows.live.metrics import IngestMetrics
 from flows.live.monitor import Health, Monitor
+from flows.live.probes import ANSWER_S, Probes
 from flows.live.share import Share
 from state.codec import DeadLetter, encode, make_event
-from state.errors import CrossdockError, StoreError
+from state.errors import StoreError
 from state.events import ClockTicked
 from state.settings import Settings
 from state.stores.kafka_reader import KafkaReader, Place, committed
@@ -97,7 +98,9 @@ def ingest(
         )
         metrics.tells_ready(health.obstacles)
         port = _port(settings) if monitor_port is None else monitor_port
-        with Monitor(settings.monitor, port, metrics.registry, health):
+        journal = settings.topics.journal
+        checks = {"kafka": lambda: topics.require_answer(journal, ANSWER_S)}
+        with Monitor(settings.monitor, port, metrics.registry, health), Probes(health, checks):
             flow.run()
         logs.info("ingest ended")
     finally:
@@ -148,9 +151,9 @@ class _Ingest:
         self._feeds = {feed.topic: feed for feed in settings.feeds}
         self._clock = SteadyClock()
         self._look_at = 0.0
-        self._failure: CrossdockError | None = None
+        self._failure = Failure()
         self._sink = JournalSink(
-            writer, reader, settings.topics, metrics, self._failed, reader.starts()
+            writer, reader, settings.topics, metrics, self._failure, reader.starts()
         )
         rules = settings.ingest
         source = RawSource(
@@ -160,32 +163,24 @@ class _Ingest:
             once=once,
             stop=stop,
             turned=self._turned,
-            failed=self._failed,
+            failure=self._failure,
         )
         self._dataflow = Dataflow("crossdock_ingest")
         raw = op.input("raw", self._dataflow, source)
-        made = op.flat_map_batch("canonical", raw, self._canonical)
+        canonised = self._failure.guarded(self._canonical, list[tuple[str, Ingested]])
+        made = op.flat_map_batch("canonical", raw, canonised)
         op.output("journal", made, self._sink)
 
     def run(self) -> None:
-        try:
-            cli_main(  # type: ignore[no-untyped-call]
-                self._dataflow,
-                workers_per_process=1,
-                epoch_interval=timedelta(seconds=self._settings.ingest.commit_s),
-            )
-            self._sink.keep(wait=True)
-        except CrossdockError:
-            raise
-        except Exception as error:
-            if self._failure is not None:
-                raise self._failure from error
-            raise
+        cli_main(  # type: ignore[no-untyped-call]
+            self._dataflow,
+            workers_per_process=1,
+            epoch_interval=timedelta(seconds=self._settings.ingest.commit_s),
+        )
+        self._sink.keep(wait=True)
+        self._failure.raise_kept()
 
-    def _failed(self, error: CrossdockError) -> None:
-        self._failure = error
-
-    def _canonical(self, batch: list[RawMessage | Tick]) -> Iterable[tuple[str, Ingested]]:
+    def _canonical(self, batch: list[RawMessage | Tick]) -> list[tuple[str, Ingested]]:
         now_ms = self._clock.now_ms()
         found: list[tuple[str, Ingested]] = []
         for item in batch:

@@ -6,15 +6,15 @@ since then are ingested again; they keep their ids, so the journal's readers lea
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from msgspec import Struct
 
+from flows.failure import Failure
 from flows.ingest.canonical import Entry, RawMessage
 from flows.live.metrics import IngestMetrics
 from state.codec import DeadLetter
-from state.errors import CrossdockError
 from state.settings import TopicSettings
 from state.stores.kafka_dead_letters import ORIGIN, send_dead_letter
 from state.stores.kafka_reader import KafkaReader, Place
@@ -35,7 +35,7 @@ class Ingested(Struct, frozen=True):
 class JournalSink(FixedPartitionedSink[Ingested, None]):
     """Writes with `writer`, and keeps progress with `reader`, at each epoch's end.
 
-    `starts` is where the reader began.
+    `starts` is where the reader began. After a `failure` nothing is written, and no progress kept.
     """
 
     def __init__(
@@ -44,11 +44,13 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
         reader: KafkaReader,
         topics: TopicSettings,
         metrics: IngestMetrics,
-        failed: Callable[[CrossdockError], object],
+        failure: Failure,
         starts: Mapping[Place, int],
     ) -> None:
         self._writer, self._reader, self._topics = writer, reader, topics
-        self._metrics, self._failed = metrics, failed
+        self._metrics = metrics
+        self.write = failure.guarded(self._write, lambda: None)
+        self.keep = failure.guarded(self._keep, lambda: None)
         self._nexts: dict[Place, int] = {}
         self._kept = dict(starts)
         self._all_at = time.monotonic()
@@ -65,15 +67,10 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
         """Nothing to open."""
         return _Partition(self)
 
-    def write(self, items: list[Ingested]) -> None:
-        """Send a batch; raises what ends the flow."""
-        try:
-            for item in items:
-                self._send(item)
-            self._writer.poll()
-        except CrossdockError as error:
-            self._failed(error)
-            raise
+    def _write(self, items: list[Ingested]) -> None:
+        for item in items:
+            self._send(item)
+        self._writer.poll()
 
     def _send(self, item: Ingested) -> None:
         message, result = item.message, item.result
@@ -91,19 +88,15 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
         if message is not None:
             self._nexts[message.topic, message.partition] = message.offset + 1
 
-    def keep(self, *, wait: bool) -> None:
-        """Wait until all has arrived, then keep the progress; raises what ends the flow."""
+    def _keep(self, *, wait: bool) -> None:
+        """Wait until all has arrived, then keep the progress."""
         begun = time.monotonic()
-        try:
-            self._writer.flush()
-            self._kept |= self._nexts
-            is_time = wait or time.monotonic() >= self._all_at
-            self._reader.commit(self._kept if is_time else self._nexts, wait=wait)
-            if is_time:
-                self._all_at = time.monotonic() + _ALL_EVERY_S
-        except CrossdockError as error:
-            self._failed(error)
-            raise
+        self._writer.flush()
+        self._kept |= self._nexts
+        is_time = wait or time.monotonic() >= self._all_at
+        self._reader.commit(self._kept if is_time else self._nexts, wait=wait)
+        if is_time:
+            self._all_at = time.monotonic() + _ALL_EVERY_S
         self._nexts = {}
         self._metrics.commit.observe(time.monotonic() - begun)
 
