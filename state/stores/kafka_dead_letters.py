@@ -12,7 +12,7 @@ from confluent_kafka import Message
 from state.codec import DeadLetter, JournalLine, Reason
 from state.settings import KafkaSettings
 from state.stores.kafka_reader import KafkaReader
-from state.stores.kafka_writer import KafkaWriter
+from state.stores.kafka_writer import KafkaWriter, Outgoing
 
 #: Header that carries the origin of a message which is put in again.
 ORIGIN = "crossdock-origin"
@@ -39,6 +39,14 @@ def send_dead_letter(
     raw_headers: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write one dead letter. Raises StoreError."""
+    message = dead_letter_message(topic, letter, origin, raw_headers)
+    writer.send(topic, message.value, key=message.key, headers=message.headers)
+
+
+def dead_letter_message(
+    topic: str, letter: DeadLetter, origin: str, raw_headers: Mapping[str, bytes] | None = None
+) -> Outgoing:
+    """A dead letter as a message, on its way to `topic`."""
     texts = {
         "reason": letter.reason,
         "expected": letter.expected,
@@ -52,7 +60,7 @@ def send_dead_letter(
     ]
     headers.append(("size", str(letter.line.size).encode()))
     headers += [(_RAW + name, value) for name, value in (raw_headers or {}).items()]
-    writer.send(topic, letter.line.raw, key=origin.encode(), headers=headers)
+    return Outgoing(topic=topic, value=letter.line.raw, key=origin.encode(), headers=headers)
 
 
 def mark_requeued(writer: KafkaWriter, topic: str, origin: str) -> None:
