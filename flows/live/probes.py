@@ -13,6 +13,7 @@ from flows.live.monitor import Health
 #: What a store may take to answer, and how long it is left alone then.
 ANSWER_S = 2.0
 _EVERY_S = 2.0
+_END_S = 3 * ANSWER_S
 
 
 class Probes:
@@ -48,6 +49,8 @@ class Probes:
         trace: TracebackType | None,
     ) -> None:
         self._is_over.set()
+        for thread in self._threads:  # what they ask with is about to be closed
+            thread.join(_END_S)
 
     def _ask(self, store: str, check: Callable[[], object]) -> None:
         while not self._is_over.is_set():

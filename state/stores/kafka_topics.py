@@ -88,6 +88,7 @@ class KafkaTopics:
 
     def require_answer(self, topic: str, within_s: float) -> None:
         """Have a broker tell of `topic` within that time. Raises StoreError."""
+        self._admin.poll(0)  # else what it has to say of its connections piles up
         try:
             self._admin.list_topics(topic, timeout=within_s)
         except KafkaException as error:

@@ -28,6 +28,8 @@ _LARGEST_BYTES = 1_500_000
 #: After this the brokers give up a transaction whose process is gone, so that readers go on.
 _TRANSACTION_MS = 10_000
 _ANSWER_S, _AGAIN_S, _WAIT_S = 2.0, 0.1, 0.05
+#: How often it is heard, with nothing to write, what the client has to say of its connections.
+_LISTEN_S = 1.0
 #: For a first start: the brokers may have to make the topic that transactions are kept in.
 _OPEN_S = 60.0
 
@@ -137,7 +139,9 @@ class TransactionalWriter:
         size = 0
         with self._changed:
             while not self._queue and not self._is_closing:
-                self._changed.wait()
+                self._changed.wait(_LISTEN_S)
+                if self._producer is not None:
+                    self._producer.poll(0)
             while self._queue and not self._is_closing:
                 if len(batch) >= _BATCH_MESSAGES or size >= _BATCH_BYTES:
                     break
