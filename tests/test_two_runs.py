@@ -30,7 +30,8 @@ from state.stores.kafka_transactions import TransactionalWriter
 from state.stores.redis_actions import RedisActionWriter, StreamEntry
 from state.stores.redis_keys import stream_key
 from state.stores.redis_lease import Lease
-from tests.chaos.rig import Engine, Rig
+from tests.chaos.rig import Rig
+from tests.chaos.take_overs import elsewhere, expect_taken_over
 from tests.live import deployment, make_topics, messages_of
 from tests.services.kafka_broker import KafkaCluster
 
@@ -53,20 +54,6 @@ def rig(kafka: KafkaCluster, redis_url: str, tmp_path: Path) -> Iterator[Rig]:
         pytest.skip("needs a broker with transactions that hold")
     with Rig(tmp_path, kafka.bootstrap, redis_url) as rig:
         yield rig
-
-
-def elsewhere(rig: Rig) -> Engine:
-    """A `run` of the same partition with a state folder of its own, as on another host."""
-    config = rig.folder / "elsewhere.toml"
-    config.write_text(rig.config.read_text().replace(str(rig.state), str(rig.folder / "other")))
-    engine = rig.engines["elsewhere"] = Engine(("run",), config, rig.folder / "elsewhere.log")
-    return engine
-
-
-def expect_taken_over(engine: Engine) -> None:
-    assert engine.ended() == TakenOver.exit_code, engine.said()[-2000:]
-    said = " ".join(engine.said().split())
-    assert "was taken over by" in said and "panicked" not in said and "Traceback" not in said
 
 
 def test_the_younger_takes_over_and_the_elder_ends(rig: Rig, log: Path) -> None:
