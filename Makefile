@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pythons check audit format bench bench-live bench-world bench-decisions bench-prediction chaos lock clean
+.PHONY: help setup demo test test-pythons check audit format bench bench-live bench-idle bench-world bench-decisions bench-prediction chaos lock clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -47,6 +47,9 @@ bench: setup  ## Measure throughput, latency and memory (some minutes)
 
 bench-live: setup  ## Measure the live engine on a real Kafka and Redis (a quarter of an hour)
 	$(BIN)/python -m benchmarks.live
+
+bench-idle: setup  ## Measure the CPU that idle processes take (five minutes)
+	@$(BIN)/python -m benchmarks.idle
 
 bench-world: setup  ## Measure the simulated world's pace and memory, and forks (five minutes)
 	@$(BIN)/python -m benchmarks.world

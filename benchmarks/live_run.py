@@ -35,7 +35,7 @@ from tests.services.kafka_broker import KafkaBroker
 from tests.services.redis_server import RedisServer
 
 _PYTHON = sys.executable
-_CROSSDOCK = (_PYTHON, "-c", "from flows.cli import main; main()")
+CROSSDOCK = (_PYTHON, "-c", "from flows.cli import main; main()")
 _PART = (_PYTHON, "-m", "benchmarks.live_parts")
 _READER = (_PYTHON, "-m", "benchmarks.latency_parts", "reader")
 #: A broker as people run it: its own heap, the whole of its compiler.
@@ -67,15 +67,15 @@ def measure_live(load: LiveLoad, folder: Path, tell: Tell) -> tuple[dict[str, An
     with ExitStack() as stack:
         broker = stack.enter_context(KafkaBroker(jvm=_JVM))
         server = stack.enter_context(RedisServer(appendonly="everysec"))
-        config, port = _settings_file(folder, broker.bootstrap, server.url)
+        config, port = settings_file(folder, broker.bootstrap, server.url)
         settings = load_settings(config)
-        _make_topics(settings)
+        make_topics(settings)
         tell("the floor: topic to Redis without an engine")
         floor = _floor(load, settings, config, server.url, folder)
         ingest_log, run_log = folder / "ingest.log", folder / "run.log"
-        command = (*_CROSSDOCK, "ingest", "--config", config)
+        command = (*CROSSDOCK, "ingest", "--config", config)
         ingest = stack.enter_context(started(command, ingest_log))
-        command = (*_CROSSDOCK, "run", "--config", config)
+        command = (*CROSSDOCK, "run", "--config", config)
         run = stack.enter_context(started(command, run_log))
         engine = _Engine(settings, {ingest: ingest_log, run: run_log}, port)
         if load.positions:
@@ -126,7 +126,8 @@ def _targets(document: dict[str, Any]) -> list[Target]:
     ]
 
 
-def _settings_file(folder: Path, bootstrap: str, url: str) -> tuple[Path, int]:
+def settings_file(folder: Path, bootstrap: str, url: str) -> tuple[Path, int]:
+    """Write settings of a deployment on this machine; returns the file and the monitor's port."""
     port = free_ports(1)[0]
     path = folder / "crossdock.toml"
     path.write_text(
@@ -137,7 +138,8 @@ def _settings_file(folder: Path, bootstrap: str, url: str) -> tuple[Path, int]:
     return path, port
 
 
-def _make_topics(settings: Settings) -> None:
+def make_topics(settings: Settings) -> None:
+    """Make all topics, and that of the floor."""
     topics = KafkaTopics(settings.kafka)
     for plan in planned(settings):
         topics.create(plan, partitions=plan.partitions or 1, replication=1)

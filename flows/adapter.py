@@ -5,6 +5,7 @@ from typing import Any
 
 from bytewax.operators import StatefulBatchLogic
 
+from flows.failure import Failure
 from operators.contract import Operator, Record, step_all
 
 #: Builds the operator of a network.
@@ -17,12 +18,14 @@ class Adapter:
     """Makes one step's logic for each network, and keeps the operators.
 
     `taken` counts the records that went in, `given` what was handed on. Bytewax keeps no state of
-    it: that is the duty of `flows.checkpoints`, which needs no pause.
+    it: that is the duty of `flows.checkpoints`, which needs no pause. Nothing is folded after a
+    `failure`.
     """
 
-    def __init__(self, build: Build, hand_on: HandOn) -> None:
+    def __init__(self, build: Build, hand_on: HandOn, failure: Failure) -> None:
         self._build = build
         self._hand_on = hand_on
+        self.fold = failure.guarded(self._fold, list)
         self.operators: dict[str, Operator] = {}
         self.taken = self.given = 0
 
@@ -34,7 +37,7 @@ class Adapter:
         """Make the operator of `network` from a snapshot; raises SnapshotError."""
         self._operator(network).restore(state)
 
-    def fold(self, records: list[Record]) -> list[Any]:
+    def _fold(self, records: list[Record]) -> list[Any]:
         """Fold a network's records in, in order; returns what is handed on."""
         network = records[0].network
         operator = self.operators.get(network) or self._operator(network)

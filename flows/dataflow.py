@@ -5,7 +5,7 @@ actions. Fused is the default: every keyed hop costs time, measured by ``make be
 """
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,15 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from flows.adapter import Adapter
 from flows.checkpoints import Checkpoints, require_writable
+from flows.failure import Failure
+from flows.journal_source import JournalSource
 from flows.outcomes import outcomes
 from flows.outlets import Outlet
 from flows.sinks import OutletSink
 from operators.chain import STAGES, build_chain, build_operator, to_record
 from operators.contract import Chain, Operator, Record
 from state.codec import JournalLine
-from state.errors import CrossdockError, StoreError
+from state.errors import StoreError
 from state.policy import Policy
 
 #: A checkpoint is committed at an epoch's end; a crash has to do again what came since, some two
@@ -44,28 +46,26 @@ class Flow:
         staged: bool = False,
         checkpoints: Checkpoints | None = None,
     ) -> None:
-        self.failure: CrossdockError | None = None
+        self.failure = source.failure if isinstance(source, JournalSource) else Failure()
         self.dataflow = Dataflow("crossdock")
         lines = op.input("journal", self.dataflow, source)
-        stream: Any = op.flat_map_batch("decode", lines, _decode)
+        stream: Any = op.flat_map_batch(
+            "decode", lines, self.failure.guarded(_decode, list[tuple[str, Record]])
+        )
         self._adapters: dict[str, Adapter] = {}
         steps = STAGES if staged else ("chain",)
         for name in steps:
             hand_on = outcomes if name == steps[-1] else _records
-            adapter = Adapter(_builder(name, policy), hand_on)
+            adapter = Adapter(_builder(name, policy), hand_on, self.failure)
             self._adapters[name] = adapter
             stream = op.stateful_batch(name, stream, adapter)
-        sinks = [OutletSink(name, outlet, self.failed) for name, outlet in outlets.items()]
+        sinks = [OutletSink(name, outlet, self.failure) for name, outlet in outlets.items()]
         for sink in sinks:
             op.output(sink.name, stream, sink)
         if checkpoints is not None:
             if staged:
                 raise ValueError("expected the fused chain: a staged one has no checkpoints")
             checkpoints.watch(self._adapters["chain"], sinks)
-
-    def failed(self, error: CrossdockError) -> None:
-        """Remember why the flow ends: Bytewax wraps what it is told in errors of its own."""
-        self.failure = error
 
     def operator(self, network: str, name: str) -> Operator:
         """The operator `name` of a network that the run has seen."""
@@ -83,7 +83,7 @@ class Flow:
     def run(self, recovery: Path | None = None, epoch: timedelta = EPOCH) -> None:
         """Run to the source's end; with `recovery`, from the last checkpoint committed there.
 
-        Raises the CrossdockError that ended it, if one did.
+        Raises the error that ended it, if one did.
         """
         config = None
         if recovery is not None:
@@ -98,17 +98,15 @@ class Flow:
                 epoch_interval=epoch,
                 recovery_config=config,
             )
-        except CrossdockError:
-            raise
         except Exception as error:
-            if self.failure is not None:
-                raise self.failure from error
+            self.failure.raise_kept()
             if "SqliteFailure" in str(error):
                 raise StoreError(
                     f"expected to write the recovery store in {recovery}, was {error}: make room "
                     "or mend the disk, and start again"
                 ) from error
             raise
+        self.failure.raise_kept()
 
 
 def _make_store(recovery: Path) -> None:
@@ -122,7 +120,7 @@ def _make_store(recovery: Path) -> None:
     unfinished.rmdir()
 
 
-def _decode(lines: list[JournalLine]) -> Iterable[tuple[str, Record]]:
+def _decode(lines: list[JournalLine]) -> list[tuple[str, Record]]:
     records = map(to_record, lines)
     return [(record.network, record) for record in records]
 

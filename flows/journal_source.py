@@ -8,20 +8,24 @@ from typing import Protocol
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from flows.checkpoints import Checkpoints
+from flows.failure import Failure
 from flows.progress import Progress
 from flows.stop import Stop
 from state.codec import JournalLine
-from state.errors import CrossdockError
 
 #: How soon to look again where there was nothing: well below a millisecond.
 _POLL = timedelta(microseconds=200)
+#: After so many looks in vain all that was read has long left the flow, and it may stand still.
+IDLE_TURNS = 25
+#: How long an idle flow waits in a row for the next record; signals and ticks wait as long.
+IDLE_WAIT_S = 0.1
 
 
 class Reader(Protocol):
     """Reads one journal in order."""
 
-    def read(self, count: int) -> list[JournalLine]:
-        """Up to `count` next lines; an empty list where there are none at the moment."""
+    def read(self, count: int, wait_s: float = 0.0) -> list[JournalLine]:
+        """Up to `count` next lines, waiting up to `wait_s` for the first; else an empty list."""
         ...
 
     def is_at_end(self) -> bool:
@@ -48,9 +52,9 @@ OpenReader = Callable[[bytes | None], Reader]
 class JournalSource(FixedPartitionedSource[JournalLine, bytes | None]):
     """Reads one journal in order, batch by batch.
 
-    With `checkpoints` it resumes where the last committed one was taken. `failed` hears of the
-    error that ends the flow, `turned` of each turn of the loop, `paused` of how long (s) an epoch's
-    end kept it from turning.
+    With `checkpoints` it resumes where the last committed one was taken. It ends at the first error
+    in `failure`. `turned` hears of each turn of the loop, `paused` of how long (s) an epoch's end
+    kept it from turning.
     """
 
     def __init__(
@@ -61,22 +65,23 @@ class JournalSource(FixedPartitionedSource[JournalLine, bytes | None]):
         stop: Stop | None = None,
         progress: Progress | None = None,
         checkpoints: Checkpoints | None = None,
-        failed: Callable[[CrossdockError], object] = lambda error: None,
+        failure: Failure | None = None,
         turned: Callable[[], object] = lambda: None,
         paused: Callable[[float], object] = lambda seconds: None,
     ) -> None:
         self.open_reader, self.batch = open_reader, batch
         self.turned, self.paused = turned, paused
         self.stop, self.progress = stop or Stop(), progress or (lambda seq, done, size: None)
-        self.checkpoints, self.failed = checkpoints, failed
+        self.checkpoints, self.failure = checkpoints, failure or Failure()
 
     def list_parts(self) -> list[str]:
         """One partition: a journal is one total order."""
         return ["journal"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "_Partition":
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "_Part":
         """Open the journal at its start, or where the last committed checkpoint was taken."""
-        try:
+
+        def opened() -> _Part:
             position = None
             if self.checkpoints is not None:
                 if resume_state is None:
@@ -84,40 +89,52 @@ class JournalSource(FixedPartitionedSource[JournalLine, bytes | None]):
                 else:
                     position = self.checkpoints.resume(resume_state)
             return _Partition(self, self.open_reader(position))
-        except CrossdockError as error:
-            self.failed(error)
-            raise
+
+        return self.failure.guarded(opened, lambda: _Unopened(resume_state))()
 
 
-class _Partition(StatefulSourcePartition[JournalLine, bytes | None]):
+_Part = StatefulSourcePartition[JournalLine, bytes | None]
+
+
+class _Unopened(_Part):
+    """A journal that could not be opened: it ends, and keeps what it would have resumed from."""
+
+    def __init__(self, resume_state: bytes | None) -> None:
+        self._resume_state = resume_state
+
+    def next_batch(self) -> list[JournalLine]:
+        raise StopIteration
+
+    def snapshot(self) -> bytes | None:
+        return self._resume_state
+
+
+class _Partition(_Part):
     def __init__(self, source: JournalSource, reader: Reader) -> None:
         self._source, self._reader = source, reader
         self._points = source.checkpoints
-        self._emitted = 0
-        self._is_idle = self._is_over = False
+        self._emitted = self._idle_turns = 0
+        self._is_over = False
         self._epoch_ended_at: float | None = None
+        self._guarded_next = source.failure.guarded(self._next_batch, _stop)
 
     def next_batch(self) -> list[JournalLine]:
         if self._epoch_ended_at is not None:
             self._source.paused(time.monotonic() - self._epoch_ended_at)
             self._epoch_ended_at = None
-        self._source.turned()
-        try:
-            return self._next_batch()
-        except CrossdockError as error:
-            self._source.failed(error)
-            raise
+        return self._guarded_next()
 
     def _next_batch(self) -> list[JournalLine]:
         source, points = self._source, self._points
+        source.turned()
         if source.stop.is_set or self._is_over:
             return self._end()
         if points is not None and points.is_due():
             if not points.is_settled(self._emitted):
                 return []  # what was read is still on its way: let it pass, then take the point
             points.take(self._reader.position())
-        lines = self._reader.read(source.batch)
-        self._is_idle = not lines
+        lines = self._reader.read(source.batch, IDLE_WAIT_S if self._is_waiting() else 0.0)
+        self._idle_turns = 0 if lines else self._idle_turns + 1
         if lines:
             self._emitted += len(lines)
             source.progress(lines[-1].seq, *self._reader.progress())
@@ -133,8 +150,13 @@ class _Partition(StatefulSourcePartition[JournalLine, bytes | None]):
             self._points.take(self._reader.position(), wait=True)
         raise StopIteration
 
+    def _is_waiting(self) -> bool:
+        """Whether nothing is on its way any more, so that the next read may hold the flow up."""
+        return self._idle_turns >= IDLE_TURNS
+
     def next_awake(self) -> datetime | None:
-        return datetime.now(UTC) + _POLL if self._is_idle else None
+        has_looked = 0 < self._idle_turns < IDLE_TURNS
+        return datetime.now(UTC) + _POLL if has_looked else None
 
     def snapshot(self) -> bytes | None:
         self._epoch_ended_at = time.monotonic()
@@ -142,3 +164,7 @@ class _Partition(StatefulSourcePartition[JournalLine, bytes | None]):
 
     def close(self) -> None:
         self._reader.close()
+
+
+def _stop() -> list[JournalLine]:
+    raise StopIteration

@@ -14,6 +14,7 @@ from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
 from state.errors import StoreError
 from state.stores.redis_actions import RedisActionWriter, StreamEntry, Written
 from state.stores.redis_keys import CONTROL, DECIDED
+from state.stores.redis_lease import Lease
 
 #: Where an outlet stands, in its own terms.
 Mark = dict[str, int | str]
@@ -45,9 +46,10 @@ class RedisOutlet:
         prefix: str,
         fresh: bool,
         maxlen: int | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self._writer = RedisActionWriter(
-            client, journal=journal, prefix=prefix, fresh=fresh, maxlen=maxlen
+            client, journal=journal, prefix=prefix, fresh=fresh, maxlen=maxlen, lease=lease
         )
         self.written = Written(new=0, repeated=0, trimmed=0)
 
@@ -57,7 +59,7 @@ class RedisOutlet:
             self._writer.claim(network)
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Append what is new; raises JournalMismatch, Diverged or StoreError."""
+        """Append what is new; raises JournalMismatch, Diverged, TakenOver or StoreError."""
         entries = [
             StreamEntry(o.network, o.stream, o.entry_id, o.body)
             for o in outcomes

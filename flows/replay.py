@@ -241,7 +241,6 @@ def _flow(
     flow = Flow(
         source, outlets, plan.policy, staged=plan.engine == "staged", checkpoints=checkpoints
     )
-    source.failed = flow.failed
     flow.run(plan.recovery, plan.epoch)
     assert reader is not None
     return reader.lines, {

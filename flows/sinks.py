@@ -1,25 +1,22 @@
 """Bytewax sinks made of outlets. Always `FixedPartitionedSink`: others lose output at a crash."""
 
-from collections.abc import Callable
-
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from flows.failure import Failure
 from flows.outcomes import Outcome
 from flows.outlets import Outlet
-from state.errors import CrossdockError
 
 
 class OutletSink(FixedPartitionedSink[Outcome, None]):
-    """One outlet as a sink of one partition; `failed` hears of the error that ends the flow.
+    """One outlet as a sink of one partition; nothing is written after a `failure`.
 
     `received` counts what has been written. Where to go on after a crash is kept by
     `flows.checkpoints`, not here.
     """
 
-    def __init__(
-        self, name: str, outlet: Outlet, failed: Callable[[CrossdockError], object]
-    ) -> None:
-        self.name, self.outlet, self._failed = name, outlet, failed
+    def __init__(self, name: str, outlet: Outlet, failure: Failure) -> None:
+        self.name, self.outlet = name, outlet
+        self.write = failure.guarded(self._write, lambda: None)
         self.received = 0
 
     def list_parts(self) -> list[str]:
@@ -34,13 +31,8 @@ class OutletSink(FixedPartitionedSink[Outcome, None]):
         """Open it where it stands."""
         return _Partition(self)
 
-    def write(self, values: list[Outcome]) -> None:
-        """Write a batch; raises what ends the flow."""
-        try:
-            self.outlet.write(values)
-        except CrossdockError as error:
-            self._failed(error)
-            raise
+    def _write(self, values: list[Outcome]) -> None:
+        self.outlet.write(values)
         self.received += len(values)
 
 

@@ -9,6 +9,7 @@
     │   ├── JournalMismatch  the store belongs to another journal
     │   ├── Diverged         the store holds other actions under the same ids
     │   ├── EntriesLost      the store no longer has what it had acknowledged
+    │   ├── TakenOver        another process writes to the store in this one's place
     │   └── KeepsFailing     a consumer's handler fails at one action after the other
     └── InvariantBroken      the twin contradicts itself: a defect, the process must stop
 
@@ -16,9 +17,13 @@ A bad *record* is never one of these: it becomes a `state.codec.DeadLetter` and 
 Messages read "expected X, was Y, at PLACE" and say what to do.
 """
 
+from typing import ClassVar
+
 
 class CrossdockError(Exception):
-    """The root: a command ends with this message and exit code 1."""
+    """The root: a command ends with this message and `exit_code`."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class PolicyError(CrossdockError):
@@ -51,6 +56,19 @@ class Diverged(StoreError):
 
 class EntriesLost(StoreError):
     """The store ends before the place where it was written to: it lost acknowledged entries."""
+
+
+class TakenOver(StoreError):
+    """Another process has taken this one's place, with the lease's `token`.
+
+    The exit code is one of its own: whoever starts processes must not start this one again.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, token: int = 0) -> None:
+        super().__init__(message)
+        self.token = token
 
 
 class KeepsFailing(StoreError):

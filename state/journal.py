@@ -7,6 +7,7 @@ place in the merge, from 1, is its `seq`.
 
 import hashlib
 import heapq
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from state.sums import int_sum
 
 #: A journal is known by these many first lines of each of its files, so that it may grow.
 _IDENTITY_LINES = 32
+#: How often a followed file is looked at while nothing is appended to it.
+_LOOK_EVERY_S = 0.02
 
 
 class JournalPosition(Struct, frozen=True):
@@ -77,8 +80,17 @@ class JournalReader:
             for index in range(len(self._files)):
                 self._look_ahead(index)
 
-    def read(self, count: int) -> list[JournalLine]:
-        """Up to `count` next lines in journal order; an empty list at the end."""
+    def read(self, count: int, wait_s: float = 0.0) -> list[JournalLine]:
+        """Up to `count` next lines in journal order; an empty list at the end.
+
+        Where lines may still be appended, it waits up to `wait_s` for the first.
+        """
+        until = time.monotonic() + wait_s
+        while not (lines := self._read(count)) and self._follow and time.monotonic() < until:
+            time.sleep(_LOOK_EVERY_S)
+        return lines
+
+    def _read(self, count: int) -> list[JournalLine]:
         lines: list[JournalLine] = []
         take = self._next_single if len(self._files) == 1 else self._next_merged
         while len(lines) < count:

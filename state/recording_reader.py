@@ -77,8 +77,8 @@ class RecordingReader:
                     "shorter than when it was last read"
                 )
 
-    def read(self, count: int) -> list[JournalLine]:
-        """Up to `count` next records; an empty list at the end."""
+    def read(self, count: int, wait_s: float = 0.0) -> list[JournalLine]:
+        """Up to `count` next records; an empty list at the end, which no waiting moves."""
         lines: list[JournalLine] = []
         while len(lines) < count and (line := self._next()) is not None:
             lines.append(line)

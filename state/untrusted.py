@@ -18,7 +18,6 @@ MAX_KEPT_BYTES = 1024 * 1024
 MAX_DEPTH = 64
 
 
-
 class TooDeep(Exception):
     """A document that nests deeper than `MAX_DEPTH`."""
 

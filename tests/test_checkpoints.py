@@ -10,6 +10,7 @@ import pytest
 from flows.adapter import Adapter
 from flows.checkpoint_file import read_checkpoint, write_checkpoint
 from flows.checkpoints import Checkpoints
+from flows.failure import Failure
 from flows.outcomes import Outcome
 from flows.outlets import Mark
 from flows.sinks import OutletSink
@@ -53,8 +54,10 @@ class Numbered:
 
 
 def a_flow(points: Checkpoints) -> tuple[Adapter, OutletSink]:
-    adapter = Adapter(lambda network: Counting(), lambda records: [r.network for r in records])
-    sink = OutletSink("numbered", Numbered(), lambda error: None)
+    adapter = Adapter(
+        lambda network: Counting(), lambda records: [r.network for r in records], Failure()
+    )
+    sink = OutletSink("numbered", Numbered(), Failure())
     points.watch(adapter, [sink])
     return adapter, sink
 

@@ -28,7 +28,14 @@ from flows.live.supervisor import supervise
 from flows.outcomes import Outcome
 from flows.outlets import Mark
 from flows.stop import Stop
-from state.errors import Diverged, JournalMismatch, PolicyError, SettingsError, StoreError
+from state.errors import (
+    Diverged,
+    JournalMismatch,
+    PolicyError,
+    SettingsError,
+    StoreError,
+    TakenOver,
+)
 from state.policy import Policy
 from state.settings import (
     IngestSettings,
@@ -313,6 +320,23 @@ def test_a_worker_that_may_end_is_not_started_again(tmp_path: Path) -> None:
     script = f"open({str(note)!r}, 'a').write('x')"
     assert supervise([0], lambda _: [sys.executable, "-c", script], Stop(), may_end=True)
     assert note.read_text() == "x"
+
+
+def test_a_worker_that_was_taken_over_is_left_alone_and_the_others_go_on(tmp_path: Path) -> None:
+    script = (
+        "import pathlib,sys\n"
+        "note = pathlib.Path(sys.argv[1])\n"
+        "note.write_text(note.read_text() + 'x' if note.exists() else 'x')\n"
+        "sys.exit(int(sys.argv[2]) if len(note.read_text()) < 3 else 0)"
+    )
+    notes, codes = [tmp_path / "0", tmp_path / "1"], [TakenOver.exit_code, 7]
+
+    def command(partition: int) -> list[str]:
+        return [sys.executable, "-c", script, str(notes[partition]), str(codes[partition])]
+
+    with pytest.raises(TakenOver, match=r"\[0\] were taken over"):
+        supervise([0, 1], command, Stop(), may_end=True)
+    assert [note.read_text() for note in notes] == ["x", "xxx"]
 
 
 def test_a_worker_ends_with_the_one_that_started_it(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
-"""The `crossdock` command and its subcommands. Exit codes: 0 done, 1 failed, 2 used wrongly.
+"""The `crossdock` command and its subcommands.
 
+Exit codes: 0 done, 1 failed, 2 used wrongly, 3 taken over by another process: not to be restarted.
 The modules of commands import Typer and little else; what a command needs it imports when it runs.
 """
 
@@ -118,7 +119,7 @@ def _crossdock(
 
 
 def main() -> None:
-    """Run the command line; errors of ours end it with a message and exit code 1."""
+    """Run the command line; errors of ours end it with a message and exit code 1, or 3."""
     # Bytewax panics on any error in a sink; its backtrace would bury our message.
     os.environ["RUST_BACKTRACE"] = "0"
     if isinstance(sys.stdout, TextIOWrapper):
@@ -128,7 +129,7 @@ def main() -> None:
         app()
     except CrossdockError as error:
         complain(str(error))
-        sys.exit(1)
+        sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output left; that is its right.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -121,10 +121,17 @@ def run(
         bool,
         typer.Option("--rebuild", help="Work the state out from the journal's start again."),
     ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="Take the partition back from a process that took it."),
+    ] = False,
     monitor_port: _MonitorPort = None,
     log_level: LogLevel = "info",
 ) -> None:
-    """Run the engine: journal in, actions out. One process per journal partition."""
+    """Run the engine: journal in, actions out. One process per journal partition.
+
+    Exit code 3 if another process has taken a partition over: do not start this one again.
+    """
     stop = listen_for_stop(log_level)
     from flows.live.cut_short import cut_short_after
     from flows.live.run import Live, run_partition
@@ -143,11 +150,18 @@ def run(
             end_with_parent()
         cut_short_after(settings.run.stop_s, stop)
         run_partition(
-            live, mine[0], once=once, rebuild=rebuild, monitor_port=monitor_port, stop=stop
+            live,
+            mine[0],
+            once=once,
+            rebuild=rebuild,
+            take_over=take_over,
+            monitor_port=monitor_port,
+            stop=stop,
         )
         return
     given = [] if config is None else ["--config", str(config)]
-    flags = [name for name, on in (("--once", once), ("--rebuild", rebuild)) if on]
+    asked = (("--once", once), ("--rebuild", rebuild), ("--take-over", take_over))
+    flags = [name for name, on in asked if on]
 
     def command(number: int) -> list[str]:
         return [

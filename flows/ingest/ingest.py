@@ -1,13 +1,13 @@
 """`crossdock ingest`: raw topics → canonical events → the journal, as a Bytewax flow."""
 
 import time
-from collections.abc import Iterable
 from datetime import timedelta
 
 import bytewax.operators as op
 from bytewax._bytewax import cli_main
 from bytewax.dataflow import Dataflow
 
+from flows.failure import Failure
 from flows.ingest.canonical import Entry, RawMessage, canonical
 from flows.ingest.clock import SteadyClock
 from flows.ingest.journal_sink import Ingested, JournalSink
@@ -17,10 +17,11 @@ from flows.ingest.raw_source import End, Item, RawSource, Tick
 from flows.live import logs
 from flows.live.metrics import IngestMetrics
 from flows.live.monitor import Health, Monitor
+from flows.live.probes import ANSWER_S, Probes
 from flows.live.share import Share
 from flows.stop import Stop
 from state.codec import DeadLetter, encode, make_event
-from state.errors import CrossdockError, StoreError
+from state.errors import StoreError
 from state.events import ClockTicked
 from state.settings import Settings
 from state.stores.kafka_reader import KafkaReader, Place, committed
@@ -100,7 +101,9 @@ def ingest(
         port = monitor_port
         if port is None:  # after those of the journal's partitions
             port = settings.monitor.port and settings.monitor.port + settings.topics.partitions
-        with Monitor(settings.monitor, port, metrics.registry, health):
+        journal = settings.topics.journal
+        checks = {"kafka": lambda: topics.require_answer(journal, ANSWER_S)}
+        with Monitor(settings.monitor, port, metrics.registry, health), Probes(health, checks):
             flow.run()
         logs.info("ingest ended")
     finally:
@@ -149,13 +152,13 @@ class _Ingest:
         self._feeds = {feed.topic: feed for feed in settings.feeds}
         self._clock = SteadyClock()
         self._look_at = 0.0
-        self._failure: CrossdockError | None = None
+        self._failure = Failure()
         self._sink = JournalSink(
             writer,
             reader,
             settings.topics,
             metrics,
-            self._failed,
+            self._failure,
             reader.starts(),
             self._quarantine.first,
         )
@@ -167,32 +170,24 @@ class _Ingest:
             once=once,
             stop=stop,
             turned=self._turned,
-            failed=self._failed,
+            failure=self._failure,
         )
         self._dataflow = Dataflow("crossdock_ingest")
         raw = op.input("raw", self._dataflow, source)
-        made = op.flat_map_batch("canonical", raw, self._canonical)
+        canonised = self._failure.guarded(self._canonical, list[tuple[str, Ingested]])
+        made = op.flat_map_batch("canonical", raw, canonised)
         op.output("journal", made, self._sink)
 
     def run(self) -> None:
-        try:
-            cli_main(  # type: ignore[no-untyped-call]
-                self._dataflow,
-                workers_per_process=1,
-                epoch_interval=timedelta(seconds=self._settings.ingest.commit_s),
-            )
-            self._sink.keep(wait=True)
-        except CrossdockError:
-            raise
-        except Exception as error:
-            if self._failure is not None:
-                raise self._failure from error
-            raise
+        cli_main(  # type: ignore[no-untyped-call]
+            self._dataflow,
+            workers_per_process=1,
+            epoch_interval=timedelta(seconds=self._settings.ingest.commit_s),
+        )
+        self._sink.keep(wait=True)
+        self._failure.raise_kept()
 
-    def _failed(self, error: CrossdockError) -> None:
-        self._failure = error
-
-    def _canonical(self, batch: list[Item]) -> Iterable[tuple[str, Ingested]]:
+    def _canonical(self, batch: list[Item]) -> list[tuple[str, Ingested]]:
         now_ms = self._clock.now_ms()
         found: list[Ingested] = []
         for network in self._learnt:
@@ -264,11 +259,7 @@ class _Ingest:
         for (topic, partition), lag in behind.items():
             self._metrics.lag.labels(topic, str(partition)).set(lag)
         self._health.behind = sum(behind.values())
-        try:
-            self._learnt += self._networks.learn(self._followed.added())
-        except CrossdockError as error:
-            self._failed(error)
-            raise
+        self._learnt += self._networks.learn(self._followed.added())
         self._metrics.networks.set(len(self._networks.last_ms))
         self._metrics.quarantined.set(self._quarantine.networks)
         self._metrics.waiting_events.set(len(self._quarantine))

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from msgspec import Struct
 
+from flows.failure import Failure
 from flows.ingest.canonical import Entry, RawMessage
 from flows.live.metrics import IngestMetrics
 from state.codec import DeadLetter
-from state.errors import CrossdockError
 from state.settings import TopicSettings
 from state.stores.kafka_dead_letters import ORIGIN, send_dead_letter
 from state.stores.kafka_reader import KafkaReader, Place
@@ -35,7 +35,8 @@ class Ingested(Struct, frozen=True):
 class JournalSink(FixedPartitionedSink[Ingested, None]):
     """Writes with `writer`, and keeps progress with `reader`, at each epoch's end.
 
-    `starts` is where the reader began; `waiting` the first offset that waits, of each place.
+    `starts` is where the reader began; `waiting` the first offset that waits, of each place. After
+    a `failure` nothing is written, and no progress kept.
     """
 
     def __init__(
@@ -44,13 +45,14 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
         reader: KafkaReader,
         topics: TopicSettings,
         metrics: IngestMetrics,
-        failed: Callable[[CrossdockError], object],
+        failure: Failure,
         starts: Mapping[Place, int],
         waiting: Callable[[], Mapping[Place, int]] = dict,
     ) -> None:
         self._writer, self._reader, self._topics = writer, reader, topics
-        self._metrics, self._failed = metrics, failed
-        self._waiting = waiting
+        self._metrics, self._waiting = metrics, waiting
+        self.write = failure.guarded(self._write, lambda: None)
+        self.keep = failure.guarded(self._keep, lambda: None)
         #: After the last message written of each place, and what was last kept of it.
         self._nexts = dict(starts)
         self._kept = dict(starts)
@@ -68,15 +70,10 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
         """Nothing to open."""
         return _Partition(self)
 
-    def write(self, items: list[Ingested]) -> None:
-        """Send a batch; raises what ends the flow."""
-        try:
-            for item in items:
-                self._send(item)
-            self._writer.poll()
-        except CrossdockError as error:
-            self._failed(error)
-            raise
+    def _write(self, items: list[Ingested]) -> None:
+        for item in items:
+            self._send(item)
+        self._writer.poll()
 
     def _send(self, item: Ingested) -> None:
         message, result = item.message, item.result
@@ -95,22 +92,18 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
             place = (message.topic, message.partition)
             self._nexts[place] = max(self._nexts.get(place, 0), message.offset + 1)
 
-    def keep(self, *, wait: bool) -> None:
-        """Wait until all has arrived, then keep the progress; raises what ends the flow."""
+    def _keep(self, *, wait: bool) -> None:
+        """Wait until all has arrived, then keep the progress."""
         begun = time.monotonic()
-        try:
-            self._writer.flush()
-            waiting = self._waiting()
-            due = {at: min(next_, waiting.get(at, next_)) for at, next_ in self._nexts.items()}
-            changed = {at: next_ for at, next_ in due.items() if next_ != self._kept.get(at)}
-            is_time = wait or time.monotonic() >= self._all_at
-            self._reader.commit(due if is_time else changed, wait=wait)
-            self._kept = due
-            if is_time:
-                self._all_at = time.monotonic() + _ALL_EVERY_S
-        except CrossdockError as error:
-            self._failed(error)
-            raise
+        self._writer.flush()
+        waiting = self._waiting()
+        due = {at: min(next_, waiting.get(at, next_)) for at, next_ in self._nexts.items()}
+        changed = {at: next_ for at, next_ in due.items() if next_ != self._kept.get(at)}
+        is_time = wait or time.monotonic() >= self._all_at
+        self._reader.commit(due if is_time else changed, wait=wait)
+        self._kept = due
+        if is_time:
+            self._all_at = time.monotonic() + _ALL_EVERY_S
         self._metrics.commit.observe(time.monotonic() - begun)
 
 

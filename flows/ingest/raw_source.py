@@ -8,14 +8,16 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Message
 from msgspec import Struct
 
+from flows.failure import Failure
 from flows.ingest.canonical import RawMessage
+from flows.journal_source import IDLE_TURNS, IDLE_WAIT_S
 from flows.stop import Stop
-from state.errors import CrossdockError
 from state.stores.kafka_dead_letters import ORIGIN, origin_of, place_of, readable_headers
 from state.stores.kafka_merge import OldestFirst
 from state.stores.kafka_reader import KafkaReader, bytes_of
 
 _POLL = timedelta(microseconds=500)
+_HELD_BACK = timedelta(milliseconds=2)
 _BATCH = 500
 _LOOK_EVERY_S = 1.0
 
@@ -40,8 +42,9 @@ class RawSource(FixedPartitionedSource[Item, None]):
     """Reads `reader`, oldest first, with a Tick every `tick_s` (0: none).
 
     It reads at most `rate` messages per s (0: any), until `stop` is set; with `once` also until all
-    that is there has been read, and then gives an End. `turned` is called with each batch. Where to
-    go on after a crash is kept by the consumer group, see `flows.ingest.journal_sink`.
+    that is there has been read, and then gives an End; it ends at the first error in `failure`.
+    `turned` is called with each batch. Where to go on after a crash is kept by the consumer group,
+    see `flows.ingest.journal_sink`.
     """
 
     def __init__(
@@ -53,10 +56,10 @@ class RawSource(FixedPartitionedSource[Item, None]):
         once: bool,
         stop: Stop,
         turned: Callable[[int], object],
-        failed: Callable[[CrossdockError], object],
+        failure: Failure,
     ) -> None:
         self.reader, self.tick_s, self.rate, self.once = reader, tick_s, rate, once
-        self.stop, self.turned, self.failed = stop, turned, failed
+        self.stop, self.turned, self.failure = stop, turned, failure
 
     def list_parts(self) -> list[str]:
         """One partition: one consumer reads them all."""
@@ -75,20 +78,24 @@ class _Partition(StatefulSourcePartition[Item, None]):
         self._look_at = time.monotonic() + _LOOK_EVERY_S
         self._may_read = 0.0
         self._counted_at = time.monotonic()
-        self._is_idle = self._is_over = False
+        self._idle_turns = 0
+        self._has_waited = self._is_over = False
+        self._guarded_next = source.failure.guarded(self._next_batch, _stop)
 
     def next_batch(self) -> list[Item]:
+        return self._guarded_next()
+
+    def _next_batch(self) -> list[Item]:
         source = self._source
         if source.stop.is_set or self._is_over:
             raise StopIteration
-        try:
-            messages = self._reader.read(self._allowance())
-        except CrossdockError as error:
-            source.failed(error)
-            raise
+        allowance = self._allowance()
+        wait_s = self._may_wait_s() if allowance and not self._reader.holds() else 0.0
+        messages = self._reader.read(allowance, wait_s) if allowance else []
+        self._has_waited = wait_s > 0.0
         found: list[Item] = [raw_message(message) for message in messages]
         self._may_read -= len(found)
-        self._is_idle = not found
+        self._idle_turns = 0 if found else self._idle_turns + 1
         source.turned(len(found))
         now = time.monotonic()
         if source.tick_s and now >= self._tick_at:
@@ -97,7 +104,7 @@ class _Partition(StatefulSourcePartition[Item, None]):
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY_S
             found.append(Look())
-        if source.once and self._is_idle and self._reader.is_at_end():
+        if source.once and self._idle_turns and self._reader.is_at_end():
             self._is_over = True
             return [*found, End()]
         return found
@@ -112,11 +119,26 @@ class _Partition(StatefulSourcePartition[Item, None]):
         self._counted_at = now
         return max(0, min(_BATCH, int(self._may_read)))
 
+    def _may_wait_s(self) -> float:
+        """How long the next read may hold the flow up: until a tick, once nothing is on its way."""
+        if self._idle_turns < IDLE_TURNS:
+            return 0.0
+        if not self._source.tick_s:
+            return IDLE_WAIT_S
+        return min(IDLE_WAIT_S, max(0.0, self._tick_at - time.monotonic()))
+
     def next_awake(self) -> datetime | None:
-        return datetime.now(UTC) + _POLL if self._is_idle else None
+        if not self._idle_turns or self._has_waited:
+            return None
+        # What is held back, by a bound or for another partition, cannot be waited for in a read.
+        return datetime.now(UTC) + (_POLL if self._idle_turns < IDLE_TURNS else _HELD_BACK)
 
     def snapshot(self) -> None:
         return None
+
+
+def _stop() -> list[Item]:
+    raise StopIteration
 
 
 def raw_message(message: Message) -> RawMessage:

@@ -1,9 +1,9 @@
 """Actions and dead letters as Kafka messages.
 
-Actions of journal partition p go to partition p of their topic, written by the one process that
-has p. Their ids grow per network, so after a crash it is enough to look up the last id of each
-network to know what has been written: none is lost, none is written twice. Dead letters are keyed
-by their origin and may come twice after a crash.
+Actions of journal partition p go to partition p of their topic, in transactions under p's name,
+which one process has at a time. Their ids grow per network, so once the name is taken it is enough
+to look up the last id of each network to know what has been written: none is lost, none is written
+twice. Dead letters are keyed by their origin and may come twice after a crash.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,10 @@ from flows.outlets import Mark
 from state.dead_letters import decode_dead_letter
 from state.errors import EntriesLost
 from state.settings import Settings
-from state.stores.kafka_dead_letters import headers_of, send_dead_letter
+from state.stores.kafka_dead_letters import dead_letter_message, headers_of
 from state.stores.kafka_reader import KafkaReader
-from state.stores.kafka_writer import KafkaWriter
+from state.stores.kafka_transactions import TransactionalWriter
+from state.stores.kafka_writer import Outgoing
 from state.stores.redis_append import EntryId
 from state.stores.redis_keys import entry_order
 
@@ -29,7 +30,7 @@ _MARK_S = 2.0
 
 
 class KafkaOutlet:
-    """Writes what partition `partition` of the journal led to; `writer` is one with `reports`.
+    """Writes what partition `partition` of the journal led to, with a `writer` under its name.
 
     Without an actions topic, only the dead letters. `turned` is called while it looks up what has
     been written, which may take long.
@@ -39,42 +40,50 @@ class KafkaOutlet:
         self,
         settings: Settings,
         partition: int,
-        writer: KafkaWriter,
+        writer: TransactionalWriter,
         turned: Callable[[], object] = lambda: None,
     ) -> None:
         self._settings, self._partition, self._writer = settings, partition, writer
+        self._place = (settings.topics.actions, partition)
         self._topics, self._turned = settings.topics, turned
         self._last: dict[str, EntryId] = {}
-        self._end = 0
+        self._end: int | None = None
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Send what is new. Raises StoreError."""
+        """Send what is new, soon. Raises StoreError."""
+        messages: list[Outgoing] = []
         for outcome in outcomes:
             if outcome.stream == DEAD_LETTERS:
-                self._refused(outcome)
+                messages.append(self._refused(outcome))
             elif outcome.is_action and self._topics.actions:
-                self._action(outcome)
-        self._writer.poll()
+                messages.append(self._action(outcome))
+        self._writer.send(messages)
 
-    def _action(self, outcome: Outcome) -> None:
-        last = self._last.get(outcome.network)
-        if last is not None:
-            if entry_order(outcome.entry_id) <= last:
-                return
-            del self._last[outcome.network]
-        name = f"{outcome.network}:{outcome.entry_id}".encode()
-        self._writer.send(
-            self._topics.actions,
-            outcome.body,
+    def _action(self, outcome: Outcome) -> Outgoing:
+        return Outgoing(
+            topic=self._topics.actions,
+            value=outcome.body,
             key=outcome.network.encode(),
             partition=self._partition,
-            headers=((ACTION_ID, name),),
+            headers=((ACTION_ID, f"{outcome.network}:{outcome.entry_id}".encode()),),
+            of=outcome.network,
+            place=entry_order(outcome.entry_id),
         )
 
-    def _refused(self, outcome: Outcome) -> None:
+    def _refused(self, outcome: Outcome) -> Outgoing:
         letter = decode_dead_letter(outcome.body)
         origin = f"{self._topics.journal}/{self._partition}/{letter.line.line - 1}"
-        send_dead_letter(self._writer, self._topics.dead_letters, letter, origin)
+        return dead_letter_message(self._topics.dead_letters, letter, origin)
+
+    def _is_new(self, message: Outgoing) -> bool:
+        """Whether it was not there when the name was taken; a transaction may be tried again."""
+        last = self._last.get(message.of)
+        if message.place is None or last is None:
+            return True
+        if message.place <= last:
+            return False
+        del self._last[message.of]
+        return True
 
     def mark(self) -> Mark:
         """The end of the actions' partition, once all has arrived. Raises StoreError.
@@ -85,20 +94,28 @@ class KafkaOutlet:
         self._writer.flush(_MARK_S)
         if not self._topics.actions:
             return {}
-        end = self._writer.ends.get((self._topics.actions, self._partition), self._end)
+        end = self._writer.ends.get(self._place, self._end or 0)
         ahead = {f"{_LAST}{network}": f"{seq}-{n}" for network, (seq, n) in self._last.items()}
         return {_NEXT: end, **ahead}
 
     def rewind(self, mark: Mark) -> None:
-        """Learn what has been written since `mark`. Raises EntriesLost if there is less."""
+        """Take the name, and learn what has been written since `mark`.
+
+        Raises EntriesLost if there is less.
+        """
         self._last = {
             name.removeprefix(_LAST): entry_order(str(last))
             for name, last in mark.items()
             if name.startswith(_LAST)
         }
+        self._end = int(mark[_NEXT]) if _NEXT in mark else None
+        self._writer.open(self._look_up, self._is_new)
+
+    def _look_up(self) -> None:
+        """Learn what is there beyond what is known. Nobody else writes any more."""
         if not self._topics.actions:
             return
-        start = int(mark[_NEXT]) if _NEXT in mark else None
+        start = self._writer.ends.get(self._place, self._end)
         reader = self._reader(start)
         try:
             ((low, high),) = reader.first_ends.values()
@@ -110,7 +127,7 @@ class KafkaOutlet:
                 )
             self._end = high
             if start is not None and start < low:
-                reader.restart((self._topics.actions, self._partition), low)
+                reader.restart(self._place, low)
             self._learn(reader)
         finally:
             reader.close()
@@ -124,6 +141,4 @@ class KafkaOutlet:
                 self._last[network] = entry_order(entry_id)
 
     def _reader(self, start: int | None) -> KafkaReader:
-        return KafkaReader(
-            self._settings.kafka, {(self._topics.actions, self._partition): start}, to_end=True
-        )
+        return KafkaReader(self._settings.kafka, {self._place: start}, to_end=True)

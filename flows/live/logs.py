@@ -1,13 +1,26 @@
-"""Structured logs: one JSON object per line on standard error, only at the edges of the engine."""
+"""Structured logs: one JSON object per line on standard error, only at the edges of the engine.
+
+A warning that repeats is written once in a while, with how often it was left out: a store that is
+away would otherwise fill a disk with one sentence.
+"""
 
 import logging
+import re
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 
 from flows.visible import visible_json
+
+#: A warning is written again after so many seconds at the soonest.
+_REPEAT_S = 10.0
+#: Warnings remembered; beyond, the oldest may repeat.
+_REMEMBERED = 200
+_NUMBER = re.compile(r"\d+")
 
 
 class _AsJson(logging.Formatter):
@@ -24,12 +37,74 @@ class _AsJson(logging.Formatter):
         return visible_json(raw).decode()
 
 
+class SparingHandler(logging.StreamHandler[TextIO]):
+    """Writes to `stream`; of warnings that say the same, one every `_REPEAT_S` by `clock`.
+
+    Two say the same if they differ in the numbers of a text at most (a port, a duration). What was
+    left out is counted in the next one (`left_out`), or in a line of its own before something else
+    is written later on, and at the end.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(stream)
+        self._clock = clock
+        #: By what they say: when one was written last, how many were left out since, and the last.
+        self._seen: dict[object, tuple[float, int, logging.LogRecord]] = {}
+        self.setFormatter(_AsJson())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it, unless it has just been said."""
+        said = _said(record) if record.levelno >= logging.WARNING else None
+        now = self._clock()
+        self._own_up(now, but=said)
+        if said is not None:
+            at, left_out, _ = self._seen.pop(said, (now - _REPEAT_S, 0, record))
+            if now < at + _REPEAT_S:
+                self._seen[said] = (at, left_out + 1, record)
+                return
+            self._seen[said] = (now, 0, record)
+            if left_out:
+                record = _counted(record, left_out)
+        super().emit(record)
+        while len(self._seen) > _REMEMBERED:
+            self._write_count(next(iter(self._seen)))
+
+    def close(self) -> None:
+        """Say what was left out."""
+        self._own_up(float("inf"))
+        super().close()
+
+    def _own_up(self, now: float, but: object = None) -> None:
+        """Write how many were left out of what has not been said for a while."""
+        for said, (at, _, _) in list(self._seen.items()):
+            if said != but and now >= at + _REPEAT_S:
+                self._write_count(said)
+
+    def _write_count(self, said: object) -> None:
+        _, left_out, last = self._seen.pop(said)
+        if left_out:
+            super().emit(_counted(last, left_out))
+
+
+def _counted(record: logging.LogRecord, left_out: int) -> logging.LogRecord:
+    record.__dict__["fields"] = {**getattr(record, "fields", {}), "left_out": left_out}
+    return record
+
+
+def _said(record: logging.LogRecord) -> object:
+    fields = getattr(record, "fields", {})
+    texts = tuple(
+        (name, _NUMBER.sub("#", value) if isinstance(value, str) else value)
+        for name, value in fields.items()
+        if isinstance(value, str | int)
+    )
+    return record.levelno, record.getMessage(), texts
+
+
 def start_logging(level: str = "info") -> None:
     """Send everything of ours to standard error, as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_AsJson())
     logger = logging.getLogger("crossdock")
-    logger.handlers[:] = [handler]
+    logger.handlers[:] = [SparingHandler(sys.stderr)]
     logger.propagate = False
     logger.setLevel(level.upper())
 

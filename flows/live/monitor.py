@@ -26,6 +26,7 @@ class Health:
         self._turned_at = time.monotonic()
         self._began = False
         self._waits: dict[str, str] = {}
+        self._unanswered: dict[str, str] = {}
         self.behind = 0
 
     def turned(self) -> None:
@@ -49,6 +50,13 @@ class Health:
         else:
             self._waits[store] = "no connection"
 
+    def probed(self, store: str, why: str | None) -> None:
+        """A store was asked, whatever the stream does: None if it answered, or why not."""
+        if why is None:
+            self._unanswered.pop(store, None)
+        else:
+            self._unanswered[store] = why
+
     def ills(self) -> list[str]:
         """Why the process should be started again; empty if it is alive."""
         quiet = time.monotonic() - self._turned_at
@@ -60,6 +68,9 @@ class Health:
         if not self._began:
             found.append("starting")
         found += [f"waiting for {store}: {why}" for store, why in self._waits.copy().items()]
+        found += [
+            f"no answer from {store}: {why}" for store, why in self._unanswered.copy().items()
+        ]
         if self.behind > self._settings.ready_lag:
             found.append(f"{self.behind} records behind")
         return found

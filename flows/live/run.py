@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flows.checkpoints import Checkpoints
 from flows.dataflow import Flow
+from flows.failure import Failure
 from flows.journal_source import JournalSource
 from flows.live import logs
 from flows.live.gauges import Gauges
@@ -16,14 +17,17 @@ from flows.live.metered import MeteredOutlet
 from flows.live.metrics import RunMetrics
 from flows.live.monitor import Health, Monitor
 from flows.live.patience import PatientOutlet
+from flows.live.probes import ANSWER_S, Probes
 from flows.live.state_folder import StateFolder
+from flows.live.tenure import Tenure
 from flows.outlets import Outlet, RedisOutlet
 from flows.stop import Stop
+from state.errors import TakenOver
 from state.policy import Policy, load_policy
 from state.settings import Settings
 from state.stores.kafka_journal import Arrivals, KafkaJournal
 from state.stores.kafka_topics import KafkaTopics, planned, require
-from state.stores.kafka_writer import KafkaWriter
+from state.stores.kafka_transactions import TransactionalWriter
 from state.stores.redis_connection import connect_with, is_passing
 
 #: Below a partition's recovery folder: the checkpoints that its store names.
@@ -43,7 +47,7 @@ class Live:
         plans = [p for p in planned(settings) if p.name not in {f.topic for f in settings.feeds}]
         for warning in require(topics, plans):
             logs.warn("topics", warning=warning)
-        self.settings = settings
+        self.settings, self.topics = settings, topics
         self.identity = topics.identity(settings.topics.journal)
         self.policy = load_policy(Path(settings.run.policy)) if settings.run.policy else Policy()
         connect_with(settings.redis, read_timeout_s=_REDIS_READ_S, retries=0).close()
@@ -55,18 +59,20 @@ def run_partition(
     *,
     once: bool = False,
     rebuild: bool = False,
+    take_over: bool = False,
     monitor_port: int | None = None,
     stop: Stop | None = None,
 ) -> int:
     """Run one partition until stopped, or with `once` to its end; returns the last seq read.
 
-    `rebuild` works the state out from the journal's start again. `monitor_port` is instead of the
-    settings' port plus the partition's number. Raises a CrossdockError where
-    something does not fit at the start, or a store fails in a way that waiting does not mend.
+    `rebuild` works the state out from the journal's start again. `take_over` takes the partition
+    back from a process that took it. `monitor_port` is instead of the settings' port plus
+    the partition's number. Raises a CrossdockError where something does not fit at the start, or a
+    store fails in a way that waiting does not help; TakenOver once another process has taken over.
     """
     settings, topics = live.settings, live.settings.topics
     stop = stop or Stop()
-    metrics, health = RunMetrics(), Health(settings.monitor)
+    metrics, health, failure = RunMetrics(), Health(settings.monitor), Failure()
 
     def may_wait() -> bool:
         health.turned()
@@ -88,6 +94,9 @@ def run_partition(
         )
         stack.callback(folder.close)
         is_resumed = folder.open(rebuild=rebuild)
+        tenure = stack.enter_context(
+            Tenure(live.settings, live.identity, partition_number, folder, take_over, may_wait)
+        )
         client = connect_with(settings.redis, read_timeout_s=_REDIS_READ_S, retries=0)
         stack.callback(client.close)
         redis_outlet = RedisOutlet(
@@ -96,8 +105,17 @@ def run_partition(
             settings.redis.prefix,
             fresh=False,
             maxlen=settings.redis.keep or None,
+            lease=tenure.lease,
         )
-        writer = KafkaWriter(settings.kafka, told=told, may_wait=may_wait, reports=True)
+        writer = TransactionalWriter(
+            settings.kafka,
+            f"{topics.journal}-{partition_number}",
+            is_ours=tenure.require,
+            may_wait=may_wait,
+            failed=failure.keep,
+            told=told,
+        )
+        stack.callback(writer.close)
         arrivals = Arrivals()
         patient = PatientOutlet(redis_outlet, "redis", is_passing, may_wait, metrics, health)
         outlets: dict[str, Outlet] = {
@@ -150,16 +168,26 @@ def run_partition(
             stop=stop,
             progress=gauges.progress,
             checkpoints=checkpoints,
+            failure=failure,
             turned=turned,
             paused=metrics.pause.observe,
         )
         flow = Flow(source, outlets, live.policy, checkpoints=checkpoints)
-        source.failed = flow.failed
         metrics.tells_ready(health.obstacles)
         port = monitor_port
         if port is None:
             port = settings.monitor.port and settings.monitor.port + partition_number
+        checks = {
+            "redis": tenure.lease.require,
+            "kafka": lambda: live.topics.require_answer(topics.journal, ANSWER_S),
+        }
+
+        def seen(error: Exception) -> None:
+            if isinstance(error, TakenOver):
+                failure.keep(error)
+
         stack.enter_context(Monitor(settings.monitor, port, metrics.registry, health))
+        stack.enter_context(Probes(health, checks, seen))
         flow.run(folder.recovery, timedelta(seconds=settings.run.epoch_s))
         writer.flush()
         logs.info("run ended", partition=partition_number, seq=gauges.seq)

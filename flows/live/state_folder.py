@@ -1,15 +1,19 @@
 """The folder where one journal partition's recovery is kept; one process at a time has it."""
 
 import fcntl
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
 
-from state.errors import JournalMismatch, PolicyError, StoreError
+from state.errors import JournalMismatch, PolicyError, StoreError, TakenOver
 from state.policy import Policy
 
 _NOTE = "run.json"
+_OUSTED = "taken-over.json"
 
 
 class StateFolder:
@@ -41,6 +45,29 @@ class StateFolder:
     def recovery(self) -> Path:
         """Where Bytewax keeps its store."""
         return self.path / "recovery"
+
+    @property
+    def home(self) -> str:
+        """Host and path: who holds a lease from here is dead, once the folder's lock is free."""
+        return f"{socket.gethostname()}:{self.path.resolve()}"
+
+    def ousted_since(self) -> int | None:
+        """Token of the lease that ended the last run from here; None if that ended otherwise.
+
+        Who is started again all the same must not take the partition back without being told to.
+        """
+        note = self.path / _OUSTED
+        return int(orjson.loads(note.read_bytes())["token"]) if note.exists() else None
+
+    @contextmanager
+    def noting_ousting(self) -> Iterator[None]:
+        """Keep in mind that another process took over, if that ends the block."""
+        (self.path / _OUSTED).unlink(missing_ok=True)
+        try:
+            yield
+        except TakenOver as error:
+            (self.path / _OUSTED).write_bytes(orjson.dumps({"token": error.token}))
+            raise
 
     def open(self, *, rebuild: bool) -> bool:
         """Make it ready; returns whether there is something to resume.

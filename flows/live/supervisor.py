@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from flows.live import logs
 from flows.stop import Stop
+from state.errors import TakenOver
 
 #: Deaths of one worker within `_WITHIN_S` that are put up with.
 _MOST_DEATHS = 5
@@ -31,7 +32,7 @@ class _Worker:
         self.deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
         self.start_at = 0.0
         self.process: subprocess.Popen[bytes] | None = None
-        self.is_done = False
+        self.is_done = self.is_taken_over = False
 
     def start(self) -> None:
         self.process = subprocess.Popen(  # noqa: S603 - our own command
@@ -59,7 +60,8 @@ def supervise(
     """Run `command(partition)` for each until `stop` is set; with `may_end` until all ended well.
 
     Returns whether all ended well. A worker that dies too often ends them all; so does one that
-    ends well too often where none may end.
+    ends well too often where none may end. One whose partition another process has taken over is
+    left alone, or the two would take it from each other for ever: raises TakenOver at the end.
     """
     workers = [_Worker(partition, command(partition)) for partition in partitions]
     is_well = True
@@ -69,7 +71,11 @@ def supervise(
                 is_well = False
                 stop.set()
         time.sleep(_POLL_S)
-    return _end(workers) and is_well
+    ended_well = _end(workers) and is_well
+    lost = [worker.partition for worker in workers if worker.is_taken_over]
+    if ended_well and lost:
+        raise TakenOver(f"expected to keep all partitions, {lost} were taken over by others")
+    return ended_well
 
 
 def _look_after(worker: _Worker, may_end: bool) -> bool:
@@ -81,6 +87,10 @@ def _look_after(worker: _Worker, may_end: bool) -> bool:
         return True
     code = worker.process.poll()
     if code is None:
+        return True
+    if code == TakenOver.exit_code:
+        logs.warn("worker taken over; not started again", partition=worker.partition)
+        worker.is_done = worker.is_taken_over = True
         return True
     if code == 0 and may_end:
         worker.is_done = True

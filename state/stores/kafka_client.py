@@ -25,6 +25,12 @@ _ADVICE = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "the user may not use this topic: see docs/security.md",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "the user may not use this group: see docs/security.md",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the user lacks a right: see docs/security.md",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: (
+        "the user may not use this transactional id: see docs/security.md"
+    ),
+    KafkaError.COORDINATOR_NOT_AVAILABLE: (
+        "are there as many brokers as its transaction.state.log.replication.factor?"
+    ),
     KafkaError.UNKNOWN_TOPIC_OR_PART: "`crossdock topics --create` makes the topics",
     KafkaError._UNKNOWN_TOPIC: "`crossdock topics --create` makes the topics",
     KafkaError._UNKNOWN_PARTITION: "has the topic been made anew?",
@@ -36,6 +42,7 @@ _HOPELESS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
 }
 

@@ -10,6 +10,7 @@ headers as many as fit, and what was cut is said.
 import re
 from collections.abc import Iterator, Mapping
 from operator import methodcaller
+from types import MappingProxyType
 from typing import Any, cast
 
 from confluent_kafka import Message
@@ -17,7 +18,7 @@ from confluent_kafka import Message
 from state.codec import DeadLetter, JournalLine, Reason
 from state.settings import KafkaSettings
 from state.stores.kafka_reader import KafkaReader, bytes_of
-from state.stores.kafka_writer import KafkaWriter
+from state.stores.kafka_writer import KafkaWriter, Outgoing
 from state.untrusted import MAX_KEPT_BYTES
 
 #: Header that carries the origin of a message which is put in again.
@@ -34,6 +35,8 @@ _HEADER_OVERHEAD = 16
 _PLACE = re.compile(r"([A-Za-z0-9._-]{1,249})/([0-9]{1,10})/([0-9]{1,19})")
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _headers = methodcaller("headers")
+#: A message that came without headers.
+NO_HEADERS: Mapping[str, bytes] = MappingProxyType({})
 _UNREADABLE = "headers whose names are not UTF-8 were left out"
 
 
@@ -55,9 +58,20 @@ def send_dead_letter(
     topic: str,
     letter: DeadLetter,
     origin: str,
-    raw_headers: Mapping[str, bytes] | None = None,
+    raw_headers: Mapping[str, bytes] | None = NO_HEADERS,
 ) -> None:
     """Write one dead letter; None stands for headers that could not be read. Raises StoreError."""
+    message = dead_letter_message(topic, letter, origin, raw_headers)
+    writer.send(topic, message.value, key=message.key, headers=message.headers)
+
+
+def dead_letter_message(
+    topic: str,
+    letter: DeadLetter,
+    origin: str,
+    raw_headers: Mapping[str, bytes] | None = NO_HEADERS,
+) -> Outgoing:
+    """Return a dead letter as a message on its way to `topic`."""
     cut = _UNREADABLE if raw_headers is None else None
     kept: list[tuple[str, bytes]] = []
     if raw_headers is not None:
@@ -78,7 +92,7 @@ def send_dead_letter(
         if text is not None
     ]
     raw = letter.line.raw[:MAX_KEPT_BYTES]
-    writer.send(topic, raw, key=origin.encode(), headers=headers + kept)
+    return Outgoing(topic=topic, value=raw, key=origin.encode(), headers=headers + kept)
 
 
 def _fitting(headers: Mapping[str, bytes]) -> tuple[list[tuple[str, bytes]], str | None]:

@@ -95,11 +95,11 @@ class KafkaJournal:
                 "new journal: actions were taken that no journal explains any more"
             )
 
-    def read(self, count: int) -> list[JournalLine]:
-        """Up to `count` next records; an empty list where there are none yet."""
+    def read(self, count: int, wait_s: float = 0.0) -> list[JournalLine]:
+        """Up to `count` next records, waiting up to `wait_s` for the first; else an empty list."""
         lines: list[JournalLine] = []
         stamps: dict[int, int] = {}
-        for message in self._reader.read(count):
+        for message in self._reader.read_at_once(count, wait_s):
             offset = message.offset()
             assert offset is not None
             seq = offset + 1

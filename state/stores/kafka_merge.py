@@ -27,9 +27,9 @@ class OldestFirst:
         self._held: dict[Place, deque[Message]] = {place: deque() for place in self._nexts}
         self._paused: set[Place] = set()
 
-    def read(self, count: int) -> list[Message]:
-        """Up to `count` messages. Raises as `KafkaReader.read`."""
-        for message in self._reader.read(count):
+    def read(self, count: int, wait_s: float = 0.0) -> list[Message]:
+        """Up to `count` messages, waiting up to `wait_s` for one. Raises as `KafkaReader.read`."""
+        for message in self._reader.read_at_once(count, wait_s):
             place = where(message)
             self._held[place].append(message)
             self._nexts[place] = int(message.offset() or 0) + 1
@@ -38,6 +38,10 @@ class OldestFirst:
         while len(found) < count and (oldest := self._oldest()) is not None:
             found.append(self._held[oldest].popleft())
         return found
+
+    def holds(self) -> bool:
+        """Whether it has messages in hand, to be handed out after those of other partitions."""
+        return any(self._held.values())
 
     def is_at_end(self) -> bool:
         """Whether every partition's end was reached, and all was handed out."""

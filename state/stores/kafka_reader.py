@@ -5,7 +5,7 @@ microseconds; waiting is the caller's own affair. What is fetched ahead is bound
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -109,9 +109,24 @@ class KafkaReader:
 
         Raises JournalError where a place no longer exists, StoreError where Kafka fails for good.
         """
+        return self._taken(self._consumer.consume(count, timeout_s))
+
+    def read_at_once(self, count: int, wait_s: float) -> list[Message]:
+        """Up to `count` messages as soon as there is one, waiting up to `wait_s` for it.
+
+        Raises as `read`. While it waits it costs nothing, and a message ends the waiting at once.
+        """
+        if not wait_s:
+            return self.read(count)
+        first = self._consumer.poll(wait_s)
+        if first is None:
+            return self._taken([])
+        return self._taken([first, *self._consumer.consume(count, 0)])
+
+    def _taken(self, messages: Sequence[Message]) -> list[Message]:
         self._troubles.raise_hopeless("read")
         found: list[Message] = []
-        for message in self._consumer.consume(count, timeout_s):
+        for message in messages:
             error = message.error()
             place = where(message)
             if error is None:

@@ -87,6 +87,14 @@ class KafkaTopics:
             raise kafka_error(self._bootstrap, "connect", error) from error
         return {name: len(topic.partitions) for name, topic in found.topics.items()}
 
+    def require_answer(self, topic: str, within_s: float) -> None:
+        """Have a broker tell of `topic` within that time. Raises StoreError."""
+        self._admin.poll(0)  # else what it has to say of its connections piles up
+        try:
+            self._admin.list_topics(topic, timeout=within_s)
+        except KafkaException as error:
+            raise kafka_error(self._bootstrap, f"ask for topic {topic}", error) from error
+
     def create(self, plan: TopicPlan, *, partitions: int, replication: int) -> None:
         """Make the topic, and wait for it."""
         new = NewTopic(plan.name, partitions, replication, config=plan.config)

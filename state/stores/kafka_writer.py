@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from msgspec import Struct
 
 from state.errors import StoreError
 from state.settings import KafkaSettings
@@ -19,6 +20,18 @@ _HELD_KB = 32 * 1024
 _WAIT_S = 0.05
 
 Headers = Sequence[tuple[str, bytes]]
+
+
+class Outgoing(Struct, frozen=True, kw_only=True, gc=False):
+    """A message on its way. `of` and `place` tell its sender whether it is there already."""
+
+    topic: str
+    value: bytes
+    key: bytes
+    partition: int = -1
+    headers: Headers = ()
+    of: str = ""
+    place: tuple[int, int] | None = None
 
 
 class KafkaWriter:

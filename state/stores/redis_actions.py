@@ -13,7 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from state.actions import KINDS
 from state.errors import Diverged, EntriesLost, JournalMismatch
-from state.stores.redis_append import NOTHING, UNCLAIMED, EntryId, GuardedAppend
+from state.stores.redis_append import FENCED, NOTHING, UNCLAIMED, EntryId, GuardedAppend
 from state.stores.redis_connection import place, store_error
 from state.stores.redis_keys import (
     DECIDED,
@@ -27,6 +27,7 @@ from state.stores.redis_keys import (
     stream_key,
     text,
 )
+from state.stores.redis_lease import Lease
 
 #: Entries in one round trip: bounds what is held in memory here and at Redis.
 CHUNK = 512
@@ -71,7 +72,8 @@ class RedisActionWriter:
 
     `journal` is the identity of the journal that the ids are positions of. `fresh` deletes what an
     earlier run left of a network before this writer's first write to it, consumer groups included.
-    `maxlen` keeps about that many of the newest actions per stream; None keeps all.
+    `maxlen` keeps about that many of the newest actions per stream; None keeps all. With a `lease`,
+    `write` raises TakenOver once another process has taken it.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class RedisActionWriter:
         prefix: str = PREFIX,
         fresh: bool = False,
         maxlen: int | None = None,
+        lease: Lease | None = None,
     ) -> None:
         if client.connection_pool.connection_kwargs.get("decode_responses"):
             raise ValueError("expected a client that replies in bytes, was decode_responses=True")
@@ -90,7 +93,8 @@ class RedisActionWriter:
         self._prefix = checked_name(prefix, "prefix")
         self._fresh = fresh
         self._maxlen = maxlen
-        self._append = GuardedAppend(client, journal, maxlen)
+        self._lease = lease
+        self._append = GuardedAppend(client, journal, maxlen, lease)
         self._claimed: set[str] = set()
         self._keys: dict[tuple[str, str], str] = {}
         # By key: the last id there, as far as this writer knows; and those that must be there.
@@ -173,6 +177,8 @@ class RedisActionWriter:
         try:
             return self._append(new, self._last, claims)
         except ResponseError as error:
+            if self._lease is not None and FENCED in str(error):
+                raise self._lease.lost() from error
             _, unclaimed, key = str(error).partition(UNCLAIMED)
             if not unclaimed:
                 raise

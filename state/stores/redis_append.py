@@ -2,9 +2,9 @@
 
 Redis may lose what it has acknowledged: restarted without its data, restored from an older file,
 failed over to a replica that lagged. Appending then would leave a hole that nobody sees. So the
-append is one script that first looks whether the keys are still claimed for the journal, then
-compares every stream's last id with the one expected, and writes nothing if any differs. The check
-and the writing are one step, hence all or nothing.
+append is one script that first looks whether the keys are still claimed for the journal and the
+lease is still this writer's, then compares every stream's last id with the one expected, and writes
+nothing if any differs. The check and the writing are one step, hence all or nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,17 +13,22 @@ from typing import Any
 import redis
 
 from state.stores.redis_keys import FIELD, entry_order
+from state.stores.redis_lease import Lease
 
 EntryId = tuple[int, int]
 NOTHING: EntryId = (0, 0)
 
 #: How the answer begins where a journal's claim is gone; the key that held it follows.
 UNCLAIMED = "UNCLAIMED "
+#: The same where another writer has taken the lease.
+FENCED = "FENCED "
 
-# KEYS: streams, then the hashes that claim their networks. ARGV: the largest length ("" for any),
-# the claim's identity, the number of streams, then per stream its expected last id, the number of
-# entries, and id and body of each. Answers "" when written, else the last ids found.
-_SCRIPT = """
+# KEYS: streams, then the hashes that claim their networks, then the lease if there is one. ARGV:
+# the largest length ("" for any), the claim's identity, the number of streams, then per stream its
+# expected last id, the number of entries, and id and body of each; last the lease's holder ("" for
+# none). Answers "" when written, else the last ids found.
+_SCRIPT = (
+    """
 local function last(key)
   local info = redis.pcall('XINFO', 'STREAM', key)
   if info.err then
@@ -34,8 +39,14 @@ local function last(key)
     if info[i] == 'last-generated-id' then return info[i + 1] end
   end
 end
-local streams = tonumber(ARGV[3])
-for i = streams + 1, #KEYS do
+local streams, claims, holder = tonumber(ARGV[3]), #KEYS, ARGV[#ARGV]
+if holder ~= '' then
+  claims = claims - 1
+  if redis.call('HGET', KEYS[#KEYS], 'holder') ~= holder then
+    return redis.error_reply('FENCED' .. KEYS[#KEYS])
+  end
+end
+for i = streams + 1, claims do
   if redis.call('HGET', KEYS[i], 'identity') ~= ARGV[2] then
     return redis.error_reply('UNCLAIMED' .. KEYS[i])
   end
@@ -64,17 +75,23 @@ for s = 1, streams do
   at = at + 2 + 2 * count
 end
 return ''
-""".replace("FIELD", FIELD.decode()).replace("UNCLAIMED", UNCLAIMED)
+""".replace("FIELD", FIELD.decode())
+    .replace("UNCLAIMED", UNCLAIMED)
+    .replace("FENCED", FENCED)
+)
 
 
 class GuardedAppend:
     """The script, ready to be called on `client`, for the journal named `identity`.
 
-    `maxlen` keeps about that many entries each.
+    `maxlen` keeps about that many entries each. With a `lease`, nothing is written that its holder
+    does not write.
     """
 
-    def __init__(self, client: redis.Redis, identity: str, maxlen: int | None) -> None:
-        self._identity = identity
+    def __init__(
+        self, client: redis.Redis, identity: str, maxlen: int | None, lease: Lease | None = None
+    ) -> None:
+        self._identity, self._lease = identity, lease
         self._script = client.register_script(_SCRIPT)
         self._maxlen = "" if maxlen is None else str(maxlen)
 
@@ -88,7 +105,7 @@ class GuardedAppend:
 
         Otherwise nothing was written, and the last id that each of the streams really has comes
         back. `claims` are the keys that name the networks' journal. Raises RedisError, with
-        `UNCLAIMED` where such a key does not name it.
+        `UNCLAIMED` where such a key does not name it, with `FENCED` where the lease is another's.
         """
         arguments: list[str | bytes | int] = [self._maxlen, self._identity, len(entries)]
         for key, listed in entries.items():
@@ -96,7 +113,11 @@ class GuardedAppend:
             arguments += (f"{seq}-{n}", len(listed))
             for entry in listed:
                 arguments += entry
-        found: Any = self._script(keys=[*entries, *claims], args=arguments)
+        keys = [*entries, *claims]
+        if self._lease is not None:
+            keys.append(self._lease.key)
+        arguments.append("" if self._lease is None else self._lease.holder)
+        found: Any = self._script(keys=keys, args=arguments)
         if not found:
             return {}
         return {key: entry_order(last.decode()) for key, last in zip(entries, found, strict=True)}

@@ -1,6 +1,7 @@
 """What Crossdock keeps in Redis: the names of the keys, and the shape of a stream's entries.
 
     {prefix}:networks                          set     networks that have been written
+    {prefix}:lease.{journal}.{partition}       hash    which process writes a journal partition's
     {prefix}:{network}:journal                 hash    which journal the network's ids belong to
     {prefix}:{network}:{kind}                  stream  actions of one kind, id {seq}-{n}, one field
     {prefix}:{network}:proposals               stream  actions of any kind that a person decides on
@@ -65,6 +66,11 @@ def journal_key(prefix: str, network: str) -> str:
 def networks_key(prefix: str) -> str:
     """Key of the set of all networks under `prefix`."""
     return f"{prefix}:networks"
+
+
+def lease_key(prefix: str, journal: str, partition: int) -> str:
+    """Key of the hash that says which process writes what a journal's partition leads to."""
+    return f"{prefix}:lease.{journal}.{partition}"
 
 
 def poison_key(prefix: str, network: str, group: str) -> str:

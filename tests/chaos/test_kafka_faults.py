@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from flows.live.kafka_outlet import KafkaOutlet
 from flows.outcomes import Outcome
 from state.settings import Settings
+from state.stores.kafka_transactions import TransactionalWriter
 from state.stores.kafka_writer import KafkaWriter
 from tests.chaos import KILLS, THOROUGH
 from tests.chaos.conftest import MakeLog, MakeRig
@@ -185,7 +186,10 @@ def test_actions_of_two_crashes_in_a_row_are_in_their_topic_once(make_rig: MakeR
         settings = rig.settings
 
         def opened(mark: dict[str, int | str]) -> KafkaOutlet:
-            outlet = KafkaOutlet(settings, 0, KafkaWriter(settings.kafka, reports=True))
+            writer = TransactionalWriter(
+                settings.kafka, "a test", is_ours=lambda: None, may_wait=lambda: True
+            )
+            outlet = KafkaOutlet(settings, 0, writer)
             outlet.rewind(mark)
             return outlet
 
@@ -196,6 +200,7 @@ def test_actions_of_two_crashes_in_a_row_are_in_their_topic_once(make_rig: MakeR
         second.write([outcome(1)])
         mark = second.mark()  # the checkpoint that the third one resumes at
         second.write([outcome(2)])
+        second.mark()
         third = opened(mark)
         third.write([outcome(seq) for seq in range(2, 8)])
         third.mark()

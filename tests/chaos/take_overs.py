@@ -1,0 +1,19 @@
+"""A second `run` of a rig's partition, and how the elder of two is expected to end."""
+
+from state.errors import TakenOver
+from tests.chaos.rig import Engine, Rig
+
+
+def elsewhere(rig: Rig, *options: str) -> Engine:
+    """A `run` of the same partition with a state folder of its own, as on another host."""
+    config = rig.folder / "elsewhere.toml"
+    config.write_text(rig.config.read_text().replace(str(rig.state), str(rig.folder / "other")))
+    log = rig.folder / "elsewhere.log"
+    engine = rig.engines["elsewhere"] = Engine(("run", *options), config, log)
+    return engine
+
+
+def expect_taken_over(engine: Engine) -> None:
+    assert engine.ended() == TakenOver.exit_code, engine.said()[-2000:]
+    said = " ".join(engine.said().split())
+    assert "was taken over by" in said and "panicked" not in said and "Traceback" not in said
