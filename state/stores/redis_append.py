@@ -4,7 +4,8 @@ Redis may lose what it has acknowledged: restarted without its data, restored fr
 failed over to a replica that lagged. Appending then would leave a hole that nobody sees. So the
 append is one script that first looks whether the keys are still claimed for the journal, then
 compares every stream's last id with the one expected, and writes nothing if any differs. The check
-and the writing are one step, hence all or nothing.
+and the writing are one step, hence all or nothing. The same step counts what each stream was ever
+given, without which no reader could tell how much was trimmed before it came (`redis_missed`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import redis
 
-from state.stores.redis_keys import FIELD, entry_order
+from state.stores.redis_keys import ADDED, DECIDED, FIELD, PROPOSALS, entry_order
 
 EntryId = tuple[int, int]
 NOTHING: EntryId = (0, 0)
@@ -53,9 +54,13 @@ at = 4
 for s = 1, streams do
   local key = KEYS[s]
   local count = tonumber(ARGV[at + 1])
+  local claim, kind = string.match(key, '^(.*):([^:]*)$')
+  claim = claim .. ':journal'
+  redis.call('HSETNX', claim, 'ADDED' .. kind, redis.call('XLEN', key))
+  redis.call('HINCRBY', claim, 'ADDED' .. kind, count)
   for i = 1, count do
     local id, body = ARGV[at + 2 * i], ARGV[at + 2 * i + 1]
-    if ARGV[1] == '' then
+    if ARGV[1] == '' or kind == 'PROPOSALS' or kind == 'DECIDED' then
       redis.call('XADD', key, id, 'FIELD', body)
     else
       redis.call('XADD', key, 'MAXLEN', '~', ARGV[1], id, 'FIELD', body)
@@ -64,13 +69,22 @@ for s = 1, streams do
   at = at + 2 + 2 * count
 end
 return ''
-""".replace("FIELD", FIELD.decode()).replace("UNCLAIMED", UNCLAIMED)
+"""
+for _word, _text in (
+    ("FIELD", FIELD.decode()),
+    ("UNCLAIMED", UNCLAIMED),
+    ("ADDED", ADDED),
+    ("PROPOSALS", PROPOSALS),
+    ("DECIDED", DECIDED),
+):
+    _SCRIPT = _SCRIPT.replace(_word, _text)
 
 
 class GuardedAppend:
     """The script, ready to be called on `client`, for the journal named `identity`.
 
-    `maxlen` keeps about that many entries each.
+    `maxlen` keeps about that many entries each, but all proposals and what became of them: one
+    that is open is still to be found, and one without its end would look open.
     """
 
     def __init__(self, client: redis.Redis, identity: str, maxlen: int | None) -> None:
