@@ -7,7 +7,7 @@ Secrets are named here, by environment variable or file, and read when they are 
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, field
@@ -15,6 +15,7 @@ from msgspec import Meta, field
 from state.errors import SettingsError
 from state.feed_settings import FeedSettings, Section
 from state.quantities import DAY_MS, NetworkId, doc
+from state.wrong_value import wrong_value
 
 _TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 _Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -24,6 +25,9 @@ _PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 class Secret(Section, frozen=True, kw_only=True):
     """Where a secret is found: in an environment variable, or in a file."""
+
+    #: What is written in its place by mistake is not shown.
+    is_secret: ClassVar[bool] = True
 
     env: str | None = None
     file: str | None = None
@@ -192,7 +196,7 @@ def parse_settings(document: dict[str, Any], origin: str) -> Settings:
     try:
         settings = msgspec.convert(document, Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{error}, in {origin}") from error
+        raise SettingsError(f"{wrong_value(error, document, Settings)}, in {origin}") from error
     topics = [feed.topic for feed in settings.feeds]
     ours = (settings.topics.journal, settings.topics.dead_letters, settings.topics.actions)
     for topic in topics:
