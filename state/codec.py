@@ -35,7 +35,6 @@ Reason = Literal[
     "absurd_time",
     "unknown_reference",
     "too_late",
-    "contradiction",
 ]
 
 

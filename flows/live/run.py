@@ -13,8 +13,8 @@ from flows.dataflow import Flow
 from flows.journal_source import JournalSource, Stop
 from flows.live import logs
 from flows.live.gauges import Gauges
-from flows.live.keeper import Keeper
 from flows.live.kafka_outlet import KafkaOutlet
+from flows.live.keeper import Keeper
 from flows.live.metered import MeteredOutlet
 from flows.live.metrics import RunMetrics
 from flows.live.monitor import Health, Monitor
