@@ -20,12 +20,12 @@ from benchmarks.fold import fold
 from benchmarks.pauses import CommitWatch, longest_pauses
 from benchmarks.processes import ChildFailed, expect_alive, started, stop
 from benchmarks.workload import Workload
-from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
+from flows.outcomes import DEAD_LETTERS, Outcome
 from flows.outlets import Mark
 from state.actions import KINDS
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_connection import connect
-from state.stores.redis_keys import PREFIX, stream_key
+from state.stores.redis_keys import KPIS, PREFIX, stream_key
 
 _NETWORK = "demo"
 _STOP_KEY = "bench:stop"

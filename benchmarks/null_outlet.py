@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 
-from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
+from flows.outcomes import DEAD_LETTERS, Outcome
 from flows.outlets import Mark
+from state.stores.redis_keys import KPIS
 
 
 class NullOutlet:

@@ -12,10 +12,9 @@ from state.actions import Action
 from state.codec import DeadLetter, encode_action
 from state.dead_letters import encode_dead_letter
 from state.quantities import rfc3339
-from state.stores.redis_keys import CONTROL, DECIDED, PROPOSALS
+from state.stores.redis_keys import CONTROL, DECIDED, KPIS, PROPOSALS
 
-#: Streams beside those of the actions' kinds.
-KPIS = "kpis"
+#: Beside the streams of Redis: these go to the log and to Kafka.
 DEAD_LETTERS = "dead_letters"
 _NO_ACTIONS = (KPIS, DECIDED, CONTROL, DEAD_LETTERS)
 

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import redis
 
-from flows.outcomes import DEAD_LETTERS, KPIS, Outcome
+from flows.outcomes import DEAD_LETTERS, Outcome
 from state.errors import StoreError
 from state.stores.redis_actions import RedisActionWriter, StreamEntry, Written
-from state.stores.redis_keys import CONTROL, DECIDED
+from state.stores.redis_keys import CONTROL, DECIDED, KPIS
 from state.stores.redis_lease import Lease
 
 #: Where an outlet stands, in its own terms.

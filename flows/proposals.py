@@ -1,8 +1,6 @@
 """Proposals that nobody has decided on yet, in Redis or in a replay's folder."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import redis
@@ -13,9 +11,8 @@ from state.actions import Action
 from state.errors import JournalError
 from state.stores.redis_connection import store_error
 from state.stores.redis_follow import follow
-from state.stores.redis_keys import DECIDED, FIELD, PROPOSALS, networks_key, stream_key, text
-
-_PAGE = 1_000
+from state.stores.redis_keys import DECIDED, PROPOSALS, networks_key, text
+from state.stores.redis_proposals import decided
 
 
 def open_in_folder(folder: Path) -> list[Action]:
@@ -38,7 +35,7 @@ def open_in_redis(client: redis.Redis, prefix: str, networks: list[str] | None) 
         names = networks
         if names is None:
             names = sorted(text(member) for member in client.smembers(networks_key(prefix)))
-        closed = {name for network in names for name in _decided(client, prefix, network)}
+        closed = {name for network in names for name in decided(client, prefix, network)}
     except RedisError as error:
         raise store_error(client, "read decisions", error) from error
     found = follow(client, names, [PROPOSALS], prefix=prefix)
@@ -50,14 +47,3 @@ def open_proposal(client: redis.Redis, prefix: str, action_id: str) -> Action | 
     network = action_id.rpartition(":")[0]
     waiting = open_in_redis(client, prefix, [network])
     return next((action for action in waiting if action.id == action_id), None)
-
-
-def _decided(client: redis.Redis, prefix: str, network: str) -> Iterator[str]:
-    key, after = stream_key(prefix, network, DECIDED), "-"
-    while True:
-        page: Any = client.xrange(key, after, count=_PAGE)
-        for _, fields in page:
-            yield orjson.loads(fields[FIELD])["proposal"]
-        if len(page) < _PAGE:
-            return
-        after = f"({text(page[-1][0])}"

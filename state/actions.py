@@ -34,7 +34,7 @@ class Decision(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LegLine(Struct, frozen=True, kw_only=True, gc=False):
-    """TotalUnits of one SKU that a leg carries."""
+    """Units of one SKU that a leg carries."""
 
     sku: Id
     quantity: TotalUnits
@@ -48,13 +48,15 @@ class Leg(Struct, frozen=True, kw_only=True, gc=False):
     service: Id
     lines: tuple[LegLine, ...]
     hand_over_by: Annotated[Instant, doc("carrier pickup that this plan counts on")]
-    expected_delivery: Annotated[Instant, doc("mean of the transit forecast")]
+    expected_delivery: Annotated[
+        Instant, doc("P50: as likely to arrive before as after, by the transit forecast")
+    ]
     p_late: Annotated[Share, doc("probability of delivery after the promise")]
     cost_cents: Annotated[TotalCents, doc("this leg's share of the score")]
 
 
 class Allocate(Decision, frozen=True, kw_only=True):
-    """Serve an order: node, carrier and service for each parcel. Stock is reserved until then."""
+    """Serve an order: node, carrier and service for each parcel. Its stock is reserved."""
 
     verb: ClassVar[str] = "allocate"
     order: Id
@@ -64,7 +66,7 @@ class Allocate(Decision, frozen=True, kw_only=True):
 
 
 class Shortage(Struct, frozen=True, kw_only=True, gc=False):
-    """TotalUnits of an order that no node can promise."""
+    """Units of one SKU of an order that no node can promise."""
 
     sku: Id
     missing: TotalUnits

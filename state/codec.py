@@ -33,7 +33,6 @@ Reason = Literal[
     "absurd_time",
     "unknown_reference",
     "too_late",
-    "contradiction",
 ]
 
 

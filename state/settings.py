@@ -7,22 +7,27 @@ Secrets are named here, by environment variable or file, and read when they are 
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, field
 
 from state.errors import SettingsError
 from state.feed_settings import FeedSettings, Section
-from state.quantities import NetworkId, doc
+from state.quantities import DAY_MS, NetworkId, doc
+from state.wrong_value import wrong_value
 
 _TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 _Port = Annotated[int, Meta(ge=0, le=65_535)]
+_NEVER_MS = 2**62
 _PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class Secret(Section, frozen=True, kw_only=True):
     """Where a secret is found: in an environment variable, or in a file."""
+
+    #: What is written in its place by mistake is not shown.
+    is_secret: ClassVar[bool] = True
 
     env: str | None = None
     file: str | None = None
@@ -92,9 +97,34 @@ class RedisSettings(Section, frozen=True, kw_only=True):
     certificate: str | None = None
     key: str | None = None
     prefix: Annotated[str, doc("first part of all keys")] = "crossdock"
+    keep_days: Annotated[
+        float,
+        Meta(ge=0, le=36_500),
+        doc("days, by the journal's time, that entries are kept; 0 keeps all"),
+    ] = 7.0
+    unread_days: Annotated[
+        float,
+        Meta(ge=0, le=36_500),
+        doc("days that those are kept which a consumer group has not acknowledged; then lost"),
+    ] = 14.0
     keep: Annotated[
-        int, Meta(ge=0), doc("about how many of the newest actions per stream; 0 keeps all")
+        int,
+        Meta(ge=0),
+        doc(
+            "about how many of the newest actions per stream, read or not; 0 for no such bound "
+            "(proposals are bounded by days alone)"
+        ),
     ] = 0
+
+    @property
+    def keep_ms(self) -> int:
+        """`keep_days` in ms; a time that never comes where all is kept."""
+        return round(self.keep_days * DAY_MS) if self.keep_days else _NEVER_MS
+
+    @property
+    def unread_ms(self) -> int:
+        """`unread_days` in ms; a time that never comes where all is kept."""
+        return round(self.unread_days * DAY_MS) if self.keep_days else _NEVER_MS
 
 
 class IngestSettings(Section, frozen=True, kw_only=True):
@@ -173,7 +203,7 @@ def parse_settings(document: dict[str, Any], origin: str) -> Settings:
     try:
         settings = msgspec.convert(document, Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{error}, in {origin}") from error
+        raise SettingsError(f"{wrong_value(error, document, Settings)}, in {origin}") from error
     topics = [feed.topic for feed in settings.feeds]
     ours = (
         *(settings.topics.journal, settings.topics.dead_letters),
@@ -186,6 +216,12 @@ def parse_settings(document: dict[str, Any], origin: str) -> Settings:
             raise SettingsError(f"expected feeds beside our own topics, was {topic!r}, in {origin}")
     for feed in settings.feeds:
         feed.check(origin)
+    redis = settings.redis
+    if redis.keep_days and redis.unread_days < redis.keep_days:
+        raise SettingsError(
+            f"expected redis.unread_days of at least redis.keep_days ({redis.keep_days:g}), was "
+            f"{redis.unread_days:g}, in {origin}"
+        )
     return settings
 
 

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from flows.cli.app import app
 from flows.live.metrics import IngestMetrics, RunMetrics
 from flows.live.share import parse_share
+from state.quantities import to_ms
 from state.settings import Settings, load_settings
 from state.stores.redis_connection import connect
 from state.stores.redis_consumer import ActionConsumer, GiveUp
@@ -24,8 +25,9 @@ from state.stores.redis_failed import failed, retry_failed
 from state.stores.redis_follow import follow
 from state.stores.redis_keys import stream_key
 from state.stores.redis_once import Once
+from state.stores.redis_retention import Retention
 from tests.services.redis_server import RedisServer
-from tests.test_redis_actions import a_writer, an_action, an_entry
+from tests.test_redis_actions import NOON, a_writer, an_action, an_entry
 
 ROOT = Path(__file__).parent.parent
 DOCKER, DOCS = ROOT / "docker", ROOT / "docs"
@@ -425,12 +427,23 @@ def test_the_redis_users_can_do_their_work_and_nothing_else(guarded_redis: Redis
     own = connect(mailer)
     assert [one.entry_id for one in failed(own, group="mailer", networks=["eu"])] == ["2-1"]
     assert retry_failed(own, lambda _: None, group="mailer").done == 1
+    assert consumer.counts.missed == 0
+    # Both count, and the engine removes what is old: in scripts, which need the rights too.
+    stays = Retention(engine, journal="journal-1").tend("eu", to_ms(NOON))
+    assert (stays.removed, stays.entries, stays.lag_ms) == (0, 6, {"mailer": 0})
     looked = connect(url_for(guarded_redis, "crossdock-reader"))
     assert len(list(follow(looked, kinds=["escalate"], on_poison=lambda _: None))) == 5
     stream = stream_key("crossdock", "eu", "escalate")
+    with connect(url_for(guarded_redis, "admin")) as admin:
+        admin.xgroup_create(stream, "dead", "0")
+    goes = Retention(engine, journal="journal-1", keep_ms=0, unread_ms=0).tend("eu", to_ms(NOON))
+    assert (goes.removed, goes.lost) == (5, {"dead": 5})
     for client, words in (
         (engine, ("DEL", stream)),
-        (engine, ("XTRIM", stream, "MAXLEN", 0)),
+        (engine, ("XDEL", stream, "1-1")),
+        (own, ("XTRIM", stream, "MAXLEN", 0)),
+        (own, ("HSET", "crossdock:eu:journal", "identity", "mine")),
+        (own, ("HSET", "crossdock:eu:read:wms", "escalate", 0)),
         (engine, ("CONFIG", "GET", "*")),
         (engine, ("XADD", "other:eu:escalate", "*", "a", "b")),
         (own, ("XADD", stream, "*", "action", "{}")),

@@ -58,12 +58,12 @@ def test_a_policy_comes_back_from_what_it_is_written_as(tmp_path: Path) -> None:
     [
         ("[sourcing]\nmax_leggs = 2", "max_leggs"),
         ("[sourzing]\nmax_legs = 2", "sourzing"),
-        ("[sourcing]\nmax_legs = 0", "$.sourcing.max_legs"),
-        ('[weights]\nlate_hour_cents = "much"', "$.weights.late_hour_cents"),
+        ("[sourcing]\nmax_legs = 0", "<= 5, was 0, at sourcing.max_legs"),
+        ('[weights]\nlate_hour_cents = "much"', "at weights.late_hour_cents"),
         ('[governance.autonomy]\nallocat = "act"', "'allocat'"),
-        ('[governance.autonomy]\nallocate = "maybe"', "maybe"),
+        ('[governance.autonomy]\nallocate = "maybe"', "act, off, propose, was 'maybe'"),
         ("[governance.limits.reshipp]\nper_hour = 1", "'reshipp'"),
-        ('currency = "euro"', "$.currency"),
+        ('currency = "euro"', "at currency"),
         ("[sourcing\nmax_legs = 2", "line 1"),
     ],
 )

@@ -313,6 +313,16 @@ def test_a_url_that_does_not_work_is_told_without_its_password(url: str) -> None
     assert "ter2" not in redacted(url)
 
 
+@pytest.mark.parametrize("end", ["/", "/x", "?", "#", "?x=", "/@"])
+def test_a_password_whose_end_looks_like_a_host_is_shown_in_no_part(end: str) -> None:
+    with pytest.raises(StoreError, match="written as %23, %2F, %3F, %40") as caught:
+        connect(f"redis://:hun@ter2{end}word@127.0.0.1:1/0")
+    assert not any(part in f"{caught.value}" for part in ("hun", "ter2", "word@"))
+    with pytest.raises(StoreError, match=r"connect at Redis 127\.0\.0\.1:1:") as caught:
+        connect("redis://:hun@ter2@127.0.0.1:1/0", retries=0)
+    assert "ter2" not in f"{caught.value}"
+
+
 def test_an_older_redis_is_refused(redis_url: str) -> None:
     with pytest.raises(StoreError, match=r"expected Redis 99\.0 or later, was \d"):
         connect(redis_url, since=(99, 0))

@@ -49,23 +49,23 @@ def topics(
 
     settings = settings_of(config)
     admin, plans = KafkaTopics(settings.kafka), planned(settings)
-    made = []
+    made: dict[str, int] = {}
     if create:
         there = admin.partitions()
         for plan in plans:
             if plan.name not in there:
+                made[plan.name] = plan.partitions or settings.topics.partitions
                 admin.create(
                     plan,
-                    partitions=plan.partitions or settings.topics.partitions,
+                    partitions=made[plan.name],
                     replication=settings.topics.replication,
                 )
-                made.append(plan.name)
-    there = admin.partitions()
+    there = admin.settled(made)
     configs = {plan.name: admin.config(plan.name) for plan in plans if plan.name in there}
     wrong, notes = problems(plans, there, configs), warnings(plans, configs)
     if json:
         listed = {plan.name: there.get(plan.name, 0) for plan in plans}
-        print_json({"partitions": listed, "made": made, "problems": wrong, "warnings": notes})
+        print_json({"partitions": listed, "made": list(made), "problems": wrong, "warnings": notes})
     else:
         from flows.screen import Column, Table
 

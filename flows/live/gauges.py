@@ -1,6 +1,7 @@
 """Look after the gauges of a running partition, once a second, between two batches."""
 
 from flows.dataflow import Flow
+from flows.live.keeper import Keeper
 from flows.live.metrics import RunMetrics
 from flows.live.monitor import Health
 from flows.outlets import RedisOutlet
@@ -19,10 +20,11 @@ class Gauges:
         topic: str,
         partition: int,
         redis_outlet: RedisOutlet,
+        keeper: Keeper,
     ) -> None:
         self._metrics, self._health = metrics, health
         self._topic, self._partition = topic, str(partition)
-        self._redis = redis_outlet
+        self._redis, self._keeper = redis_outlet, keeper
         self._repeated = 0
         self._reader: KafkaJournal | None = None
         self._looks = 0
@@ -62,6 +64,7 @@ class Gauges:
     def _feeds(self, network: str, hygiene: Hygiene) -> None:
         metrics = self._metrics
         metrics.now.labels(network).set(hygiene.now_ms / 1_000)
+        self._keeper.now_is(network, hygiene.now_ms)
         latest: dict[str, int] = {}
         for feed in hygiene.feeds.feeds.values():
             latest[feed.family] = max(latest.get(feed.family, 0), feed.latest_time_ms)

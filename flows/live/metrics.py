@@ -176,3 +176,49 @@ class RunMetrics(StreamMetrics):
             ["network", "state"],
             registry=registry,
         )
+        self._of_redis(registry)
+
+    def _of_redis(self, registry: CollectorRegistry) -> None:
+        self.redis_used = Gauge(
+            "crossdock_redis_memory_bytes", "Memory that Redis uses.", registry=registry
+        )
+        self.redis_limit = Gauge(
+            "crossdock_redis_memory_limit_bytes",
+            "Memory that it may use: its maxmemory, or the machine's.",
+            registry=registry,
+        )
+        self.kept_entries = Gauge(
+            "crossdock_redis_kept_entries",
+            "Entries in a network's streams.",
+            ["network"],
+            registry=registry,
+        )
+        self.kept_bytes = Gauge(
+            "crossdock_redis_kept_bytes",
+            "What they take, as Redis estimates it.",
+            ["network"],
+            registry=registry,
+        )
+        self.trimmed = Counter(
+            "crossdock_redis_trimmed",
+            "Entries removed because they were old.",
+            ["network"],
+            registry=registry,
+        )
+        self.trimmed_unread = Counter(
+            "crossdock_redis_trimmed_unread",
+            "Of these, not acknowledged by a consumer group: lost to it.",
+            ["network", "group"],
+            registry=registry,
+        )
+        self.group_lag = Gauge(
+            "crossdock_redis_group_lag_seconds",
+            "Age of the oldest entry that a consumer group has not acknowledged.",
+            ["network", "group"],
+            registry=registry,
+        )
+        self.retention_failures = Counter(
+            "crossdock_redis_retention_failures",
+            "Looks at Redis that failed: it keeps more than it should.",
+            registry=registry,
+        )

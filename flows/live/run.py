@@ -13,6 +13,7 @@ from flows.journal_source import JournalSource
 from flows.live import logs
 from flows.live.gauges import Gauges
 from flows.live.kafka_outlet import KafkaOutlet
+from flows.live.keeper import Keeper
 from flows.live.metered import MeteredOutlet
 from flows.live.metrics import RunMetrics
 from flows.live.monitor import Health, Monitor
@@ -28,12 +29,19 @@ from state.settings import Settings
 from state.stores.kafka_journal import Arrivals, KafkaJournal
 from state.stores.kafka_topics import KafkaTopics, planned, require
 from state.stores.kafka_transactions import TransactionalWriter
-from state.stores.redis_connection import connect_with, is_passing
+from state.stores.redis_connection import (
+    GROUPS_SINCE,
+    connect_with,
+    is_passing,
+    require_version,
+)
 
 #: Below a partition's recovery folder: the checkpoints that its store names.
 _CHECKPOINTS = "checkpoints"
 #: One command's patience with Redis; the stream's own is without end.
 _REDIS_READ_S = 5.0
+#: Removing what is old may take Redis longer.
+_KEEPER_READ_S = 30.0
 #: How often gauges are looked after.
 _LOOK_EVERY_S = 1.0
 _BATCH = 500
@@ -50,7 +58,8 @@ class Live:
         self.settings, self.topics = settings, topics
         self.identity = topics.identity(settings.topics.journal)
         self.policy = load_policy(Path(settings.run.policy)) if settings.run.policy else Policy()
-        connect_with(settings.redis, read_timeout_s=_REDIS_READ_S, retries=0).close()
+        with connect_with(settings.redis, read_timeout_s=_REDIS_READ_S, retries=0) as client:
+            require_version(client, GROUPS_SINCE)  # what trims by id came with it too
 
 
 def run_partition(
@@ -128,7 +137,9 @@ def run_partition(
             failed=partial(_checkpoint_failed, metrics),
             taken=partial(_checkpoint_begun, metrics),
         )
-        gauges = Gauges(metrics, health, topics.journal, partition_number, redis_outlet)
+        connect = partial(connect_with, settings.redis, read_timeout_s=_KEEPER_READ_S, retries=0)
+        keeper = Keeper(connect, settings.redis, live.identity, metrics)
+        gauges = Gauges(metrics, health, topics.journal, partition_number, redis_outlet, keeper)
 
         def open_reader(at: bytes | None) -> KafkaJournal:
             reader = KafkaJournal(
@@ -188,6 +199,7 @@ def run_partition(
 
         stack.enter_context(Monitor(settings.monitor, port, metrics.registry, health))
         stack.enter_context(Probes(health, checks, seen))
+        stack.enter_context(keeper)
         flow.run(folder.recovery, timedelta(seconds=settings.run.epoch_s))
         writer.flush()
         logs.info("run ended", partition=partition_number, seq=gauges.seq)

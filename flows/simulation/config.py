@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from flows.simulation.carriers import MOST
 from state.errors import SettingsError
 from state.quantities import NetworkId, Share, doc, to_ms
+from state.wrong_value import wrong_value
 
 PerDay = Annotated[float, Meta(ge=0, le=1e7)]
 Hours = Annotated[int, Meta(ge=1, le=1_000)]
@@ -107,4 +108,4 @@ def parse_world(document: dict[str, Any], origin: str) -> WorldConfig:
     try:
         return msgspec.convert(document, WorldConfig)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{error}, in {origin}") from error
+        raise SettingsError(f"{wrong_value(error, document, WorldConfig)}, in {origin}") from error

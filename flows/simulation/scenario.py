@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from state.errors import SettingsError
 from state.quantities import Share, Text, doc
+from state.wrong_value import wrong_value
 
 Hours = Annotated[float, Meta(ge=0, le=10_000)]
 Factor = Annotated[float, Meta(ge=0, le=100)]
@@ -172,7 +173,7 @@ def parse_scenario(document: dict[str, Any], origin: str) -> Scenario:
     try:
         scenario = msgspec.convert(document, Scenario)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{error}, in {origin}") from error
+        raise SettingsError(f"{wrong_value(error, document, Scenario)}, in {origin}") from error
     for number, disturbance in enumerate(scenario.disturbances, 1):
         if disturbance.end_h <= disturbance.start_h:
             raise SettingsError(

@@ -30,6 +30,7 @@ from state.policy.service import Delays, Exceptions, Notices
 from state.policy.sourcing import Exploration, Nodes, Reevaluation, Sourcing, Weights
 from state.policy.stock import Demand, Pricing, Repositioning
 from state.quantities import doc
+from state.wrong_value import wrong_value
 
 __all__ = [
     "IRREVERSIBLE",
@@ -99,7 +100,7 @@ def parse_policy(document: dict[str, Any], origin: str) -> Policy:
     try:
         policy = msgspec.convert(document, Policy)
     except msgspec.ValidationError as error:
-        raise PolicyError(f"{error}, in {origin}") from error
+        raise PolicyError(f"{wrong_value(error, document, Policy)}, in {origin}") from error
     for section, keys in (
         ("autonomy", policy.governance.autonomy),
         ("limits", policy.governance.limits),

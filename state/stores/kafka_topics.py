@@ -1,6 +1,7 @@
 """Which topics there are, whether they fit, and how to make them."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaException, TopicCollection
@@ -14,6 +15,7 @@ from state.stores.kafka_client import Troubles, client_config, kafka_error
 from state.stores.kafka_dead_letters import LARGEST_LETTER_BYTES
 
 _TIMEOUT_S = 5.0
+_POLL_S = 0.1
 _FOR_EVER = "-1"
 _LARGEST = "max.message.bytes"
 
@@ -102,6 +104,25 @@ class KafkaTopics:
             self._admin.create_topics([new])[plan.name].result(_TIMEOUT_S)
         except KafkaException as error:
             raise kafka_error(self._bootstrap, f"make topic {plan.name}", error) from error
+
+    def settled(self, made: Mapping[str, int], within_s: float = 30.0) -> dict[str, int]:
+        """Return `partitions` once they tell of all topics `made`: brokers learn one by one.
+
+        Raises StoreError where that takes longer than `within_s`.
+        """
+        until = time.monotonic() + within_s
+        while True:
+            found = self.partitions()
+            unknown = [name for name, count in made.items() if found.get(name) != count]
+            if not unknown:
+                return found
+            if time.monotonic() >= until:
+                raise StoreError(
+                    f"expected the brokers at {self._bootstrap} to know {', '.join(unknown)} "
+                    f"{within_s:g} s after it was made, did not: are they well? "
+                    "`crossdock topics` looks again"
+                )
+            time.sleep(_POLL_S)
 
     def config(self, topic: str) -> dict[str, str]:
         """Settings of a topic; empty where the user may not see them."""

@@ -24,6 +24,7 @@ from state.stores.redis_keys import (
     entry_order,
     journal_key,
     networks_key,
+    read_key,
     stream_key,
     text,
 )
@@ -280,6 +281,7 @@ class RedisActionWriter:
         # The identity goes first: if this is cut short, what is left is refused, not continued.
         self._client.delete(journal_key(self._prefix, network))
         pattern = f"{self._prefix}:{network}:*"
+        counts = read_key(self._prefix, network, "")
         cursor = 0
         while True:
             cursor, keys = self._client.scan(cursor, match=pattern, count=_SCAN_COUNT)
@@ -287,9 +289,13 @@ class RedisActionWriter:
                 for key in keys:
                     pipeline.type(key)
                 types = pipeline.execute()
-            streams = [key for key, kept in zip(keys, types, strict=True) if kept == b"stream"]
-            if streams:
-                self._client.unlink(*streams)
+            ours = [
+                key
+                for key, kept in zip(keys, types, strict=True)
+                if kept == b"stream" or text(key).startswith(counts)
+            ]
+            if ours:
+                self._client.unlink(*ours)
             if cursor == 0:
                 return
 

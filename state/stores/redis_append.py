@@ -4,7 +4,9 @@ Redis may lose what it has acknowledged: restarted without its data, restored fr
 failed over to a replica that lagged. Appending then would leave a hole that nobody sees. So the
 append is one script that first looks whether the keys are still claimed for the journal and the
 lease is still this writer's, then compares every stream's last id with the one expected, and writes
-nothing if any differs. The check and the writing are one step, hence all or nothing.
+nothing if any differs. The check and the writing are one step, hence all or nothing. The same step
+counts what each stream was ever given, without which no reader could tell how much was trimmed
+before it came (`redis_missed`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +14,7 @@ from typing import Any
 
 import redis
 
-from state.stores.redis_keys import FIELD, entry_order
+from state.stores.redis_keys import ADDED, DECIDED, FIELD, PROPOSALS, entry_order
 from state.stores.redis_lease import Lease
 
 EntryId = tuple[int, int]
@@ -27,8 +29,7 @@ FENCED = "FENCED "
 # the largest length ("" for any), the claim's identity, the number of streams, then per stream its
 # expected last id, the number of entries, and id and body of each; last the lease's holder ("" for
 # none). Answers "" when written, else the last ids found.
-_SCRIPT = (
-    """
+_SCRIPT = """
 local function last(key)
   local info = redis.pcall('XINFO', 'STREAM', key)
   if info.err then
@@ -64,9 +65,13 @@ at = 4
 for s = 1, streams do
   local key = KEYS[s]
   local count = tonumber(ARGV[at + 1])
+  local claim, kind = string.match(key, '^(.*):([^:]*)$')
+  claim = claim .. ':journal'
+  redis.call('HSETNX', claim, 'ADDED' .. kind, redis.call('XLEN', key))
+  redis.call('HINCRBY', claim, 'ADDED' .. kind, count)
   for i = 1, count do
     local id, body = ARGV[at + 2 * i], ARGV[at + 2 * i + 1]
-    if ARGV[1] == '' then
+    if ARGV[1] == '' or kind == 'PROPOSALS' or kind == 'DECIDED' then
       redis.call('XADD', key, id, 'FIELD', body)
     else
       redis.call('XADD', key, 'MAXLEN', '~', ARGV[1], id, 'FIELD', body)
@@ -75,17 +80,24 @@ for s = 1, streams do
   at = at + 2 + 2 * count
 end
 return ''
-""".replace("FIELD", FIELD.decode())
-    .replace("UNCLAIMED", UNCLAIMED)
-    .replace("FENCED", FENCED)
-)
+"""
+for _word, _text in (
+    ("FIELD", FIELD.decode()),
+    ("UNCLAIMED", UNCLAIMED),
+    ("FENCED", FENCED),
+    ("ADDED", ADDED),
+    ("PROPOSALS", PROPOSALS),
+    ("DECIDED", DECIDED),
+):
+    _SCRIPT = _SCRIPT.replace(_word, _text)
 
 
 class GuardedAppend:
     """The script, ready to be called on `client`, for the journal named `identity`.
 
-    `maxlen` keeps about that many entries each. With a `lease`, nothing is written that its holder
-    does not write.
+    `maxlen` keeps about that many entries each, but all proposals and what became of them: one
+    that is open is still to be found, and one without its end would look open. With a
+    `lease`, nothing is written that its holder does not write.
     """
 
     def __init__(

@@ -34,6 +34,7 @@ def connect(
     such as a password that is not in the URL. Raises StoreError.
     """
     try:
+        _require_one_reading(url)
         client: redis.Redis = redis.Redis.from_url(
             url,
             protocol=2,
@@ -112,6 +113,15 @@ def place(client: redis.Redis) -> str:
     if "path" in settings:
         return str(settings["path"])
     return f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+
+
+def _require_one_reading(url: str) -> None:
+    """Raise ValueError where a password is not escaped, and its end would pass for a host."""
+    scheme, _, rest = url.partition("://")
+    login, at, _ = rest.rpartition("@")
+    is_path = scheme == "unix" and rest.startswith("/")
+    if at and not is_path and any(sign in login for sign in "/?#"):
+        raise ValueError("expected an escaped password")
 
 
 def redacted(url: str) -> str:

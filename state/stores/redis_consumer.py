@@ -6,6 +6,7 @@ in the order of their ids; across streams, and across the consumers of a group, 
 but `Action.seq`. What cannot be carried out is put aside, for `redis_failed`.
 """
 
+import logging
 import os
 import socket
 import time
@@ -34,13 +35,19 @@ from state.stores.redis_keys import (
     stream_key,
     text,
 )
+from state.stores.redis_missed import Missed
 
-__all__ = ["ActionConsumer", "GiveUp"]
+__all__ = ["ActionConsumer", "GiveUp", "Missed"]
 
 
 def utc_now() -> datetime:
     """The time by this machine's clock."""
     return datetime.now(UTC)
+
+
+def warn_of(missed: Missed) -> None:
+    """Log a warning, which goes to standard error where no logging is set up."""
+    logging.getLogger("crossdock").warning("%s", missed)
 
 
 class ActionConsumer:
@@ -72,6 +79,11 @@ class ActionConsumer:
     An entry that is no action goes to `on_poison`, or else to the stream
     ``{prefix}:{network}:poison:{group}``, and is acknowledged.
 
+    Entries that were trimmed before any consumer of the group had read them are looked for at the
+    start and twice per `claim_idle_ms`. `on_missed` is told how many, once for the whole group; by
+    default that is a warning in the log. What it raises ends the loop: then nothing is carried out
+    before somebody has looked.
+
     `connection` are options of redis-py that do not belong into a URL: ``username``, ``password``,
     ``ssl_ca_certs``, … `counts` says what it has met, see `Counts`.
 
@@ -100,6 +112,7 @@ class ActionConsumer:
         now: Callable[[], datetime] = utc_now,
         on_failed: Callable[[Failed], None] | None = None,
         on_poison: Callable[[Poison], None] | None = None,
+        on_missed: Callable[[Missed], None] = warn_of,
         connection: Mapping[str, Any] | None = None,
     ) -> None:
         self._group = checked_name(group, "group")
@@ -110,6 +123,7 @@ class ActionConsumer:
         self._block_s = max(1, block_ms) / 1_000  # 0 would block for ever
         self._claim_idle_ms = claim_idle_ms
         self._on_poison = on_poison
+        self._on_missed = on_missed
         self._streams: dict[str, tuple[str, str]] = {}
         self._met: set[str] = set()
         self._discover_at = self._claim_at = 0.0
@@ -215,11 +229,14 @@ class ActionConsumer:
 
     def _claimed(self) -> Iterator[Delivery]:
         """Own actions that were read and never acknowledged, then those of dead consumers."""
+        is_due = time.monotonic() >= self._claim_at
+        if is_due:
+            self._look_for_missed()
         if self._member.lost_replies:
             self._member.lost_replies = False
             for key in tuple(self._streams):
                 yield from self._own(key)
-        if time.monotonic() < self._claim_at:
+        if not is_due:
             return
         self._claim_at = time.monotonic() + self._claim_idle_ms / 2_000
         for key in tuple(self._streams):
@@ -231,6 +248,13 @@ class ActionConsumer:
                     yield from self._own(key)
                 if cursor == "0-0":
                     break
+
+    def _look_for_missed(self) -> None:
+        for key in self._streams:
+            missed = self._member.missed(key)
+            if missed is not None:
+                self.counts.missed += missed.count
+                self._on_missed(missed)
 
     def _own(self, key: str) -> Iterator[Delivery]:
         for entry in self._member.own(key):

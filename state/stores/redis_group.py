@@ -17,6 +17,7 @@ from redis.retry import Retry
 
 from state.stores.redis_connection import GROUPS_SINCE, READ_TIMEOUT_S, connect
 from state.stores.redis_keys import text
+from state.stores.redis_missed import Missed, Tally, tally_keys
 
 #: Re-connections: 0.05 s, 0.1 s, ... 1 s apart, so a failover of some 20 s is sat out.
 RECONNECTS = 25
@@ -37,6 +38,8 @@ local limit = tonumber(ARGV[4])
 if limit >= 0 and tonumber(redis.call('GET', KEYS[3]) or '0') >= limit then return {-2, ''} end
 local place = redis.call('XADD', KEYS[2], '*', unpack(ARGV, 5))
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+local kind = string.match(KEYS[1], '[^:]*$')
+if redis.call('HEXISTS', KEYS[4], kind) == 1 then redis.call('HINCRBY', KEYS[4], kind, 1) end
 return {redis.call('INCR', KEYS[3]), place}
 """
 
@@ -93,18 +96,19 @@ class GroupMember:
         # redis-py's own reading of the reply drops the cursor if there is JUSTID.
         self.client.set_response_callback("XAUTOCLAIM", lambda reply, **_: reply)
         self._retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), RECONNECTS)
+        self._tally = Tally(self.client, group, self.ask)
 
     def make_group(self, key: str, start: str) -> None:
         """Make the group, and the stream, unless they are there."""
+        try:
+            self._tally.make_group(key, start)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
 
-        def make() -> None:
-            try:
-                self.client.xgroup_create(key, self._group, id=start, mkstream=True)
-            except ResponseError as error:
-                if not str(error).startswith("BUSYGROUP"):
-                    raise
-
-        self.ask(make)
+    def missed(self, key: str) -> Missed | None:
+        """Say what was trimmed before the group had read it, since this was asked last."""
+        return self._tally.missed(key)
 
     def new(self, keys: Iterable[str]) -> list[Entry]:
         """Entries that nobody has had, at most `batch` of each stream; waits `block_ms` for one."""
@@ -160,7 +164,9 @@ class GroupMember:
             )
         )
         # From 7.0 on, Redis itself lets go of what was trimmed, and says so in a third part.
-        return text(reply[0]), len(reply[1]), len(reply[2]) if len(reply) > 2 else 0
+        trimmed = len(reply[2]) if len(reply) > 2 else 0
+        self._tally.gone(key, trimmed)
+        return text(reply[0]), len(reply[1]), trimmed
 
     def holds(self, entry: Entry) -> bool:
         """Whether `entry` is still in hand, as of the last `hold`."""
@@ -181,7 +187,7 @@ class GroupMember:
 
     def acknowledge(self, entry: Entry) -> None:
         """Say that `entry` is dealt with."""
-        self.ask(lambda: self.client.xack(entry.key, self._group, entry.entry_id))
+        self._tally.acknowledge(entry.key, entry.entry_id)
         self._drop(entry)
 
     def let_go(self, entry: Entry) -> None:
@@ -214,7 +220,7 @@ class GroupMember:
         longer pending to this member, AT_LIMIT if the count is `limit` already. Nothing has
         happened then.
         """
-        keys = [entry.key, to, counter]
+        keys = [entry.key, to, counter, tally_keys(entry.key, self._group)[2]]
         rest = [part for pair in fields.items() for part in pair]
         arguments: Sequence[Any] = [
             *(self._group, self._name, entry.entry_id, -1 if limit is None else limit),

@@ -41,12 +41,14 @@ class Counts(Struct):
 
     `retried`: attempts after the first. `failed`: actions put aside. `expired`: skipped.
     `trimmed`: delivered once, and gone from the stream before they could be delivered again.
+    `missed`: gone from the stream before any consumer of the group had got them.
     """
 
     retried: int = 0
     failed: int = 0
     expired: int = 0
     trimmed: int = 0
+    missed: int = 0
 
 
 class Delivery(Struct):

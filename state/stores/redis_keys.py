@@ -2,14 +2,17 @@
 
     {prefix}:networks                          set     networks that have been written
     {prefix}:lease.{journal}.{partition}       hash    which process writes a journal partition's
-    {prefix}:{network}:journal                 hash    which journal the network's ids belong to
+    {prefix}:{network}:journal                 hash    which journal the network's ids belong to,
+                                                       and how many entries each stream was given
     {prefix}:{network}:{kind}                  stream  actions of one kind, id {seq}-{n}, one field
     {prefix}:{network}:proposals               stream  actions of any kind that a person decides on
     {prefix}:{network}:decided                 stream  what became of each of these
     {prefix}:{network}:control                 stream  what people told the engine, as it took it in
+    {prefix}:{network}:kpis                    stream  what was measured, a window an entry
     {prefix}:{network}:poison:{group}          stream  entries that a consumer group could not read
     {prefix}:{network}:failed:{group}          stream  actions that it could not carry out
     {prefix}:{network}:failing:{group}         text    how many of these in a row, a number
+    {prefix}:{network}:read:{group}            hash    how many entries of each kind it is done with
     {prefix}:{network}:once:{group}:{id}:{of}  text    that an action is begun or done; expires
 
 A prefix, a network, a kind and a group hold no colon, so no key reads two ways.
@@ -30,6 +33,9 @@ PREFIX = "crossdock"
 PROPOSALS = "proposals"
 DECIDED = "decided"
 CONTROL = "control"
+KPIS = "kpis"
+#: Field of the journal's hash: how many entries the stream of the kind that follows was given.
+ADDED = "added:"
 #: How often a reader looks for networks that it does not know yet.
 DISCOVER_EVERY_S = 3.0
 
@@ -86,6 +92,11 @@ def failed_key(prefix: str, network: str, group: str) -> str:
 def failing_key(prefix: str, network: str, group: str) -> str:
     """Key of the number of actions that `group` has put there in a row."""
     return f"{prefix}:{network}:failing:{group}"
+
+
+def read_key(prefix: str, network: str, group: str) -> str:
+    """Key of the hash that says how many entries of each kind `group` is done with."""
+    return f"{prefix}:{network}:read:{group}"
 
 
 def once_key(prefix: str, network: str, group: str, entry_id: str, of: str) -> str:
