@@ -41,7 +41,8 @@ _FORGET_MS = 400 * DAY_MS
 class References(Struct):
     """Names that may be referred to. Orders are not checked: a pick may be for another channel."""
 
-    registered: dict[str, None] = field(default_factory=dict)
+    # Name -> when it was last registered: the latest `time` (ms) that a registration of it bore.
+    registered: dict[str, int] = field(default_factory=dict)
     # Name -> (last word or end, ms), in the order of the last word.
     under_way: dict[str, int] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
@@ -60,15 +61,6 @@ class References(Struct):
     def learn(self, fact: Fact, time_ms: int, now_ms: int) -> list[str]:
         """Note what `fact` introduces or ends; returns the names that are known from now on."""
         match fact:
-            case NodeRegistered():
-                names = [f"node {fact.node}"]
-            case RegionRegistered():
-                names = [f"region {fact.region}"]
-            case SkuRegistered():
-                names = [f"sku {fact.sku}"]
-            case CarrierRegistered():
-                services = [f"service {fact.carrier}/{s.service}" for s in fact.services]
-                names = [f"carrier {fact.carrier}", *services]
             case ShipmentDispatched():
                 return self._start(f"shipment {fact.shipment}", now_ms)
             case TransferDeparted():
@@ -83,10 +75,19 @@ class References(Struct):
                 self._end(f"transfer {fact.transfer}", now_ms)
                 return []
             case _:
-                return []
-        for name in names:
-            self.registered[name] = None
-        return names
+                names = _registers(fact)
+                for name in names:
+                    self.registered[name] = max(time_ms, self.registered.get(name, time_ms))
+                return names
+
+    def is_news(self, fact: Fact, time_ms: int) -> bool:
+        """Whether `fact` registers something as it was not registered before, at `time_ms`.
+
+        Such a fact takes effect once, however old it is: a master record may be years old when a
+        network hears of it. Facts of other kinds are never news in this sense.
+        """
+        names = _registers(fact)
+        return bool(names) and self.registered.get(names[0], time_ms - 1) < time_ms
 
     def forget(self, now_ms: int, lateness_ms: int) -> None:
         """Drop what ended longer than the lateness bound ago, and what has long been silent."""
@@ -112,6 +113,22 @@ def _drop_older(times: dict[str, int], before_ms: int) -> None:
         if times[oldest] >= before_ms:
             return
         del times[oldest]
+
+
+def _registers(fact: Fact) -> list[str]:
+    """Names that `fact` registers, its own first; empty for other kinds."""
+    match fact:
+        case NodeRegistered():
+            return [f"node {fact.node}"]
+        case RegionRegistered():
+            return [f"region {fact.region}"]
+        case SkuRegistered():
+            return [f"sku {fact.sku}"]
+        case CarrierRegistered():
+            services = [f"service {fact.carrier}/{s.service}" for s in fact.services]
+            return [f"carrier {fact.carrier}", *services]
+        case _:
+            return []
 
 
 def _refers_to(fact: Fact) -> tuple[str, ...]:
