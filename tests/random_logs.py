@@ -153,7 +153,7 @@ def control(draw: st.DrawFn) -> Fact:
 
 
 ANYTHING = st.one_of(inventory(), telemetry(), demand(), demand(), control())
-_PAUSES = st.sampled_from([0, 0, 1, 60, HOUR, 9 * HOUR, DAY])
+PAUSES = st.sampled_from([0, 0, 1, 60, HOUR, 9 * HOUR, DAY])
 
 
 @st.composite
@@ -161,6 +161,6 @@ def logs(draw: st.DrawFn, facts: st.SearchStrategy[Fact] = ANYTHING, most: int =
     """A stocked world, and up to `most` things that happen in it."""
     stock = {(node, sku): 4 for node in NODES for sku in SKUS}
     log = Log().network_of(stock)
-    for fact, pause in draw(st.lists(st.tuples(facts, _PAUSES), max_size=most)):
+    for fact, pause in draw(st.lists(st.tuples(facts, PAUSES), max_size=most)):
         log.add(fact, pause)
     return log
