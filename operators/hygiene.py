@@ -1,12 +1,10 @@
 """Hygiene: what enters the chain, and in what state the feeds are.
 
 Duplicates are left out; facts that refer to something unknown wait for it, up to the lateness
-bound, and then become dead letters; a fact too late or too far ahead to be applied becomes one at
-once; one that is not believable goes on as suspect. Hygiene also owns the journal's now and the
-policy in force.
+bound, and then become dead letters; a fact too late or too far ahead to be applied, or so old that
+it may be a duplicate and cannot be told from one, becomes one at once; one that is not believable
+goes on as suspect. Hygiene also owns the journal's now and the policy in force.
 """
-
-from sys import intern
 
 from msgspec import Struct, field
 
@@ -15,6 +13,7 @@ from operators.contract import Operator, Record, dead_letter, pack, unpack
 from operators.deadlines import Deadlines
 from operators.derived import Duplicate, Parked, PolicyInForce
 from operators.feeds import Feeds
+from operators.redelivery import Remembered
 from operators.references import References
 from state.codec import JournalLine, decode
 from state.errors import PolicyError
@@ -41,9 +40,7 @@ class _State(Struct):
     policy: Policy = field(default_factory=Policy)
     now_ms: int = 0
     jumps: int = 0
-    # (Source, id) seen, in two generations: when the newer is full, the older is dropped whole.
-    seen: dict[tuple[str, str], None] = field(default_factory=dict)
-    seen_before: dict[tuple[str, str], None] = field(default_factory=dict)
+    seen: Remembered = field(default_factory=Remembered)
     next_forget_ms: int = 0
     references: References = field(default_factory=References)
     feeds: Feeds = field(default_factory=Feeds)
@@ -88,8 +85,7 @@ class Hygiene(Operator):
         state = self._state
         rules = state.policy.hygiene
 
-        key = _key(event)
-        if key in state.seen or key in state.seen_before:
+        if state.seen.knows(event.source, event.id):
             feed = state.feeds.duplicated(event)
             return [
                 Record(
@@ -103,11 +99,9 @@ class Hygiene(Operator):
         refused = self._impossible(record, event)
         if refused is not None:
             return [*self._advance(record), refused]
-        if len(state.seen) >= rules.remembered_ids:
-            state.seen, state.seen_before = {}, state.seen
-        state.seen[key] = None
-
         state.now_ms = max(state.now_ms, event.recorded_ms)
+        least = rules.remembered_ids
+        state.seen.add(event.source, event.id, event.time_ms, state.now_ms, least)
         if record.now_ms != state.now_ms:
             record = Record(
                 record.network, record.seq, state.now_ms, record.fact, event, record.line
@@ -122,7 +116,7 @@ class Hygiene(Operator):
         return out
 
     def _impossible(self, record: Record, event: Event) -> Record | None:
-        """A dead letter for a fact whose times cannot be; else None."""
+        """A dead letter for a fact whose times cannot be, or cannot be told; else None."""
         state = self._state
         rules = state.policy.hygiene
         ahead = event.recorded_ms - state.now_ms
@@ -141,6 +135,10 @@ class Hygiene(Operator):
         now_ms = max(state.now_ms, event.recorded_ms)
         if event.time_ms > now_ms + rules.clock_skew_s * 1000:
             reason, expected = "absurd_time", f"time up to {rules.clock_skew_s} s past recordedtime"
+        elif event.time_ms <= state.seen.forgotten_ms(event.source) and not (
+            state.references.is_news(event.fact, event.time_ms)
+        ):
+            return self._too_old_to_tell(record, event)
         elif type(event.fact) is StockCounted and event.time_ms < now_ms - rules.lateness_s * 1000:
             # The ledger before the bound is settled; what was sold since then cannot be told.
             reason, expected = "too_late", f"a count at most {rules.lateness_s} s old"
@@ -156,6 +154,15 @@ class Hygiene(Operator):
         # What is refused does not move the journal's now.
         at = Record(record.network, record.seq, state.now_ms, record.fact, event, record.line)
         return dead_letter(at, reason, expected, rfc3339(event.time_ms))
+
+    def _too_old_to_tell(self, record: Record, event: Event) -> Record:
+        """A dead letter for what may be a redelivery; as one, it costs its feed no health."""
+        state = self._state
+        state.feeds.duplicated(event)
+        forgotten = rfc3339(state.seen.forgotten_ms(event.source))
+        at = Record(record.network, record.seq, state.now_ms, record.fact, event, record.line)
+        expected = f"a time after {forgotten}: what {event.source} said up to then is forgotten"
+        return dead_letter(at, "too_late", expected, rfc3339(event.time_ms))
 
     def _look(self, record: Record) -> list[Record]:
         """The record; if it is not believable, as suspect and after what is wrong with it."""
@@ -258,8 +265,7 @@ class Hygiene(Operator):
     def _quarantine(self, event: Event) -> None:
         """Count it against its feed; forget its id, so that it can be put in again."""
         self._state.feeds.quarantined(event)
-        self._state.seen.pop(_key(event), None)
-        self._state.seen_before.pop(_key(event), None)
+        self._state.seen.drop(event.source, event.id)
 
     def snapshot(self) -> bytes:
         """State as versioned plain values."""
@@ -268,8 +274,3 @@ class Hygiene(Operator):
     def restore(self, data: bytes) -> None:
         """Inverse of `snapshot`."""
         self._state = unpack(_VERSION, data, _State)
-
-
-def _key(event: Event) -> tuple[str, str]:
-    """CloudEvents: an id is unique within its source, of which there are few."""
-    return intern(event.source), event.id

@@ -1,7 +1,7 @@
 """What facts may refer to: the registered world, and what is under way in it."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
@@ -36,6 +36,8 @@ from state.keys import Ref, ServiceId
 from state.quantities import DAY_MS
 from state.spoken import lanes_named, services_named
 
+K = TypeVar("K", bound=Hashable)
+
 #: A shipment or transfer is forgotten this long after its last word: longer than any transit.
 _FORGET_MS = 400 * DAY_MS
 
@@ -43,11 +45,12 @@ _FORGET_MS = 400 * DAY_MS
 class References(Struct):
     """What may be referred to. Orders are not checked: a pick may be for another channel."""
 
-    nodes: dict[str, None] = field(default_factory=dict)
-    regions: dict[str, None] = field(default_factory=dict)
-    skus: dict[str, None] = field(default_factory=dict)
-    carriers: dict[str, None] = field(default_factory=dict)
-    services: dict[ServiceId, None] = field(default_factory=dict)
+    # By name: the latest `time` (ms) that a registration of it bore.
+    nodes: dict[str, int] = field(default_factory=dict)
+    regions: dict[str, int] = field(default_factory=dict)
+    skus: dict[str, int] = field(default_factory=dict)
+    carriers: dict[str, int] = field(default_factory=dict)
+    services: dict[ServiceId, int] = field(default_factory=dict)
     # Shipments and transfers -> (last word or end, ms), in the order of the last word.
     under_way: dict[Ref, int] = field(default_factory=dict)
     ended: dict[Ref, int] = field(default_factory=dict)
@@ -61,19 +64,18 @@ class References(Struct):
         """Note what `fact` introduces or ends; returns what is known from now on."""
         match fact:
             case NodeRegistered():
-                self.nodes[fact.node] = None
-                return [Ref("node", fact.node)]
+                return [_register(self.nodes, fact.node, time_ms, Ref("node", fact.node))]
             case RegionRegistered():
-                self.regions[fact.region] = None
-                return [Ref("region", fact.region)]
+                return [_register(self.regions, fact.region, time_ms, Ref("region", fact.region))]
             case SkuRegistered():
-                self.skus[fact.sku] = None
-                return [Ref("sku", fact.sku)]
+                return [_register(self.skus, fact.sku, time_ms, Ref("sku", fact.sku))]
             case CarrierRegistered():
-                self.carriers[fact.carrier] = None
+                carrier = Ref("carrier", fact.carrier)
                 offered = [ServiceId(fact.carrier, each.service) for each in fact.services]
-                self.services.update(dict.fromkeys(offered))
-                return [Ref("carrier", fact.carrier), *map(Ref.service, offered)]
+                return [
+                    _register(self.carriers, fact.carrier, time_ms, carrier),
+                    *(_register(self.services, s, time_ms, Ref.service(s)) for s in offered),
+                ]
             case ShipmentDispatched():
                 return self._start(Ref("shipment", fact.shipment), now_ms)
             case TransferDeparted():
@@ -87,6 +89,28 @@ class References(Struct):
             case _:
                 pass
         return []
+
+    def is_news(self, fact: Fact, time_ms: int) -> bool:
+        """Return whether `fact`, of `time_ms`, cannot have taken effect before, however old it is.
+
+        A master record may be years old when a network hears of it; it counts unless one as new
+        did. The end of what is still under way has not been heard of yet.
+        """
+        match fact:
+            case NodeRegistered():
+                return self.nodes.get(fact.node, time_ms - 1) < time_ms
+            case RegionRegistered():
+                return self.regions.get(fact.region, time_ms - 1) < time_ms
+            case SkuRegistered():
+                return self.skus.get(fact.sku, time_ms - 1) < time_ms
+            case CarrierRegistered():
+                return self.carriers.get(fact.carrier, time_ms - 1) < time_ms
+            case ShipmentDelivered() | ShipmentFailed():
+                return Ref("shipment", fact.shipment) in self.under_way
+            case TransferArrived():
+                return Ref("transfer", fact.transfer) in self.under_way
+            case _:
+                return False
 
     def is_known(self, said: Ref) -> bool:
         """Whether a service or lane that a hold names can be any that is registered."""
@@ -156,6 +180,11 @@ def _drop_older(times: dict[Ref, int], before_ms: int) -> None:
         if times[oldest] >= before_ms:
             return
         del times[oldest]
+
+
+def _register(known: dict[K, int], name: K, time_ms: int, of: Ref) -> Ref:
+    known[name] = max(time_ms, known.get(name, time_ms))
+    return of
 
 
 def _shipment(known: References, fact: Any) -> Ref | None:

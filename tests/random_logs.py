@@ -154,7 +154,7 @@ def control(draw: st.DrawFn) -> Fact:
 
 
 ANYTHING = st.one_of(inventory(), telemetry(), demand(), demand(), control())
-_PAUSES = st.sampled_from([0, 0, 1, 60, HOUR, 9 * HOUR, DAY])
+PAUSES = st.sampled_from([0, 0, 1, 60, HOUR, 9 * HOUR, DAY])
 
 
 @st.composite
@@ -167,6 +167,6 @@ def logs(
     """A stocked world, and up to `most` things that happen in it."""
     stock = {(node, sku): 4 for node in NODES for sku in SKUS}
     log = Log().network_of(stock, *carriers)
-    for fact, pause in draw(st.lists(st.tuples(facts, _PAUSES), max_size=most)):
+    for fact, pause in draw(st.lists(st.tuples(facts, PAUSES), max_size=most)):
         log.add(fact, pause)
     return log

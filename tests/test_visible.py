@@ -21,10 +21,11 @@ from tests.hostile_text import SPOILS, acting
 from tests.test_whatif_report import a_result
 
 FLOWS = Path(__file__).parent.parent / "flows"
-#: What a label of a metric may say: names of ours, of topics (which Kafka bounds), and networks.
+#: What a label of a metric may say: names of ours, of topics (which Kafka bounds), of networks, and
+#: of consumer groups (which only those with rights in Redis make).
 LABELS = {
     *("topic", "partition", "reason", "store", "version", "kind", "mode", "network", "family"),
-    "state",
+    *("state", "group"),
 }
 
 

@@ -95,7 +95,8 @@ class Demand:
             range(len(world.regions)), [region.weight for region in world.regions]
         )
         self._by_category: dict[str, Weighted[int]] = {}
-        for category in CATEGORIES:
+        # Those of the catalogue in its order, then whatever else a network calls its categories.
+        for category in dict.fromkeys((*CATEGORIES, *(sku.category for sku in skus))):
             members = [index for index, sku in enumerate(skus) if sku.category == category]
             if members:
                 self._by_category[category] = Weighted(
@@ -247,18 +248,16 @@ class Demand:
     def _promise(self, now_ms: int, lines: list[Line], region: int, level: ServiceLevel) -> int:
         """Delivery promise (ms) shown at checkout: published times, padded, by the evening.
 
-        As if each line came from the nearest node that stocks it: a shop does not look at shelves.
+        As if each line came from the nearest node that stocks it: a shop does not look at shelves,
+        and takes orders that are too heavy, or go too far, for every service.
         """
         world = self._world
         weight_g, arrival_ms = world.weight_g(lines), 0
         for index in dict.fromkeys(world.home(sku, region) for sku, _ in lines):
             node, km = world.nodes[index], world.km[index][region]
             ready_ms = node.open_ms(now_ms) + node.registration.handling_time_s * 1_000
-            arrivals = sorted(
-                service.pickup_ms(ready_ms) + service.nominal_ms(km)
-                for service in world.services
-                if service.takes(km, weight_g)
-            )
+            services = [s for s in world.services if s.takes(km, weight_g)] or world.services
+            arrivals = sorted(s.pickup_ms(ready_ms) + s.nominal_ms(km) for s in services)
             at = {"economy": -1, "standard": (len(arrivals) - 1) // 2, "express": 0}[level]
             arrival_ms = max(arrival_ms, arrivals[at])
         day, past_ms = divmod(arrival_ms + _PADDING_MS[level], DAY_MS)

@@ -63,7 +63,14 @@ def world_of_twin(twin: Twin, outlook: Outlook) -> tuple[World, float]:
             f"demand seen for {len(by_sku)} SKUs: fork it at a later place"
         )
     regions = [
-        Region(r.region, r.region, r.name, r.latitude, r.longitude, by_region.get(r.region, 0.0))
+        Region(
+            r.region,
+            r.region,
+            r.name,
+            r.latitude,
+            r.longitude,
+            max(by_region.get(r.region, 0.0), _HARDLY_ANY),
+        )
         for r in geography.regions.values()
     ]
     skus = _skus(twin, by_sku)

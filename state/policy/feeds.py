@@ -23,7 +23,7 @@ class Hygiene(Section, frozen=True, kw_only=True):
     remembered_ids: Annotated[
         int,
         Meta(ge=1, le=10**7),
-        doc("latest event ids known as duplicates; up to twice as many are held"),
+        doc("latest event ids known as duplicates in any case, however long ago they came"),
     ] = 20_000
     parked_events: Annotated[
         int, Meta(ge=0, le=10**6), doc("events kept waiting for what they refer to")

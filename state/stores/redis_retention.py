@@ -19,6 +19,7 @@ from state.quantities import DAY_MS, from_ms, to_ms
 from state.stores.redis_append import NOTHING, EntryId
 from state.stores.redis_connection import store_error
 from state.stores.redis_keys import (
+    CONTROL,
     DECIDED,
     FIELD,
     KPIS,
@@ -34,7 +35,7 @@ from state.stores.redis_proposals import first_open
 
 #: All that the engine writes, in the order in which it is trimmed: what became of a proposal goes
 #: after the proposal, which would look open again without it.
-STREAMS = (*KINDS, KPIS, PROPOSALS, DECIDED)
+STREAMS = (*KINDS, KPIS, CONTROL, PROPOSALS, DECIDED)
 #: Entries that one script removes at most, so that Redis is not held up for long.
 _AT_ONCE = 10_000
 #: Pending entries of one group that are counted at most.
