@@ -7,7 +7,6 @@ from operators.derived import Anomaly, Derived, Draft, Inert
 from operators.due import HoldEnds
 from operators.floor import Floor
 from operators.order_desk import OrderDesk
-from operators.refunds import price_of
 from operators.wording import day
 from state.actions import Hold, Lift
 from state.events import HoldLifted, HoldPlaced, OrderPlaced
@@ -72,7 +71,7 @@ class HoldDesk:
         if until_ms <= floor.now_ms or of in floor.twin.holds:
             return []
         held = Held("order", of, placed.order, reason, _ENGINE, until_ms, floor.seq)
-        return [self._hold(held, price_of(placed))]
+        return [self._hold(held, placed.price_cents)]
 
     def lift(self, lifted: HoldLifted) -> list[Derived]:
         """End a hold, and try again what waited for it."""

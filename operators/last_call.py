@@ -7,7 +7,7 @@ too: of the ways in which it would have been in time, most are used up by the ev
 from msgspec import Struct
 
 from operators.derived import DelayRisk
-from operators.pricing import lateness
+from operators.prediction.two_piece_normal import lateness
 
 
 class Odds(Struct, array_like=True):

@@ -6,7 +6,7 @@ from operators.floor import Floor
 from operators.order_desk import OrderDesk
 from operators.parcels import Lines
 from operators.pricing import lateness_cents
-from operators.refunds import MoneyBack, asks_a_person, money_back, price_of, refund
+from operators.refunds import MoneyBack, money_back, refund
 from operators.wording import money, span
 from state.actions import Alternative
 from state.sums import int_sum
@@ -62,7 +62,7 @@ class MakingGood:
         self, order: OpenOrder, missing: Lines, back: MoneyBack, summary: str, waits: Alternative
     ) -> list[Derived]:
         floor = self._floor
-        is_asked = asks_a_person(floor.policy, "refund", back.cents)
+        is_asked = floor.policy.governance.asks_a_person("refund", back.cents)
         floor.cases.act("unfillable", order.name, needs_person=is_asked)
         out: list[Derived] = [refund(floor, order, back, "unfillable", summary, (waits,))]
         for sku, quantity in missing:
@@ -87,7 +87,7 @@ class MakingGood:
         late_s = (arrived_ms - order.promised_ms) / 1000
         if late_s < max(rules.goodwill_after_s, 1) or order.is_withdrawn:
             return []
-        most = round(price_of(order.placed) * rules.goodwill_share)
+        most = round(order.placed.price_cents * rules.goodwill_share)
         cents = min(rules.goodwill_cents, most)
         if not cents:
             return []

@@ -47,7 +47,6 @@ from operators.outlook import Outlook
 from operators.pickups import Pickups
 from operators.price_desk import PriceDesk
 from operators.reevaluation import ReevaluationDesk
-from operators.refunds import asks_a_person
 from operators.refusals import Refusals, record_of
 from operators.repositioning import Repositioning
 from operators.shipment_desk import ShipmentDesk
@@ -167,12 +166,12 @@ class Orchestrate(Operator):
 
     def _note(self, derived: list[Derived]) -> list[Derived]:
         """Remember decisions by their record, and add what the case book says of them."""
-        cases, policy = self._floor.cases, self._floor.policy
+        cases, rules = self._floor.cases, self._floor.policy.governance
         self._refusals.decided(derived)
         for each in derived:
             if isinstance(each, Draft) and each.correlation:
                 kind = each.decision.verb
-                is_asked = kind == "escalate" or asks_a_person(policy, kind, each.value_cents)
+                is_asked = kind == "escalate" or rules.asks_a_person(kind, each.value_cents)
                 cases.act_of(each.correlation, needs_person=is_asked)
         news, cases.news = cases.news, []
         return [*derived, *news]

@@ -10,7 +10,8 @@ from operators.floor import Floor
 from operators.legs import leave, lifted
 from operators.movable import moves_alone, start_ms
 from operators.order_desk import OrderDesk
-from operators.pricing import lateness, lateness_cents
+from operators.prediction.two_piece_normal import lateness
+from operators.pricing import lateness_cents
 from operators.replan import decide
 from operators.trouble import Trouble
 from operators.wording import money

@@ -15,7 +15,8 @@ from operators.eliminations import (
 )
 from operators.outlook import Outlook
 from operators.prediction.lane_transit import Ratios
-from operators.pricing import LaneRates, Option, Quote, RateBook, lateness, lateness_cents
+from operators.prediction.two_piece_normal import lateness
+from operators.pricing import LaneRates, Option, Quote, RateBook, lateness_cents
 from state.events import NodeRegistered, OrderPlaced
 from state.keys import ServiceId
 from state.policy import Policy

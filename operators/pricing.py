@@ -4,22 +4,16 @@ Every term is a whole number of cents, so that terms sum exactly to a score.
 """
 
 from collections.abc import Mapping
-from math import erfc, exp, pi, sqrt
 
 from msgspec import Struct
 
 from operators.eliminations import Way
-from operators.prediction.transit import Z90
 from state.events import NodeRegistered
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.keys import Lane, Ref, ServiceId, TroubleKey
 from state.policy import Weights
 from state.twin import Twin
 
-_SQRT_2 = sqrt(2.0)
-_SQRT_2PI = sqrt(2.0 * pi)
-#: The least spread of a transit time that is believed, s.
-_LEAST_SD_S = 60.0
 #: The terms of an allocation's score, in the order in which people ask about them.
 TERMS = ("freight", "handling", "expected lateness", "expected displacement", "carbon")
 
@@ -149,27 +143,6 @@ class RateBook:
             least = quotes[0].fixed_cents - 0.5 + registered.handling_fixed_cents
         per_kg = min((quote.per_kg_cents for quote in quotes), default=0.0)
         return LaneRates(registered, tuple(quotes), tuple(unreachable), least, per_kg)
-
-
-def lateness(slack_s: float, p10_s: float, p50_s: float, p90_s: float) -> tuple[float, float]:
-    """P(late) and expected seconds late, P(T > s) and E[(T − s)⁺], of a transit time T.
-
-    T is a two-piece normal through the three quantiles (Wallis 2014): half its mass on either side
-    of the median, each side with its own σ. With z = (s − P50) ÷ σ of the side of s and the normal
-    loss function L(z) = φ(z) − z·(1 − Φ(z)), above the median E = σ·L(z); below it, the part down
-    to the median is added: E = σ₉₀·φ(0) + σ₁₀·(L(z) − φ(0)).
-    """
-    off_s = slack_s - p50_s
-    upper_s = max((p90_s - p50_s) / Z90, _LEAST_SD_S)
-    side_s = upper_s if off_s >= 0 else max((p50_s - p10_s) / Z90, _LEAST_SD_S)
-    z = off_s / side_s
-    p_late = 0.5 * erfc(z / _SQRT_2)
-    if z > 8.0:
-        return p_late, 0.0
-    loss = exp(-0.5 * z * z) / _SQRT_2PI - z * p_late
-    if off_s >= 0:
-        return p_late, max(0.0, side_s * loss)
-    return p_late, upper_s / _SQRT_2PI + side_s * (loss - 1.0 / _SQRT_2PI)
 
 
 def lateness_cents(p_late: float, late_s: float, weights: Weights) -> int:

@@ -8,7 +8,7 @@ from operators.parcels import Lines
 from operators.wording import money
 from state.actions import Alternative, LegLine, Refund
 from state.events import OrderPlaced
-from state.policy import Exceptions, Policy
+from state.policy import Exceptions
 from state.sums import int_sum
 from state.twin import OpenOrder
 
@@ -38,17 +38,6 @@ def money_back(placed: OrderPlaced, lines: Lines, rules: Exceptions) -> MoneyBac
         "lost goodwill": rules.lost_sale_cents,
     }
     return MoneyBack(lines, round(price * rules.refund_share), terms)
-
-
-def price_of(placed: OrderPlaced) -> int:
-    """Cents that the customer paid for an order."""
-    return int_sum(line.unit_price_cents * line.quantity for line in placed.lines)
-
-
-def asks_a_person(policy: Policy, kind: str, cents: int) -> bool:
-    """Whether the policy has a person decide on an action of this kind and value."""
-    rules = policy.governance
-    return rules.autonomy_of(kind) != "act" or cents > rules.limit_of(kind).value_cents
 
 
 def refund(

@@ -10,8 +10,9 @@ from operators.explanation import legs
 from operators.floor import Floor
 from operators.legs import commit
 from operators.parcels import Lines
-from operators.pricing import lateness, lateness_cents
-from operators.refunds import MoneyBack, asks_a_person, money_back, refund
+from operators.prediction.two_piece_normal import lateness
+from operators.pricing import lateness_cents
+from operators.refunds import MoneyBack, money_back, refund
 from operators.remedy_choice import Remedy, Reroutes, choose, ranked, remedy_switches, waiting
 from operators.sourcing import Plan
 from operators.wording import day, money
@@ -282,7 +283,7 @@ class Remedies:
         summary: str,
         shown: tuple[Alternative, ...],
     ) -> Draft:
-        is_asked = asks_a_person(self._floor.policy, "refund", back.cents)
+        is_asked = self._floor.policy.governance.asks_a_person("refund", back.cents)
         for kind in PARCEL_KINDS:
             self._floor.cases.act(kind, name, needs_person=is_asked)
         causes = (shipment.seq,)

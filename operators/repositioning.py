@@ -15,7 +15,8 @@ from operators.derived import DemandLift, Derived, Draft, Inert
 from operators.due import PlanRestocks, Restock
 from operators.floor import Floor
 from operators.prediction.demand_counts import exceeds
-from operators.pricing import lateness, lateness_cents
+from operators.prediction.two_piece_normal import lateness
+from operators.pricing import lateness_cents
 from operators.transfer_desk import TransferDesk
 from operators.wording import money, span
 from state.actions import Alternative, Benefit, Confidence, Switch, Transfer

@@ -4,7 +4,6 @@ from operators.derived import Derived, Draft, ExceptionKind, ExceptionParty, Ine
 from operators.floor import Floor
 from operators.legs import give_back, release
 from operators.order_desk import OrderDesk
-from operators.refunds import asks_a_person
 from operators.transfer_desk import TransferDesk
 from operators.wording import day, money
 from state.actions import Reconcile
@@ -95,7 +94,7 @@ class StockDesk:
             return self._uncover(node, sku) if difference < 0 else []
         draft = self._reconcile(node, sku, quantity - difference, quantity, time_ms)
         about, cases = ShelfKey(node, sku), self._floor.cases
-        is_asked = asks_a_person(self._floor.policy, "reconcile", draft.value_cents)
+        is_asked = self._floor.policy.governance.asks_a_person("reconcile", draft.value_cents)
         cases.open("count_mismatch", "retailer", about)
         cases.act("count_mismatch", about, needs_person=is_asked)
         cases.close("count_mismatch", about)  # the books follow the count at once

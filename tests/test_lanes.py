@@ -7,7 +7,7 @@ import pytest
 from operators.chain import build_operator, to_record
 from operators.derived import LaneOutlook
 from operators.prediction.lane_transit import LaneTransit
-from operators.pricing import lateness
+from operators.prediction.two_piece_normal import lateness
 from state.events import CarrierService, ShipmentDelivered
 from state.geography import nominal_transit_s
 from state.keys import Lane, ServiceId

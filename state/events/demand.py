@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from state.events.base import Fact
 from state.quantities import Cents, Id, Instant, PositiveUnits, Text, doc
+from state.sums import int_sum
 
 
 class OrderLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -27,6 +28,11 @@ class OrderPlaced(Fact, frozen=True, kw_only=True):
     lines: Annotated[tuple[OrderLine, ...], Meta(min_length=1, max_length=200)]
     promised: Annotated[Instant, doc("delivery promised to the customer at checkout")]
     service_level: Literal["economy", "standard", "express"] = "standard"
+
+    @property
+    def price_cents(self) -> int:
+        """Return what the customer paid for the goods, in cents."""
+        return int_sum(line.unit_price_cents * line.quantity for line in self.lines)
 
 
 class OrderCancelled(Fact, frozen=True, kw_only=True):

@@ -108,6 +108,10 @@ class Governance(Section, frozen=True, kw_only=True):
         """What `kind` may do: as the policy says, else the usual."""
         return self.autonomy.get(kind) or _USUAL_AUTONOMY.get(kind, "act")
 
+    def asks_a_person(self, kind: str, cents: int) -> bool:
+        """Return whether a person decides on an action of this kind and value."""
+        return self.autonomy_of(kind) != "act" or cents > self.limit_of(kind).value_cents
+
     def limit_of(self, kind: str) -> Limit:
         """The limit on `kind`: as the policy says, else the usual."""
         return self.limits.get(kind) or _USUAL_LIMITS.get(kind, _NO_LIMIT)
