@@ -20,7 +20,7 @@ from benchmarks.processes import run_module
 from benchmarks.workload import Workload
 from flows.outcomes import outcomes
 from operators.chain import build_chain, to_record
-from operators.contract import Chain
+from operators.core.contract import Chain
 from state.events import EVENT_TYPES, FAMILY_OF
 from state.journal import JournalReader
 from state.policy import Policy

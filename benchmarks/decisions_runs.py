@@ -12,7 +12,7 @@ from flows.simulation.kpis import KPIS, Kpi
 from flows.simulation.scenario import NONE, find_scenario
 from flows.simulation.simulation import Simulation
 from flows.whatif.trial import finish
-from operators.rollups import Rollups
+from operators.reporting.rollups import Rollups
 from state.actions import Action, Transfer
 from state.events import Event
 from state.policies import find_policy

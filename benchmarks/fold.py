@@ -6,7 +6,7 @@ from pathlib import Path
 from flows.outcomes import Outcome, outcomes
 from flows.outlets import Outlet
 from operators.chain import build_chain, to_record
-from operators.contract import Chain
+from operators.core.contract import Chain
 from state.journal import JournalReader
 from state.policy import Policy
 

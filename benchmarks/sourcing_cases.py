@@ -10,9 +10,9 @@ import sys
 from random import Random
 from time import perf_counter_ns
 
-from operators.derived import DemandOutlook, LaneOutlook
-from operators.floor import Floor, FloorState
-from operators.order_desk import OrderDesk
+from operators.core.facts import DemandOutlook, LaneOutlook
+from operators.network.context import Floor, FloorState
+from operators.orders.order_desk import OrderDesk
 from state.events import (
     CarrierRegistered,
     CarrierService,

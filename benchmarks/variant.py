@@ -19,7 +19,7 @@ from benchmarks.null_outlet import NullOutlet
 from flows.checkpoints import Checkpoints
 from flows.dataflow import EPOCH, Flow
 from flows.journal_source import JournalSource
-from operators.contract import Chain
+from operators.core.contract import Chain
 from state.journal import JournalReader
 from state.policy import Policy
 

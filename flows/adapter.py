@@ -6,7 +6,7 @@ from typing import Any
 from bytewax.operators import StatefulBatchLogic
 
 from flows.failure import Failure
-from operators.contract import Operator, Record, step_all
+from operators.core.contract import Operator, Record, step_all
 
 #: Builds the operator of a network.
 Build = Callable[[str], Operator]

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from flows.progress import Progress
-from operators.contract import Record
-from operators.derived import Duplicate
-from operators.entry import NO_NETWORK, to_record
-from operators.hygiene import Hygiene
+from operators.core.contract import Record
+from operators.core.entry import NO_NETWORK, to_record
+from operators.core.facts import Duplicate
+from operators.hygiene.hygiene import Hygiene
 from state.codec import DeadLetter
 from state.journals import journal_identity, open_journal
 from state.policy import Policy

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import zstandard
 
-from operators.contract import Operator
+from operators.core.contract import Operator
 from state.errors import SnapshotError
 
 _VERSION = b"crossdock checkpoint 1\n"

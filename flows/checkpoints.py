@@ -26,7 +26,7 @@ from msgspec import Struct
 
 from flows.checkpoint_file import read_checkpoint, write_checkpoint
 from flows.outlets import Mark, Outlet
-from operators.contract import Operator
+from operators.core.contract import Operator
 from state.errors import SnapshotError, StoreError
 
 _VERSION = 1

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import orjson
 
-from operators.contract import Record
-from operators.derived import PolicyInForce, ProposalClosed
+from operators.core.contract import Record
+from operators.core.facts import PolicyInForce, ProposalClosed
 from state.actions import Action
 from state.events import (
     ActionApproved,

@@ -24,7 +24,7 @@ from flows.outcomes import outcomes
 from flows.outlets import Outlet
 from flows.sinks import OutletSink
 from operators.chain import STAGES, build_chain, build_operator, to_record
-from operators.contract import Chain, Operator, Record
+from operators.core.contract import Chain, Operator, Record
 from state.codec import JournalLine
 from state.errors import StoreError
 from state.policy import Policy

@@ -10,7 +10,7 @@ from msgspec import Struct
 from flows.action_log import place_of
 from flows.progress import Progress
 from operators.chain import build_chain, to_record
-from operators.contract import Chain
+from operators.core.contract import Chain
 from state.actions import Action
 from state.codec import encode_action
 from state.errors import JournalError

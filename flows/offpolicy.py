@@ -10,7 +10,7 @@ from math import sqrt
 
 from msgspec import Struct
 
-from operators.pricing import lateness_cents
+from operators.sourcing.rates import lateness_cents
 from state.actions import Action, Allocate, Draw
 from state.events import Event, OrderPlaced, ShipmentDelivered, ShipmentDispatched
 from state.policy import Weights

@@ -6,8 +6,8 @@ import orjson
 from msgspec import Struct
 
 from flows.confirmations import TOLD, confirmation
-from operators.contract import Record
-from operators.derived import KpiWindow, ProposalClosed
+from operators.core.contract import Record
+from operators.core.facts import KpiWindow, ProposalClosed
 from state.actions import Action
 from state.codec import DeadLetter, encode_action
 from state.dead_letters import encode_dead_letter

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from flows.progress import Progress
 from operators.chain import NO_NETWORK, Chains, to_record
-from operators.contract import Record
-from operators.derived import DemandOutlook, Incident, LaneOutlook
+from operators.core.contract import Record
+from operators.core.facts import DemandOutlook, Incident, LaneOutlook
 from state.journals import open_journal
 from state.policy import Policy
 

@@ -23,9 +23,9 @@ from flows.shadow import compare, draw
 from flows.stop import Stop
 from flows.summary import Summary, add_up, file_digest, summarise, to_builtins
 from operators.chain import NO_NETWORK, Chains, to_record
-from operators.contract import Operator
-from operators.hygiene import Hygiene
-from operators.rollups import Rollups
+from operators.core.contract import Operator
+from operators.hygiene.hygiene import Hygiene
+from operators.reporting.rollups import Rollups
 from state.dead_letters import reason_of
 from state.errors import JournalError
 from state.events import PolicyChanged

@@ -7,9 +7,9 @@ from msgspec import Struct
 from flows.explain import Evidence
 from flows.progress import Progress
 from operators.chain import NO_NETWORK, Chains, to_record
-from operators.contract import Record
-from operators.derived import Anomaly, DelayRisk, Inert, OrderMoved, ProposalClosed
-from operators.wording import day
+from operators.core.contract import Record
+from operators.core.facts import Anomaly, DelayRisk, Inert, OrderMoved, ProposalClosed
+from operators.core.wording import day
 from state.actions import Action
 from state.events import (
     OrderCancelled,

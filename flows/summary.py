@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from operators.benefits import by_kind
-from operators.hygiene import Hygiene
-from operators.rollups import OrderTotals, Rollups, Totals
-from operators.scores import ForecastScore
+from operators.hygiene.hygiene import Hygiene
+from operators.prediction.scores import ForecastScore
+from operators.reporting.benefits import by_kind
+from operators.reporting.rollups import OrderTotals, Rollups, Totals
 from state.quantities import rfc3339
 from state.sums import int_sum
 

@@ -2,10 +2,10 @@
 
 from flows.explain import Evidence, fold_to
 from flows.progress import Progress
-from operators.contract import Chain
-from operators.eliminations import Way
+from operators.core.contract import Chain
 from operators.orchestrate import Orchestrate
-from operators.why_not import Ambiguous, Asked, WhyNot, Witness
+from operators.orders.why_not import Ambiguous, Asked, WhyNot, Witness
+from operators.sourcing.eliminations import Way
 from state.actions import Action, Allocate, Reship
 from state.errors import JournalError
 from state.keys import ServiceId

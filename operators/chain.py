@@ -1,18 +1,18 @@
 """The chain of DESIGN: decoded records in, actions out; the same everywhere it runs."""
 
-from operators.contract import Chain, Operator
-from operators.delays import Delays
-from operators.demand import Demand
-from operators.entry import NO_NETWORK as NO_NETWORK
-from operators.entry import to_record as to_record
-from operators.govern import Govern
-from operators.hygiene import Hygiene
-from operators.incidents import Incidents
-from operators.lanes import Lanes
-from operators.loop import Loop
-from operators.notices import Notices
+from operators.core.contract import Chain, Operator
+from operators.core.entry import NO_NETWORK as NO_NETWORK
+from operators.core.entry import to_record as to_record
+from operators.core.loop import Loop
+from operators.forecasts.delays import Delays
+from operators.forecasts.demand import Demand
+from operators.forecasts.lanes import Lanes
+from operators.governance.govern import Govern
+from operators.hygiene.hygiene import Hygiene
+from operators.incidents.incidents import Incidents
+from operators.notices.notices import Notices
 from operators.orchestrate import Orchestrate
-from operators.rollups import Rollups
+from operators.reporting.rollups import Rollups
 from state.policy import Policy
 
 #: Names of the operators in order. Frozen: they are part of the ids that recovery goes by.

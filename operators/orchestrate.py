@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from operators.cancellations import Cancellations
-from operators.contract import Operator, Record, pack, unpack
-from operators.derived import (
+from operators.core.contract import Operator, Record, pack, unpack
+from operators.core.facts import (
     Anomaly,
     DelayRisk,
     DemandLift,
@@ -18,7 +17,8 @@ from operators.derived import (
     ProposalClosed,
     Refused,
 )
-from operators.due import (
+from operators.network.context import Floor, FloorState
+from operators.network.due import (
     Due,
     Forget,
     Freeze,
@@ -38,20 +38,20 @@ from operators.due import (
     WeighOn,
     Yield,
 )
-from operators.floor import Floor, FloorState
-from operators.hold_desk import HoldDesk
-from operators.making_good import MakingGood
-from operators.order_desk import OrderDesk
-from operators.outages import Outages
-from operators.outlook import Outlook
-from operators.pickups import Pickups
-from operators.price_desk import PriceDesk
-from operators.reevaluation import ReevaluationDesk
-from operators.refusals import Refusals, record_of
-from operators.repositioning import Repositioning
-from operators.shipment_desk import ShipmentDesk
-from operators.stock_desk import StockDesk
-from operators.transfer_desk import TransferDesk
+from operators.network.pickups import Pickups
+from operators.orders.hold_desk import HoldDesk
+from operators.orders.order_desk import OrderDesk
+from operators.reallocation.reevaluation import ReevaluationDesk
+from operators.recovery.cancellations import Cancellations
+from operators.recovery.compensation import MakingGood
+from operators.recovery.outages import Outages
+from operators.recovery.rejections import Refusals, record_of
+from operators.recovery.shipment_desk import ShipmentDesk
+from operators.sourcing.outlook import Outlook
+from operators.stock.price_desk import PriceDesk
+from operators.stock.repositioning import Repositioning
+from operators.stock.stock_desk import StockDesk
+from operators.stock.transfer_desk import TransferDesk
 from state.actions import Hold, Reprice, Transfer
 from state.events import (
     CarrierCapacityChanged,

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from operators.chain import build_chain, to_record
-from operators.contract import Chain, Record
-from operators.hygiene import Hygiene
+from operators.core.contract import Chain, Record
+from operators.hygiene.hygiene import Hygiene
 from operators.orchestrate import Orchestrate
-from operators.rollups import Rollups, Totals
+from operators.reporting.rollups import Rollups, Totals
 from state.actions import Action
 from state.codec import DeadLetter, JournalLine, encode, encode_action, make_event
 from state.events import (

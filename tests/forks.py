@@ -14,7 +14,7 @@ from flows.simulation.scenario import NONE, SCENARIOS, Scenario, find_scenario
 from flows.simulation.simulation import Simulation
 from flows.whatif.fork import Fork, ForkTrial, fork_journal, open_fork
 from flows.whatif.trial import finish
-from operators.contract import Record
+from operators.core.contract import Record
 from state.codec import DeadLetter, encode
 from state.events import Event, Fact
 from state.policy import Policy

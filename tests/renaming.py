@@ -120,8 +120,8 @@ def _scope(kind: str, scope: str, name: Callable[[str, str], str]) -> str:
 def luck_apart_from_names() -> Iterator[None]:
     """Chances that are drawn by name, and slots that names are hashed to, by nothing but order."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("operators.exploration.blake2b", lambda *_, **__: _NoLuck())
-        patch.setattr("operators.delay_shipment.crc32", lambda raw: 0)
+        patch.setattr("operators.sourcing.exploration.blake2b", lambda *_, **__: _NoLuck())
+        patch.setattr("operators.forecasts.delay_shipment.crc32", lambda raw: 0)
         patch.setattr(linear.Slots, "__missing__", _next_slot)
         yield
 

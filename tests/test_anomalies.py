@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from operators.chain import to_record
-from operators.derived import Anomaly, FeedHealth
-from operators.hygiene import Hygiene
+from operators.core.facts import Anomaly, FeedHealth
+from operators.hygiene.hygiene import Hygiene
 from operators.prediction.robust import Usual, Usuals
 from state.events import (
     OrderPlaced,

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.benefits import by_kind
-from operators.derived import BenefitRealised
-from operators.pricing import lateness_cents
+from operators.core.facts import BenefitRealised
+from operators.reporting.benefits import by_kind
+from operators.sourcing.rates import lateness_cents
 from state.actions import ActionData, Reship
 from state.events import ShipmentDelivered, ShipmentScanned
 from state.policy import Delays, Policy, Weights

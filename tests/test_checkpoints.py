@@ -14,7 +14,7 @@ from flows.failure import Failure
 from flows.outcomes import Outcome
 from flows.outlets import Mark
 from flows.sinks import OutletSink
-from operators.contract import Operator, Record
+from operators.core.contract import Operator, Record
 from state.errors import SnapshotError
 
 

@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from operators.contract import Record
-from operators.delays import Delays
-from operators.derived import Alarm, DelayOutcome, DelayRisk
+from operators.core.contract import Record
+from operators.core.facts import Alarm, DelayOutcome, DelayRisk
+from operators.forecasts.delays import Delays
 from operators.prediction.late_rates import LateRates
 from operators.prediction.lateness import LateModel
 from operators.prediction.situation import Situation, features_of, in_words

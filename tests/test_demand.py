@@ -6,13 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from operators.chain import build_operator, to_record
-from operators.contract import Operator, Record
-from operators.demand import explain
-from operators.derived import DemandLift, DemandOutlook
-from operators.outlook import Outlook
+from operators.core.contract import Operator, Record
+from operators.core.facts import DemandLift, DemandOutlook
+from operators.forecasts.demand import explain
 from operators.prediction.demand_counts import as_count, exceeds
 from operators.prediction.demand_model import LEVELS, DemandModel, Expectation
 from operators.prediction.demand_series import season_of
+from operators.sourcing.outlook import Outlook
 from state.events import PolicyChanged, SignalObserved
 from state.keys import ALL_GOODS, EVERYWHERE, Goods
 from state.policy import Demand as DemandRules

@@ -2,8 +2,8 @@
 
 from random import Random
 
-from operators.demand_watch import DemandWatch
-from operators.derived import Alarm
+from operators.core.facts import Alarm
+from operators.forecasts.demand_watch import DemandWatch
 from state.quantities import DAY_MS, HOUR_MS
 
 _BEGIN_MS = 20_000 * DAY_MS

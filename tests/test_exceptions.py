@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from operators.derived import ExceptionCase, Inert
+from operators.core.facts import ExceptionCase, Inert
 from state.actions import Action, Allocate, Notify, Refund
 from state.events import (
     ActionFailed,

@@ -12,7 +12,7 @@ from flows.explain import Evidence, derive, derive_again, evidence_of
 from flows.replay import ReplayPlan, replay
 from flows.story import story_of
 from flows.why_not import why_not
-from operators.why_not import parse_wanted
+from operators.orders.why_not import parse_wanted
 from state.actions import Action
 from state.codec import encode, encode_action
 from state.errors import JournalError

@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 
 from operators.chain import to_record
-from operators.derived import Inert
+from operators.core.facts import Inert
 from state.actions import Action
 from state.events import (
     ActionApproved,

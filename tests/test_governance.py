@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from flows.replay import ReplayPlan, replay
 from operators.chain import build_chain, to_record
-from operators.derived import BlastRadiusTripped, OrderMoved, ProposalClosed
-from operators.limits import Limits
+from operators.core.facts import BlastRadiusTripped, OrderMoved, ProposalClosed
+from operators.governance.limits import Limits
 from state.actions import Escalate
 from state.codec import encode
 from state.events import (

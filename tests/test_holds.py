@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from flows.cli.app import app
-from operators.derived import Inert
+from operators.core.facts import Inert
 from state.actions import Action, Allocate, Hold, Lift
 from state.events import (
     ActionApproved,

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from operators.derived import Duplicate, FeedHealth, Parked, PolicyInForce
-from operators.feeds import FeedKey
+from operators.core.facts import Duplicate, FeedHealth, Parked, PolicyInForce
+from operators.hygiene.feeds import FeedKey
 from state.codec import encode
 from state.events import (
     ClockTicked,

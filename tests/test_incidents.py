@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from operators.contract import Record
-from operators.derived import Alarm, Draft, Incident
-from operators.incidents import Incidents
+from operators.core.contract import Record
+from operators.core.facts import Alarm, Draft, Incident
+from operators.incidents.incidents import Incidents
 from state.actions import Escalate
 from state.events import CarrierDisrupted, Event
 from state.policy import Incidents as Rules

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from operators.chain import build_operator, to_record
-from operators.derived import LaneOutlook
+from operators.core.facts import LaneOutlook
 from operators.prediction.lane_transit import LaneTransit
 from operators.prediction.two_piece_normal import lateness
 from state.events import CarrierService, ShipmentDelivered

@@ -24,7 +24,7 @@ from flows.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig, simulate
 from flows.stop import Stop
 from operators.chain import build_chain, to_record
-from operators.contract import Chain
+from operators.core.contract import Chain
 from state.codec import JournalLine
 from state.errors import (
     JournalError,

@@ -16,7 +16,7 @@ from flows.live.publish import publish
 from flows.live.run import Live, run_partition
 from flows.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig, simulate
-from operators.contract import Chain
+from operators.core.contract import Chain
 from state.codec import JournalLine
 from state.errors import Diverged, EntriesLost, InvariantBroken, JournalError, StoreError
 from state.journal import JournalReader

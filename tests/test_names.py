@@ -17,16 +17,16 @@ from msgspec import structs
 
 from flows.offpolicy import cheapest, decisions
 from flows.why_not import why_not
-from operators.benefits import by_kind
 from operators.chain import build_chain, to_record
-from operators.deadlines import Deadlines
-from operators.derived import DemandLift, ExceptionCase, Inert
-from operators.due import Due, Lapse, Look, Sweep
-from operators.outlook import Outlook
+from operators.core.deadlines import Deadlines
+from operators.core.facts import DemandLift, ExceptionCase, Inert
+from operators.network.due import Due, Lapse, Look, Sweep
+from operators.orders.why_not import parse_wanted
 from operators.prediction.lane_transit import LaneTransit, Ratios
 from operators.prediction.linear import SLOTS, Slots
-from operators.rollups import Totals
-from operators.why_not import parse_wanted
+from operators.reporting.benefits import by_kind
+from operators.reporting.rollups import Totals
+from operators.sourcing.outlook import Outlook
 from state.actions import Action, Allocate
 from state.codec import JournalLine
 from state.errors import JournalError
@@ -398,7 +398,7 @@ def test_what_falls_due_at_once_fires_in_the_order_it_was_set_also_when_restored
 
 #: Where a text is taken apart all the same: it is the engine's own, with no name in it.
 _TAKEN_APART = {
-    "operators/contract.py": "the version before a snapshot",
+    "operators/core/contract.py": "the version before a snapshot",
     "operators/prediction/transit.py": "a status and how often it was seen",
 }
 _TAKING_APART = frozenset(

@@ -1,8 +1,8 @@
 """What customers hear: once per change that matters, with the new date."""
 
-from operators.contract import Record
-from operators.derived import DelayRisk, Draft, Inert, OrderMoved
-from operators.notices import Notices
+from operators.core.contract import Record
+from operators.core.facts import DelayRisk, Draft, Inert, OrderMoved
+from operators.notices.notices import Notices
 from state.actions import Confidence, Notify
 from state.events import OrderPlaced, StockReceived
 from state.policy import Notices as Rules

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from operators.derived import DelayRisk, Inert, OrderMoved
+from operators.core.facts import DelayRisk, Inert, OrderMoved
 from state.actions import Action, Allocate, Backorder, Refund, Release, Reroute, Reship
 from state.events import (
     InboundScheduled,

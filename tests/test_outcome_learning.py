@@ -13,9 +13,9 @@ from flows.offpolicy import (
     estimate,
     realised_costs,
 )
-from operators.exploration import explore
-from operators.pricing import Option
-from operators.sourcing import Choice, Plan, Shipped
+from operators.sourcing.exploration import explore
+from operators.sourcing.least_cost import Choice, Plan, Shipped
+from operators.sourcing.rates import Option
 from state.actions import Allocate
 from state.events import ShipmentDelivered, StockCounted, StockPicked, StockShortPicked
 from state.keys import ServiceId

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from operators.derived import PolicyInForce
+from operators.core.facts import PolicyInForce
 from state.errors import PolicyError
 from state.events import PolicyChanged
 from state.policy import Governance, Limit, Policy, Sourcing, Weights, load_policy, parse_policy

@@ -7,7 +7,7 @@ import pytest
 import river
 
 from operators.chain import OPERATORS, build_chain, build_operator, to_record
-from operators.derived import DelayRisk, DemandOutlook, LaneOutlook
+from operators.core.facts import DelayRisk, DemandOutlook, LaneOutlook
 from state.errors import SnapshotError
 from state.events import ShipmentDelivered, ShipmentScanned
 from state.policy import Policy

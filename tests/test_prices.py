@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.derived import BenefitRealised, Inert
-from operators.pricing_shape import Elasticities, Trial, expected_sales
+from operators.core.facts import BenefitRealised, Inert
+from operators.prediction.price_elasticity import Elasticities, Trial, expected_sales
 from state.actions import Action, Reprice
 from state.events import InboundScheduled, PriceChanged
 from state.policy import Policy, Pricing

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from operators import redelivery
 from operators.chain import build_chain, to_record
-from operators.derived import Duplicate, FeedHealth, OrderMoved
-from operators.redelivery import Remembered
+from operators.core.facts import Duplicate, FeedHealth, OrderMoved
+from operators.hygiene import redelivery
+from operators.hygiene.redelivery import Remembered
 from state.actions import Action
 from state.codec import DeadLetter, encode
 from state.events import Event, PolicyChanged, ShipmentDelivered, StockPicked, StockReceived

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from operators.chain import build_chain, to_record
-from operators.derived import DemandLift, DemandOutlook, OrderMoved
-from operators.due import Retry
-from operators.feeds import FeedKey
+from operators.core.facts import DemandLift, DemandOutlook, OrderMoved
+from operators.hygiene.feeds import FeedKey
+from operators.network.due import Retry
 from state.actions import Allocate
 from state.codec import DeadLetter, decode, decode_action, encode
 from state.events import (

@@ -1,6 +1,6 @@
 """Repositioning: stock moves ahead of demand, is held until it departs, and never comes back."""
 
-from operators.derived import TransferYield
+from operators.core.facts import TransferYield
 from state.actions import Transfer
 from state.events import (
     ActionApproved,

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from operators.derived import KpiWindow
-from operators.scores import ForecastScore
+from operators.core.facts import KpiWindow
+from operators.prediction.scores import ForecastScore
 from state.events import OrderCancelled, ShipmentDelivered, StockPicked
 from state.policy import Policy, Reporting
 from tests.builders import DAY, HOUR, START_MS, Log, dispatch, fold, order

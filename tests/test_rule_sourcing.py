@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from operators.contract import Record
-from operators.derived import DelayRisk, Draft, LaneOutlook
+from operators.core.contract import Record
+from operators.core.facts import DelayRisk, Draft, LaneOutlook
 from state.actions import Action, Allocate, Backorder, Confidence
 from state.errors import PolicyError
 from state.events import (

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from operators.chain import build_chain, to_record
-from operators.contract import Record
-from operators.derived import DemandOutlook
+from operators.core.contract import Record
+from operators.core.facts import DemandOutlook
 from operators.orchestrate import Orchestrate
 from state.actions import Action, Allocate, Backorder
 from state.events import (

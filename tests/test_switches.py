@@ -7,12 +7,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.candidates import find_supplies
 from operators.chain import build_chain, to_record
-from operators.floor import Floor, FloorState
+from operators.network.context import Floor, FloorState
 from operators.orchestrate import Orchestrate
-from operators.parcels import Pricer
-from operators.remedy_choice import (
+from operators.recovery.option_choice import (
     WAITING,
     Remedy,
     Reroutes,
@@ -20,8 +18,10 @@ from operators.remedy_choice import (
     ranked,
     remedy_switches,
 )
-from operators.sourcing import Choice, Sourcing
-from operators.switches import switches
+from operators.sourcing.candidates import find_supplies
+from operators.sourcing.least_cost import Choice, Sourcing
+from operators.sourcing.pricer import Pricer
+from operators.sourcing.switches import switches
 from state.actions import Switch
 from state.codec import JournalLine
 from state.events import OrderPlaced, SkuRegistered

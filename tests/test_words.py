@@ -11,8 +11,8 @@ import pytest
 from flows.outcomes import DEAD_LETTERS, outcomes
 from flows.simulation.config import WorldConfig
 from flows.simulation.scenario import Scenario
-from operators.contract import Record
-from operators.derived import KpiWindow
+from operators.core.contract import Record
+from operators.core.facts import KpiWindow
 from state import quantities
 from state.codec import Reason
 from state.schema import schema

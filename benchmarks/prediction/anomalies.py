@@ -19,9 +19,9 @@ from rich.table import Table
 
 from flows.simulation import simulate
 from flows.simulation.config import find_world
-from operators.anomalies import Anomalies
 from operators.chain import to_record
-from operators.hygiene import Hygiene
+from operators.hygiene.anomalies import Anomalies
+from operators.hygiene.hygiene import Hygiene
 from state.codec import JournalLine, encode, make_event
 from state.events import (
     Event,

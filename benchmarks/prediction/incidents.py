@@ -18,7 +18,7 @@ from flows.simulation.scenario import (
 )
 from flows.simulation.simulation import Simulation
 from operators.chain import build_chain, to_record
-from operators.derived import Alarm, Incident
+from operators.core.facts import Alarm, Incident
 from state.codec import JournalLine, encode
 from state.policy import Policy
 from state.quantities import DAY_MS, HOUR_MS

@@ -8,10 +8,10 @@ from time import perf_counter
 from msgspec.structs import astuple
 
 from benchmarks.prediction.forecasts import Codes, Forecasts, Naive, Row, collect
-from operators.contract import Record
-from operators.delay_conditions import Conditions
-from operators.delays import Delays
-from operators.derived import DelayOutcome, DelayRisk
+from operators.core.contract import Record
+from operators.core.facts import DelayOutcome, DelayRisk
+from operators.forecasts.delay_conditions import Conditions
+from operators.forecasts.delays import Delays
 from operators.prediction.late_rates import RateBook
 from state.events import (
     Event,

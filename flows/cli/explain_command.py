@@ -122,7 +122,7 @@ def _why_not(
     from flows.cli.explanation_view import why_not_view
     from flows.explain import derive
     from flows.why_not import why_not
-    from operators.why_not import parse_wanted
+    from operators.orders.why_not import parse_wanted
 
     try:
         asked = parse_wanted(text)

@@ -9,7 +9,7 @@ from state.quantities import from_ms
 
 if TYPE_CHECKING:
     from flows.story import Story
-    from operators.why_not import WhyNot
+    from operators.orders.why_not import WhyNot
 
 _MOST_RULED_OUT = 10
 _STYLES = {"action": "bold", "nothing": "dim", "person": "cyan"}

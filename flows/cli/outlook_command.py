@@ -66,7 +66,7 @@ def _narrow(found: "Outlooks", region: str | None, sku: str | None) -> None:
 
 def _show(found: "Outlooks", limit: int) -> None:
     from flows.screen import Column, Table
-    from operators.demand import explain
+    from operators.forecasts.demand import explain
 
     series = sorted(found.demand.values(), key=lambda each: -each.units_per_day)
     table = Table(

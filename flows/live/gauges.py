@@ -5,8 +5,8 @@ from flows.live.keeper import Keeper
 from flows.live.metrics import RunMetrics
 from flows.live.monitor import Health
 from flows.outlets import RedisOutlet
-from operators.hygiene import Hygiene
-from operators.rollups import Rollups
+from operators.hygiene.hygiene import Hygiene
+from operators.reporting.rollups import Rollups
 from state.stores.kafka_journal import KafkaJournal
 
 

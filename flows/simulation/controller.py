@@ -4,7 +4,7 @@ import hashlib
 from typing import Protocol
 
 from operators.chain import build_chain
-from operators.contract import Chain, Record
+from operators.core.contract import Chain, Record
 from state.actions import Action
 from state.codec import DeadLetter, JournalLine, encode
 from state.events import Event

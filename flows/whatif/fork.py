@@ -24,9 +24,9 @@ from flows.whatif.result import Run
 from flows.whatif.trial import finish
 from flows.whatif.twin_world import temper_of, world_of_twin
 from operators.chain import NO_NETWORK, Chains, build_chain, to_record
-from operators.contract import Chain
-from operators.govern import Govern
-from operators.hygiene import Hygiene
+from operators.core.contract import Chain
+from operators.governance.govern import Govern
+from operators.hygiene.hygiene import Hygiene
 from operators.orchestrate import Orchestrate
 from state.errors import JournalError
 from state.events import PolicyChanged

@@ -14,8 +14,8 @@ from flows.simulation.catalogue import Sku
 from flows.simulation.config import WorldConfig
 from flows.simulation.places import Region
 from flows.simulation.world import MEAN_UNITS, Node, World, shares_of_demand
-from operators.outlook import Outlook
 from operators.prediction.transit import Z90
+from operators.sourcing.outlook import Outlook
 from state.errors import JournalError
 from state.events import CarrierRegistered, NodeRegistered
 from state.geography import Geography, nominal_transit_s

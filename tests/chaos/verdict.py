@@ -15,8 +15,8 @@ from confluent_kafka import Message
 from flows.live.kafka_outlet import ACTION_ID
 from flows.outcomes import DEAD_LETTERS, outcomes
 from operators.chain import NO_NETWORK, build_chain, to_record
-from operators.contract import Chain, Record, step_all
-from operators.derived import Duplicate
+from operators.core.contract import Chain, Record, step_all
+from operators.core.facts import Duplicate
 from state.codec import DeadLetter, JournalLine, decode
 from state.events import ClockTicked, Event
 from state.policy import Policy

@@ -1,0 +1,1 @@
+"""Shared foundations: the operator contract, deadlines, facts that operators derive, wording."""

@@ -1,0 +1,1 @@
+"""Expect what comes: demand, transit of lanes, delay of parcels."""

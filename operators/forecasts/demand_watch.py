@@ -1,0 +1,136 @@
+"""The watch over demand: whether a region or a category orders more, or less, than it did.
+
+Single series sell too little to tell. So units are added up by region and by category, in quarters
+of a day, and held against the scope's own level at this time of the day and the week.
+"""
+
+from math import sqrt
+
+from msgspec import Struct, field
+
+from operators.core.facts import Alarm
+from operators.prediction.drift import Monitor, MonitorState
+from operators.prediction.level import Level, LevelState
+from state.keys import Ref
+from state.quantities import DAY_MS
+
+_QUARTER_MS = DAY_MS // 4
+#: Quarters until the day and the week are known well enough to tell what is unusual: a fortnight.
+_SETTLED = 56
+#: Weight of the newest quarter in a scope's level, in what a time of the day or week brings, and in
+#: how much more than a Poisson count quarters spread.
+_LEVEL_FADING, _SEASON_FADING, _SPREAD_FADING = 0.02, 0.05, 0.001
+_USUAL_SPREAD, _WIDEST_SPREAD = 1.5, 16.0
+_MOST_SCOPES = 5_000
+
+
+class DemandWatchState(Struct):
+    """The watch as plain values: units of the open quarter by scope, levels, and the season."""
+
+    quarter: int = 0
+    closed: int = 0
+    units: dict[Ref, int] = field(default_factory=dict)
+    levels: dict[Ref, LevelState] = field(default_factory=dict)
+    times: dict[str, LevelState] = field(default_factory=dict)
+    spread: LevelState = (0, 0.0, 0.0)
+    monitor: MonitorState[Ref] | None = None
+
+
+class DemandWatch:
+    """Adds up orders, and raises alarms as quarters close."""
+
+    def __init__(self, state: DemandWatchState | None = None) -> None:
+        state = state or DemandWatchState()
+        self._quarter, self._closed, self._units = state.quarter, state.closed, state.units
+        self._levels = {key: Level(_LEVEL_FADING, kept) for key, kept in state.levels.items()}
+        self._times = {key: Level(_SEASON_FADING, kept) for key, kept in state.times.items()}
+        self._spread = Level(_SPREAD_FADING, state.spread)
+        self._monitor: Monitor[Ref] = Monitor(_MOST_SCOPES, state.monitor)
+
+    @property
+    def closes_ms(self) -> int:
+        """When the open quarter is over."""
+        return (self._quarter + 1) * _QUARTER_MS
+
+    def ordered(self, region: str, category: str, units: int) -> None:
+        """Count units of an order in the open quarter; an empty category is none."""
+        scopes = (Ref("region", region), Ref("category", category))
+        for scope in scopes if category else scopes[:1]:
+            if scope in self._units or len(self._units) < _MOST_SCOPES:
+                self._units[scope] = self._units.get(scope, 0) + units
+
+    def close(self, now_ms: int) -> list[Alarm]:
+        """Close the open quarter, open that of `now_ms`; returns the alarms that this raises.
+
+        Quarters without any event at all are not counted: the feed was silent, not the customers.
+        """
+        alarms: list[Alarm] = []
+        if self._quarter:
+            times = self._season()
+            season = times[0].mean * times[1].mean if times[1].seen else 1.0
+            alarms = self._judge(max(season, 0.02))
+            self._closed += 1
+        self._quarter = now_ms // _QUARTER_MS
+        self._units = dict.fromkeys(self._levels, 0)
+        return alarms
+
+    def _season(self) -> tuple[Level, Level]:
+        """What the open quarter's time of the day, and its day of the week, usually bring."""
+        part = str(self._quarter % 4)
+        weekday = f"day {self._quarter // 4 % 7}"
+        return (
+            self._times.setdefault(part, Level(_SEASON_FADING)),
+            self._times.setdefault(weekday, Level(_SEASON_FADING)),
+        )
+
+    def _judge(self, season: float) -> list[Alarm]:
+        alarms: list[Alarm] = []
+        total = usual = 0.0
+        dispersion = max(self._spread.mean, 1.0) if self._spread.seen else _USUAL_SPREAD
+        for scope, units in self._units.items():
+            level = self._levels.setdefault(scope, Level(_LEVEL_FADING))
+            expected = level.mean * season
+            if level.seen:
+                total, usual = total + units, usual + level.mean
+                sd = sqrt(max(expected, 0.5) * dispersion)
+                if self._closed >= _SETTLED // 2:
+                    spread = (units - expected) ** 2 / max(expected, 0.5)
+                    self._spread.update(min(spread, _WIDEST_SPREAD))
+                if self._closed >= _SETTLED:
+                    alarms += self._watch(scope, (units - expected) / sd, sd / max(expected, 0.5))
+            level.update(units / season)
+        part, weekday = self._season()
+        if usual:
+            # Each learns what the other does not explain; both are 1 on average.
+            part.update(total / usual / max(weekday.mean, 0.02) if weekday.seen else total / usual)
+            weekday.update(total / usual / max(part.mean, 0.02))
+        return alarms
+
+    def _watch(self, scope: Ref, surprise: float, relative_sd: float) -> list[Alarm]:
+        shift = self._monitor.update(scope, surprise, self._quarter * _QUARTER_MS)
+        if shift is None:
+            return []
+        return [
+            Alarm(
+                measure="demand",
+                kind=shift.kind,
+                region=scope.name if scope.kind == "region" else "",
+                category=scope.name if scope.kind == "category" else "",
+                size=shift.size,
+                factor=max(1.0 + shift.size * relative_sd, 0.0),
+                since_ms=shift.since_ms,
+                observations=shift.observations,
+            )
+        ]
+
+    def state(self) -> DemandWatchState:
+        """Plain values that restore it; the open quarter's are shared with it."""
+        return DemandWatchState(
+            self._quarter,
+            self._closed,
+            self._units,
+            {key: level.state() for key, level in self._levels.items()},
+            {key: level.state() for key, level in self._times.items()},
+            self._spread.state(),
+            self._monitor.state(),
+        )

@@ -1,0 +1,1 @@
+"""Let actions act, propose them, or stop them."""

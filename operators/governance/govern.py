@@ -1,0 +1,383 @@
+"""Govern: the last gate. It decides act, propose or leave out, and gives every action its id.
+
+An action that may not be carried out on its own is proposed, not dropped: over a limit, with the
+network halted, resting on a feed that is not healthy, or less sure than it has to be. When all
+kinds together have gone as far as they may, everything is proposed and a person is called. Only a
+kind that the policy switches off is left out, and that is counted.
+"""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from operators.core.contract import Operator, Record, pack, unpack
+from operators.core.facts import (
+    BlastRadiusTripped,
+    Draft,
+    FeedHealth,
+    HeldBack,
+    Inert,
+    OrderMoved,
+    PolicyInForce,
+    ProposalClosed,
+    Refused,
+)
+from operators.governance.limits import Limits
+from operators.governance.proposals import Proposals
+from state.actions import Action, ActionData, Because, Cancel, Escalate, Release
+from state.events import (
+    ActionApproved,
+    ActionFailed,
+    ActionRejected,
+    NetworkHalted,
+    NetworkResumed,
+)
+from state.keys import ActionId
+from state.policy import IRREVERSIBLE, Policy, confidence_in
+from state.quantities import from_ms
+from state.sums import int_sum
+
+_VERSION = "govern/3"
+#: Named on every action, so that a reader knows which code decided.
+MODEL = "crossdock 0.1"
+#: (The gate that keeps an action from acting, and why in words.)
+_Doubt = tuple[str, str]
+_Outcome = Literal["approved", "rejected", "expired", "withdrawn"]
+#: States in which an order needs nothing sent any more; what is owed or told of it stands.
+_ENDED = ("delivered", "lost", "abandoned")
+
+
+class _State(Struct):
+    network: str
+    policy: Policy
+    fingerprint: str
+    halted: str = ""
+    # Why the blast radius tripped; and until when that holds, 0 = until somebody resumes.
+    tripped: str = ""
+    tripped_until_ms: int = 0
+    health: dict[str, float] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    seq: int = 0
+    numbered: int = 0
+    closed: int = 0
+    cause: str | None = None
+    proposals: Proposals = field(default_factory=Proposals)
+
+
+class Govern(Operator):
+    """Turns drafts into actions; everything else is passed on.
+
+    What became of a proposal goes back to the operator that decided it, see `operators.core.loop`.
+    """
+
+    name = "govern"
+
+    def __init__(self, network: str, policy: Policy) -> None:
+        self._state = _State(network, policy, policy.fingerprint())
+        self._back: list[Record] = []
+
+    @property
+    def seq(self) -> int:
+        """Place in the journal of the last record folded in."""
+        return self._state.seq
+
+    @property
+    def proposals(self) -> list[Action]:
+        """What waits for a person to decide, the oldest first."""
+        return self._state.proposals.all()
+
+    def returned(self) -> list[Record]:
+        """What became of proposals, and refusals of what is none."""
+        back = self._back
+        if back:
+            self._back = []
+        return back
+
+    def step(self, record: Record) -> list[Record]:
+        """Fold in drafts and what people say."""
+        state = self._state
+        if record.seq != state.seq:
+            state.seq, state.numbered, state.closed, state.cause = record.seq, 0, 0, None
+        if record.event is not None:
+            state.cause = record.event.id
+        out: list[Record] = []
+        waiting = state.proposals.deadlines.heap
+        if waiting and waiting[0][0] < record.now_ms:  # asked here: it is asked at every record
+            out = self._expire(record)
+        match record.fact:
+            case Draft() as draft:
+                if state.proposals.open and isinstance(draft.decision, Release | Cancel):
+                    self._overtake(record, draft.decision)
+                return out + self._gate(record, draft)
+            case FeedHealth() as health:
+                state.health[health.family] = health.score
+            case PolicyInForce() as changed:
+                self._adopt(changed.policy)
+            case NetworkHalted() as halted:
+                state.halted = halted.reason or f"halted by {halted.by}"
+            case NetworkResumed():
+                state.halted = state.tripped = ""
+                state.limits.forget_window()
+            case ActionApproved() as approved:
+                return [*out, record, *self._approve(record, approved)]
+            case ActionRejected() | ActionFailed() as refused:
+                self._refuse(record, refused)
+            case OrderMoved(after="cancelled") as moved:
+                for proposal in state.proposals.take_about(moved.order):
+                    self._return(record, proposal, "withdrawn")
+            case OrderMoved() as moved if moved.after in _ENDED:
+                for proposal in state.proposals.take_sending(moved.order):
+                    self._return(record, proposal, "withdrawn")
+            case _:
+                pass
+        out.append(record)
+        return out
+
+    def _adopt(self, policy: Policy) -> None:
+        state = self._state
+        before = state.policy.governance.blast_radius.window_s
+        state.policy, state.fingerprint = policy, policy.fingerprint()
+        if policy.governance.blast_radius.window_s != before:
+            state.limits.forget_window()
+
+    def _gate(self, record: Record, draft: Draft) -> list[Record]:
+        kind = draft.decision.verb
+        if self._state.policy.governance.is_off(kind):
+            reason = "switched off by the policy"
+            return [record.derive(Inert(kind=kind, about=draft.subject, reason=reason))]
+        self._end_trip(record.now_ms)
+        was_tripped = self._state.tripped
+        doubt = self._doubt(kind, draft) or self._over_limit(kind, draft, record)
+        if doubt is None:
+            return [record.derive(self._action(record, draft, "act"))]
+        gate, why = doubt
+        action = self._action(record, draft, "propose", why)
+        self._state.proposals.add(action)
+        held = HeldBack(kind=kind, gate=gate)  # type: ignore[arg-type] # all gates are below
+        out = [record.derive(action), record.derive(held)]
+        if self._state.tripped and not was_tripped:
+            out += self._call(record, draft)
+        return out
+
+    def _end_trip(self, now_ms: int) -> None:
+        """Forget that the blast radius tripped once its window is over, if that ends it."""
+        state = self._state
+        if state.tripped and state.tripped_until_ms and now_ms >= state.tripped_until_ms:
+            state.tripped = ""
+            state.limits.forget_window()
+
+    def _doubt(self, kind: str, draft: Draft) -> _Doubt | None:
+        """Why the draft may not be trusted to act; None if it may."""
+        state = self._state
+        rules = state.policy.governance
+        if rules.autonomy_of(kind) == "propose":
+            return "autonomy", "the policy asks for a person"
+        if state.halted:
+            return "halted", f"the network is halted: {state.halted}"
+        if state.tripped:
+            return "blast_radius", f"{state.tripped}, and nobody has resumed the network yet"
+        bound = state.policy.hygiene.trusted_above
+        if kind in IRREVERSIBLE:
+            bound = max(bound, rules.trusted_above_irreversible)
+        for family in draft.rests_on:
+            score = state.health.get(family, 1.0)
+            if score < bound:
+                return "feed_health", (
+                    f"the {family} feed's health is {score:.2f}, below {bound:g}"
+                )
+        least = rules.limit_of(kind).least_confidence
+        if draft.confidence is not None:
+            sure = confidence_in(kind, draft.confidence.probability)
+            if sure < least:
+                return "confidence", f"it is {sure:.0%} sure, and has to be {least:.0%}"
+        return None
+
+    def _over_limit(self, kind: str, draft: Draft, record: Record) -> _Doubt | None:
+        """Why the draft is over a limit; None, and counted, if it is not."""
+        state, now_ms = self._state, record.now_ms
+        rules, limits = state.policy.governance, state.limits
+        exceeded = limits.exceeded(kind, draft.value_cents, rules.limit_of(kind), now_ms)
+        if exceeded is not None:
+            return exceeded
+        if kind == Escalate.verb:
+            limits.count(kind, draft.value_cents, None, now_ms)
+            return None
+        radius, cents = rules.blast_radius, max(draft.value_cents, 0)
+        overreach = limits.overreach(cents, radius, now_ms)
+        if overreach:
+            state.tripped = overreach
+            ends = radius.resumed_by == "window"
+            state.tripped_until_ms = now_ms + radius.window_s * 1000 if ends else 0
+            return "blast_radius", overreach
+        limits.count(kind, cents, radius, now_ms)
+        return None
+
+    def _call(self, record: Record, draft: Draft) -> list[Record]:
+        """Tell people, once, that the blast radius tripped."""
+        state = self._state
+        until = "somebody resumes the network"
+        if state.tripped_until_ms:
+            until = f"{from_ms(state.tripped_until_ms):%Y-%m-%d %H:%M} UTC"
+        reason = f"blast radius: {state.tripped}"
+        call = Draft(
+            decision=Escalate(about=state.network, reason=reason),
+            subject=state.network,
+            correlation=None,
+            summary=f"Network {state.network} only proposes until {until}: {state.tripped}. "
+            f"The next would have been {draft.decision.verb} {draft.subject}.",
+            terms={},
+            value_cents=0,
+            causes=(record.seq,),
+        )
+        tripped = record.derive(BlastRadiusTripped(reason=state.tripped))
+        if state.policy.governance.is_off(Escalate.verb):
+            return [tripped]
+        return [tripped, record.derive(self._action(record, call, "act"))]
+
+    def _expire(self, record: Record) -> list[Record]:
+        """Say of each proposal that nobody decided in time."""
+        out = []
+        for proposal in self._state.proposals.take_expired(record.now_ms):
+            reason = "the proposal expired: nobody decided in time"
+            out.append(
+                record.derive(Inert(kind=proposal.kind, about=proposal.subject, reason=reason))
+            )
+            self._return(record, proposal, "expired")
+        return out
+
+    def _overtake(self, record: Record, decision: Release | Cancel) -> None:
+        """Close what was to send units that are released, or of an order that is withdrawn.
+
+        Approved later, it would send them twice, or to nobody.
+        """
+        proposals = self._state.proposals
+        outcome: _Outcome = "withdrawn"
+        if isinstance(decision, Cancel):
+            overtaken = proposals.take_sending(decision.order)
+        else:
+            overtaken = proposals.take_released(decision)
+            outcome = "expired" if decision.reason == "expired" else outcome
+        for proposal in overtaken:
+            self._return(record, proposal, outcome)
+
+    def _refuse(self, record: Record, refused: ActionFailed | ActionRejected) -> None:
+        """Close the proposal that is refused; what was carried out, whoever decided it undoes."""
+        proposal = self._state.proposals.take(refused.action)
+        if proposal is None:
+            of = ActionId.parse(refused.action)
+            is_ours = of is not None and of.network == self._state.network
+            proposed = self._state.proposals.of_record(of.seq) if of and is_ours else ()
+            self._back.append(record.derive(Refused(said=refused, proposed=proposed)))
+            return
+        by = refused.by if isinstance(refused, ActionRejected) else ""
+        self._return(record, proposal, "rejected", by, refused.reason)
+
+    def _return(
+        self,
+        record: Record,
+        proposal: Action,
+        outcome: _Outcome,
+        by: str = "",
+        why: str = "",
+    ) -> None:
+        self._back.append(record.derive(self._close(proposal, outcome, by, why)))
+
+    def _close(
+        self,
+        proposal: Action,
+        outcome: _Outcome,
+        by: str,
+        why: str,
+    ) -> ProposalClosed:
+        self._state.closed += 1
+        return ProposalClosed(
+            action=proposal.id,
+            decision=proposal.data.decision,
+            about=proposal.subject,
+            outcome=outcome,
+            place=self._state.closed,
+            by=by,
+            why=why,
+        )
+
+    def _approve(self, record: Record, approved: ActionApproved) -> list[Record]:
+        """The approved proposal as an action to carry out, under an id of its own."""
+        proposal = self._state.proposals.take(approved.action)
+        if proposal is None:
+            reason = "no such proposal is open"
+            return [record.derive(Inert(kind="approve", about=approved.action, reason=reason))]
+        self._return(record, proposal, "approved", approved.by, approved.reason)
+        self._state.numbered += 1
+        said = f": {approved.reason}" if approved.reason else ""
+        because = msgspec.structs.replace(
+            proposal.data.because,
+            summary=f"{proposal.data.because.summary} Approved by {approved.by}{said}.",
+            causes=tuple(sorted({*proposal.data.because.causes, proposal.seq, record.seq})),
+        )
+        data = msgspec.structs.replace(
+            proposal.data, mode="act", because=because, approves=proposal.id
+        )
+        action = msgspec.structs.replace(
+            proposal,
+            id=str(ActionId(self._state.network, record.seq, self._state.numbered)),
+            time=from_ms(record.now_ms),
+            causationid=self._state.cause,
+            data=data,
+        )
+        return [record.derive(action)]
+
+    def _action(
+        self,
+        record: Record,
+        draft: Draft,
+        mode: Literal["act", "propose"],
+        held_back: str = "",
+    ) -> Action:
+        state = self._state
+        state.numbered += 1
+        summary = f"{draft.summary} Proposed, since {held_back}." if held_back else draft.summary
+        expires_ms = draft.expires_ms
+        if mode == "propose":
+            waits_ms = record.now_ms + state.policy.governance.proposal_s * 1000
+            expires_ms = waits_ms if expires_ms is None else min(expires_ms, waits_ms)
+        because = Because(
+            summary=summary,
+            score_cents=int_sum(draft.terms.values()),
+            terms=draft.terms,
+            alternatives=draft.alternatives,
+            eliminated=draft.eliminated,
+            confidence=draft.confidence,
+            flips_if=draft.flips_if,
+            draw=draft.draw,
+            causes=draft.causes,
+            policy=state.fingerprint,
+            model=MODEL,
+        )
+        return Action(
+            id=str(ActionId(state.network, record.seq, state.numbered)),
+            source=f"crossdock/{state.network}",
+            type=f"crossdock.action.{draft.decision.verb}",
+            time=from_ms(record.now_ms),
+            subject=draft.subject,
+            partitionkey=state.network,
+            correlationid=draft.correlation,
+            causationid=state.cause,
+            expirytime=None if expires_ms is None else from_ms(expires_ms),
+            data=ActionData(
+                mode=mode,
+                value_cents=max(draft.value_cents, 0),
+                decision=draft.decision,
+                because=because,
+                deadline=None if draft.deadline_ms is None else from_ms(draft.deadline_ms),
+                benefit=draft.benefit,
+            ),
+        )
+
+    def snapshot(self) -> bytes:
+        """What was spent, what is proposed, and the policy, as versioned plain values."""
+        return pack(_VERSION, self._state)
+
+    def restore(self, data: bytes) -> None:
+        """Inverse of `snapshot`."""
+        self._state = unpack(_VERSION, data, _State)

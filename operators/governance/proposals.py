@@ -1,0 +1,81 @@
+"""Proposals: what waits for a person, until when, and what became of it."""
+
+from msgspec import Struct, field
+
+from operators.core.deadlines import Deadlines
+from state.actions import Action, Allocate, Release, Reroute, Reship
+from state.codec import decode_action, encode_action
+from state.keys import ActionId
+from state.quantities import to_ms
+
+
+class Proposals(Struct):
+    """The open proposals; part of the gate's state. They are kept as wire bytes: few are read."""
+
+    # Action id -> (wire bytes, expiry in ms, the order it is about or empty)
+    open: dict[str, tuple[bytes, int, str]] = field(default_factory=dict)
+    # Ids of actions, when they expire.
+    deadlines: Deadlines[str] = field(default_factory=Deadlines[str])
+
+    def add(self, action: Action) -> None:
+        """Keep a proposal until its expiry."""
+        assert action.expirytime is not None
+        expires_ms = to_ms(action.expirytime)
+        # Money that a customer is owed stays owed when the order ends.
+        about = "" if action.kind == "refund" else action.correlationid or ""
+        self.open[action.id] = (encode_action(action), expires_ms, about)
+        self.deadlines.set(expires_ms, action.id)
+
+    def all(self) -> list[Action]:
+        """The open proposals, the oldest first; they stay."""
+        return [decode_action(raw) for raw, _, _ in self.open.values()]
+
+    def take(self, action_id: str) -> Action | None:
+        """Take an open proposal out; None if there is none under this id."""
+        found = self.open.pop(action_id, None)
+        return None if found is None else decode_action(found[0])
+
+    def take_expired(self, now_ms: int) -> list[Action]:
+        """Take out what nobody decided before its expiry, which has passed."""
+        heap = self.deadlines.heap
+        # At the very instant of its expiry a proposal can still be approved.
+        if not heap or heap[0][0] >= now_ms:
+            return []
+        due = self.deadlines.due(now_ms - 1)
+        return [action for name, _ in due if (action := self.take(name)) is not None]
+
+    def take_about(self, order: str) -> list[Action]:
+        """Take out what is about an order."""
+        return [each for each in self._about(order) if self.open.pop(each.id)]
+
+    def take_sending(self, order: str) -> list[Action]:
+        """Take out what was to send goods of an order, or to move its parcels."""
+        kinds = (Allocate.verb, Reship.verb, Reroute.verb)
+        return [e for e in self._about(order) if e.kind in kinds and self.open.pop(e.id)]
+
+    def take_released(self, release: Release) -> list[Action]:
+        """Take out what was to send units that are released: nothing is held for it any more."""
+        released = {(release.node, line.sku) for line in release.lines}
+        found = []
+        for each in self._about(release.order):
+            match each.data.decision:
+                case Allocate(legs=legs):
+                    pass
+                case Reship(leg=leg):
+                    legs = (leg,)
+                case _:
+                    continue
+            planned = {(leg.node, line.sku) for leg in legs for line in leg.lines}
+            if not planned.isdisjoint(released):
+                found.append(each)
+                del self.open[each.id]
+        return found
+
+    def of_record(self, seq: int) -> tuple[tuple[str, str], ...]:
+        """(Order, kind) of what is open of the record at `seq`."""
+        ids = ((ActionId.parse(name), raw) for name, (raw, _, _) in self.open.items())
+        found = [decode_action(raw) for of, raw in ids if of is not None and of.seq == seq]
+        return tuple((action.correlationid or "", action.kind) for action in found)
+
+    def _about(self, order: str) -> list[Action]:
+        return [decode_action(raw) for raw, _, about in self.open.values() if about == order]

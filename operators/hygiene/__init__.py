@@ -1,0 +1,1 @@
+"""Let facts in: duplicates, order, references, feeds, and what is not believed."""

@@ -1,0 +1,276 @@
+"""Hygiene: what enters the chain, and in what state the feeds are.
+
+Duplicates are left out; facts that refer to something unknown wait for it, up to the lateness
+bound, and then become dead letters; a fact too late or too far ahead to be applied, or so old that
+it may be a duplicate and cannot be told from one, becomes one at once; one that is not believable
+goes on as suspect. Hygiene also owns the journal's now and the policy in force.
+"""
+
+from msgspec import Struct, field
+
+from operators.core.contract import Operator, Record, dead_letter, pack, unpack
+from operators.core.deadlines import Deadlines
+from operators.core.facts import Duplicate, Parked, PolicyInForce
+from operators.hygiene.anomalies import Anomalies
+from operators.hygiene.feeds import Feeds
+from operators.hygiene.redelivery import Remembered
+from operators.hygiene.references import References
+from state.codec import JournalLine, decode
+from state.errors import PolicyError
+from state.events import Event, PolicyChanged, StockCounted
+from state.keys import Ref
+from state.policy import Policy, parse_policy
+from state.quantities import rfc3339
+
+_VERSION = "hygiene/3"
+#: So many records in a row beyond the largest jump, and the world is believed to have moved on.
+_JUMPS_BELIEVED = 3
+#: How often, in journal time, old names are dropped and silent feeds looked for.
+_FORGET_EVERY_MS = 60_000
+
+
+class _GivenUp(Struct, frozen=True, array_like=True, gc=False):
+    """A parked line, when it has waited long enough for what is `missing`."""
+
+    missing: Ref
+    seq: int
+
+
+class _State(Struct):
+    policy: Policy = field(default_factory=Policy)
+    now_ms: int = 0
+    jumps: int = 0
+    seen: Remembered = field(default_factory=Remembered)
+    next_forget_ms: int = 0
+    references: References = field(default_factory=References)
+    feeds: Feeds = field(default_factory=Feeds)
+    anomalies: Anomalies = field(default_factory=Anomalies)
+    # What is missing -> the lines waiting for it; and how many wait in all.
+    parked: dict[Ref, list[JournalLine]] = field(default_factory=dict)
+    parked_count: int = 0
+    deadlines: Deadlines[_GivenUp] = field(default_factory=Deadlines[_GivenUp])
+
+
+class Hygiene(Operator):
+    """The first operator.
+
+    Emits Duplicate, Parked, Anomaly, FeedHealth, PolicyInForce and dead letters.
+    """
+
+    name = "hygiene"
+
+    def __init__(self, policy: Policy) -> None:
+        self._state = _State(policy=policy)
+
+    @property
+    def parked(self) -> int:
+        """Events that wait for something they refer to."""
+        return self._state.parked_count
+
+    @property
+    def now_ms(self) -> int:
+        """The journal's now, ms since the epoch."""
+        return self._state.now_ms
+
+    @property
+    def feeds(self) -> Feeds:
+        """What is known of the producers; only to be read."""
+        return self._state.feeds
+
+    def step(self, record: Record) -> list[Record]:
+        """Let a journal record in, leave it out, park it, or make it a dead letter."""
+        event = record.event
+        if event is None:
+            return [record]
+        state = self._state
+        rules = state.policy.hygiene
+
+        if state.seen.knows(event.source, event.id):
+            feed = state.feeds.duplicated(event)
+            return [
+                Record(
+                    record.network,
+                    record.seq,
+                    state.now_ms,
+                    Duplicate(feed=feed),
+                )
+            ]
+
+        refused = self._impossible(record, event)
+        if refused is not None:
+            return [*self._advance(record), refused]
+        state.now_ms = max(state.now_ms, event.recorded_ms)
+        least = rules.remembered_ids
+        state.seen.add(event.source, event.id, event.time_ms, state.now_ms, least)
+        if record.now_ms != state.now_ms:
+            record = Record(
+                record.network, record.seq, state.now_ms, record.fact, event, record.line
+            )
+        out = self._advance(record)
+        missing = state.references.missing(event.fact)
+        entering = self._look(record) if missing is None else [record]
+        doubted = len(entering) > 1
+        heard = state.feeds.heard(event, state.now_ms, rules, doubted)
+        out += (record.derive(health) for health in heard)
+        out += self._admit(entering) if missing is None else [self._park(record, missing)]
+        return out
+
+    def _impossible(self, record: Record, event: Event) -> Record | None:
+        """A dead letter for a fact whose times cannot be, or cannot be told; else None."""
+        state = self._state
+        rules = state.policy.hygiene
+        ahead = event.recorded_ms - state.now_ms
+        if state.now_ms and ahead > rules.largest_jump_s * 1000:
+            state.jumps += 1
+            if state.jumps < _JUMPS_BELIEVED:
+                return dead_letter(
+                    Record(
+                        record.network, record.seq, state.now_ms, record.fact, event, record.line
+                    ),
+                    "absurd_time",
+                    f"recordedtime within {rules.largest_jump_s} s of {rfc3339(state.now_ms)}",
+                    rfc3339(event.recorded_ms),
+                )
+        state.jumps = 0
+        now_ms = max(state.now_ms, event.recorded_ms)
+        if event.time_ms > now_ms + rules.clock_skew_s * 1000:
+            reason, expected = "absurd_time", f"time up to {rules.clock_skew_s} s past recordedtime"
+        elif event.time_ms <= state.seen.forgotten_ms(event.source) and not (
+            state.references.is_news(event.fact, event.time_ms)
+        ):
+            return self._too_old_to_tell(record, event)
+        elif type(event.fact) is StockCounted and event.time_ms < now_ms - rules.lateness_s * 1000:
+            # The ledger before the bound is settled; what was sold since then cannot be told.
+            reason, expected = "too_late", f"a count at most {rules.lateness_s} s old"
+        elif type(event.fact) is PolicyChanged:
+            try:
+                parse_policy(event.fact.policy, "policy.changed")
+                return None
+            except PolicyError as error:
+                reason, expected = "invalid_data", f"a valid policy: {error}"
+        else:
+            return None
+        state.feeds.quarantined(event)
+        # What is refused does not move the journal's now.
+        at = Record(record.network, record.seq, state.now_ms, record.fact, event, record.line)
+        return dead_letter(at, reason, expected, rfc3339(event.time_ms))
+
+    def _too_old_to_tell(self, record: Record, event: Event) -> Record:
+        """A dead letter for what may be a redelivery; as one, it costs its feed no health."""
+        state = self._state
+        state.feeds.duplicated(event)
+        forgotten = rfc3339(state.seen.forgotten_ms(event.source))
+        at = Record(record.network, record.seq, state.now_ms, record.fact, event, record.line)
+        expected = f"a time after {forgotten}: what {event.source} said up to then is forgotten"
+        return dead_letter(at, "too_late", expected, rfc3339(event.time_ms))
+
+    def _look(self, record: Record) -> list[Record]:
+        """The record; if it is not believable, as suspect and after what is wrong with it."""
+        assert record.event is not None
+        anomaly = self._state.anomalies.look(record.event, self._state.policy.anomalies)
+        if anomaly is None:
+            return [record]
+        return [
+            record.derive(anomaly),
+            Record(
+                record.network,
+                record.seq,
+                record.now_ms,
+                record.fact,
+                record.event,
+                record.line,
+                suspect=True,
+            ),
+        ]
+
+    def _admit(self, entering: list[Record]) -> list[Record]:
+        """Pass a fact on, and after it whatever waited for it."""
+        state = self._state
+        out, record = entering, entering[-1]
+        assert record.event is not None
+        fact = record.event.fact
+        if type(fact) is PolicyChanged:
+            state.policy = parse_policy(fact.policy, "policy.changed")
+            out.append(record.derive(PolicyInForce(policy=state.policy)))
+        for known in self._known_now(record.event):
+            for line in state.parked.pop(known, ()):
+                state.parked_count -= 1
+                event = decode(line)
+                assert isinstance(event, Event)
+                out += self._retry(
+                    Record(record.network, record.seq, state.now_ms, event.fact, event, line)
+                )
+        return out
+
+    def _known_now(self, event: Event) -> list[Ref]:
+        """What is known from this event on: what it names, and what was said that now means it."""
+        state = self._state
+        learned = state.references.learn(event.fact, event.time_ms, state.now_ms)
+        if not learned or not state.parked:
+            return learned
+        said = (each for each in state.parked if each.kind in ("service", "lane") and not each.part)
+        return learned + [each for each in said if state.references.is_known(each)]
+
+    def _retry(self, record: Record) -> list[Record]:
+        missing = self._state.references.missing(record.fact)
+        if missing is not None:
+            return [self._park(record, missing)]
+        assert record.event is not None
+        entering = self._look(record)
+        if len(entering) > 1:
+            self._state.feeds.doubted(record.event)
+        return self._admit(entering)
+
+    def _park(self, record: Record, missing: Ref) -> Record:
+        state = self._state
+        rules = state.policy.hygiene
+        assert record.event is not None and record.line is not None
+        if state.parked_count >= rules.parked_events:
+            self._quarantine(record.event)
+            return dead_letter(
+                record, "unknown_reference", f"a known {missing}", "never registered"
+            )
+        state.parked.setdefault(missing, []).append(record.line)
+        state.parked_count += 1
+        over_ms = state.now_ms + rules.lateness_s * 1000
+        state.deadlines.set(over_ms, _GivenUp(missing, record.line.seq))
+        return record.derive(Parked(reference=str(missing)))
+
+    def _advance(self, record: Record) -> list[Record]:
+        """What falls due as now moves on: parked facts given up, feeds gone silent."""
+        state = self._state
+        out: list[Record] = []
+        for due, _ in state.deadlines.due(state.now_ms):
+            missing = due.missing
+            waiting = state.parked.get(missing, [])
+            for line in [each for each in waiting if each.seq == due.seq]:
+                waiting.remove(line)
+                state.parked_count -= 1
+                event = decode(line)
+                assert isinstance(event, Event)
+                self._quarantine(event)
+                given_up = Record(record.network, record.seq, state.now_ms, event.fact, event, line)
+                out.append(
+                    dead_letter(given_up, "unknown_reference", f"a known {missing}", "none in time")
+                )
+            if not waiting:
+                state.parked.pop(missing, None)
+        if state.now_ms >= state.next_forget_ms:
+            state.next_forget_ms = state.now_ms + _FORGET_EVERY_MS
+            rules = state.policy.hygiene
+            state.references.forget(state.now_ms, rules.lateness_s * 1000)
+            out += (record.derive(h) for h in state.feeds.silent(state.now_ms, rules))
+        return out
+
+    def _quarantine(self, event: Event) -> None:
+        """Count it against its feed; forget its id, so that it can be put in again."""
+        self._state.feeds.quarantined(event)
+        self._state.seen.drop(event.source, event.id)
+
+    def snapshot(self) -> bytes:
+        """State as versioned plain values."""
+        return pack(_VERSION, self._state)
+
+    def restore(self, data: bytes) -> None:
+        """Inverse of `snapshot`."""
+        self._state = unpack(_VERSION, data, _State)

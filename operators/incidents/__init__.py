@@ -1,0 +1,1 @@
+"""Find the common cause behind many alarms."""

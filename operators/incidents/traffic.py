@@ -1,0 +1,80 @@
+"""Incident traffic: which parcels went where of late, and so what one trouble does to another view.
+
+A closed region slows every service in part, as each sends some of its parcels there.
+"""
+
+from collections.abc import Collection
+
+from msgspec import Struct, field
+
+from operators.incidents.group import Trait, Traits
+from state.events import ShipmentDispatched
+from state.keys import Lane, ServiceId
+from state.quantities import DAY_MS
+from state.sums import int_sum
+
+#: What is counted for so long is dropped after as long again; and no more ways than this are.
+_PERIOD_MS = 7 * DAY_MS
+_MOST_WAYS = 10_000
+
+
+class Traffic(Struct):
+    """Parcels by lane, of this period and the last."""
+
+    begun_ms: int = 0
+    parcels: dict[Lane, int] = field(default_factory=dict)
+    before: dict[Lane, int] = field(default_factory=dict)
+
+    def note(self, shipped: ShipmentDispatched, now_ms: int) -> None:
+        """Count a parcel that was handed over."""
+        if now_ms >= self.begun_ms + _PERIOD_MS:
+            self.begun_ms, self.parcels, self.before = now_ms, {}, self.parcels
+        lane = Lane(ServiceId(shipped.carrier, shipped.service), shipped.node, shipped.region)
+        count = self.parcels.get(lane)
+        if count is not None or len(self.parcels) < _MOST_WAYS:
+            self.parcels[lane] = (count or 0) + 1
+
+    def of(self, traits: Traits) -> list[tuple[Lane, int]]:
+        """The lanes that have all `traits`, with their parcels."""
+        return [
+            (lane, parcels)
+            for counts in (self.parcels, self.before)
+            for lane, parcels in counts.items()
+            if has_all(lane, traits)
+        ]
+
+
+def share_with(lanes: list[tuple[Lane, int]], traits: Traits) -> float:
+    """Share of the parcels on `lanes` that have all `traits` too; 0 if there are none."""
+    total = int_sum(parcels for _, parcels in lanes)
+    return (
+        int_sum(parcels for lane, parcels in lanes if has_all(lane, traits)) / total
+        if total
+        else 0.0
+    )
+
+
+def share_of_any(lanes: list[tuple[Lane, int]], traits: Collection[tuple[str, Trait]]) -> float:
+    """Share of the parcels on `lanes` that have at least one of `traits`; 0 if there are none."""
+    total = touched = 0
+    for lane, parcels in lanes:
+        total += parcels
+        if (
+            ("service", lane.service) in traits
+            or ("node", lane.node) in traits
+            or ("region", lane.region) in traits
+            or ("carrier", lane.service.carrier) in traits
+        ):
+            touched += parcels
+    return touched / total if total else 0.0
+
+
+def has_all(lane: Lane, traits: Traits) -> bool:
+    """Whether parcels that go this way have all `traits`; none has a category."""
+    return (
+        traits.get("service", lane.service) == lane.service
+        and traits.get("carrier", "") in ("", lane.service.carrier)
+        and traits.get("node", lane.node) == lane.node
+        and traits.get("region", lane.region) == lane.region
+        and "category" not in traits
+    )

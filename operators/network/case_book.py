@@ -1,0 +1,142 @@
+"""The case book: what goes otherwise than planned, from its opening until the facts close it.
+
+A case is known by its kind and by what it is about; while it is open, the same trouble opens no
+second one. Cases of an order close with the order, so that the book is bounded by open work.
+"""
+
+from msgspec import Struct, field
+from msgspec.structs import astuple
+
+from operators.core.facts import Derived, ExceptionCase, ExceptionKind, ExceptionParty
+from state.keys import ShelfKey, TroubleKey
+
+#: Kinds that are over once all of the order was handed over: what follows is another matter.
+UNTIL_HANDOVER: tuple[ExceptionKind, ...] = ("short_pick", "oversold", "unfillable", "refused")
+
+#: Kinds that are of a parcel that failed.
+PARCEL_KINDS: tuple[ExceptionKind, ...] = ("lost", "damage", "failed_delivery", "address")
+
+
+#: What a case is about: an order, a parcel or a node by its name, a shelf, a carrier's trouble.
+About = str | ShelfKey | TroubleKey
+
+
+class CaseKey(Struct, frozen=True, array_like=True, gc=False):
+    """A kind of case and the names of what it is about; the kind says what they are names of."""
+
+    kind: ExceptionKind
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, kind: ExceptionKind, about: About) -> "CaseKey":
+        """The key of a case."""
+        return cls(kind, (about,) if isinstance(about, str) else astuple(about))
+
+
+class Case(Struct, array_like=True):
+    """An open case. `needs_person`: somebody was asked, or had to decide something about it."""
+
+    name: str
+    kind: ExceptionKind
+    party: ExceptionParty
+    about: str
+    order: str
+    opened_ms: int
+    is_acting: bool = False
+    needs_person: bool = False
+
+
+class CaseBookState(Struct):
+    """Open cases, and their keys by order."""
+
+    open: dict[CaseKey, Case] = field(default_factory=dict)
+    by_order: dict[str, list[CaseKey]] = field(default_factory=dict)
+
+
+class CaseBook:
+    """Opens and closes cases; what there is to say of them gathers in `news`."""
+
+    def __init__(self, state: CaseBookState) -> None:
+        self._state = state
+        self.news: list[Derived] = []
+        self.seq = 0
+        self.now_ms = 0
+
+    def __len__(self) -> int:
+        return len(self._state.open)
+
+    def open(
+        self, kind: ExceptionKind, party: ExceptionParty, about: About, order: str = ""
+    ) -> None:
+        """Open a case, unless the same is open."""
+        key = CaseKey.of(kind, about)
+        if key in self._state.open:
+            return
+        name = f"{kind}/{about}/{self.seq}"
+        case = self._state.open[key] = Case(name, kind, party, str(about), order, self.now_ms)
+        if order:
+            self._state.by_order.setdefault(order, []).append(key)
+        self._say(case, "opened")
+
+    def act(self, kind: ExceptionKind, about: About, *, needs_person: bool = False) -> None:
+        """Note that something is done about a case, by a person if it is one's to decide."""
+        self._act(CaseKey.of(kind, about), needs_person)
+
+    def _act(self, key: CaseKey, needs_person: bool) -> None:
+        case = self._state.open.get(key)
+        if case is None:
+            return
+        case.needs_person = case.needs_person or needs_person
+        if not case.is_acting:
+            case.is_acting = True
+            self._say(case, "acting")
+
+    def act_of(self, order: str, *, needs_person: bool = False) -> None:
+        """Note that something is done about an order, and so about its cases."""
+        for key in self._state.by_order.get(order, ()):
+            self._act(key, needs_person)
+
+    def person_decided(self, order: str) -> None:
+        """Note that a person decided something about an order."""
+        for key in self._state.by_order.get(order, ()):
+            self._state.open[key].needs_person = True
+
+    def close(self, kind: ExceptionKind, about: About) -> None:
+        """Close a case, if it is open: the facts say that it is over."""
+        self._close(CaseKey.of(kind, about))
+
+    def _close(self, key: CaseKey) -> None:
+        case = self._state.open.pop(key, None)
+        if case is None:
+            return
+        if case.order:
+            keys = self._state.by_order[case.order]
+            keys.remove(key)
+            if not keys:
+                del self._state.by_order[case.order]
+        self._say(case, "closed")
+
+    def close_of(self, order: str, *kinds: ExceptionKind) -> None:
+        """Close the cases of an order: those of `kinds`, else all."""
+        for key in list(self._state.by_order.get(order, ())):
+            if not kinds or key.kind in kinds:
+                self._close(key)
+
+    def is_open(self, kind: ExceptionKind, about: About) -> bool:
+        """Whether such a case is open."""
+        return CaseKey.of(kind, about) in self._state.open
+
+    def _say(self, case: Case, state: str) -> None:
+        closed_by = "person" if case.needs_person else "itself"
+        self.news.append(
+            ExceptionCase(
+                name=case.name,
+                kind=case.kind,
+                party=case.party,
+                about=case.about,
+                order=case.order,
+                state=state,  # type: ignore[arg-type] # one of the three
+                closed_by=closed_by if state == "closed" else "",  # type: ignore[arg-type]
+                opened_ms=case.opened_ms,
+            )
+        )

@@ -1,0 +1,122 @@
+"""The floor: what all desks of the orchestrator share while they work on one record."""
+
+from msgspec import Struct, field
+
+from operators.core.contract import Record
+from operators.core.deadlines import Deadlines
+from operators.network.case_book import CaseBook, CaseBookState
+from operators.network.due import Due, Unfillable
+from operators.network.pickups import Pickups
+from operators.prediction.price_elasticity import PriceState
+from operators.sourcing.by_rule import RuleSourcing
+from operators.sourcing.least_cost import Sourcing
+from operators.sourcing.node_record import NodeRecords
+from operators.sourcing.outlook import Outlook
+from operators.sourcing.rates import RateBook
+from state.keys import ShelfKey, TroubleKey
+from state.policy import Policy
+from state.twin import OpenOrder, Twin
+from state.twin.moves import Landed
+
+
+class FloorState(Struct):
+    """All that the orchestrator remembers; its snapshot."""
+
+    policy: Policy
+    twin: Twin = field(default_factory=Twin)
+    outlook: Outlook = field(default_factory=Outlook)
+    deadlines: Deadlines[Due] = field(default_factory=Deadlines[Due])
+    # What carriers reported -> (extra transit in s, until in ms)
+    disruptions: dict[TroubleKey, tuple[int, int]] = field(default_factory=dict)
+    # Until when stock that was moved away, or there, must not be moved back, ms.
+    left: dict[ShelfKey, int] = field(default_factory=dict)
+    come: dict[ShelfKey, int] = field(default_factory=dict)
+    # What transfers brought to a shelf and is followed to its yield.
+    landed: dict[ShelfKey, list[Landed]] = field(default_factory=dict)
+    pickups: Pickups = field(default_factory=Pickups)
+    cases: CaseBookState = field(default_factory=CaseBookState)
+    # Journal seq -> (order, kind of action, the seq that first decided it), of open orders.
+    decided: dict[int, list[tuple[str, str, int]]] = field(default_factory=dict)
+    prices: PriceState = field(default_factory=PriceState)
+    # SKUs that have new supply and were not offered to who waits yet. What is moved on account of
+    # supply frees some again, for the next record to offer.
+    freed: dict[str, None] = field(default_factory=dict)
+
+
+class Floor:
+    """The state, what is made from it, and where the record in hand stands in the journal."""
+
+    def __init__(self, state: FloorState) -> None:
+        self.state = state
+        self.twin = state.twin
+        self.outlook = state.outlook
+        self.deadlines = state.deadlines
+        self.rates = RateBook(state.twin)
+        self.rates.disruptions = state.disruptions
+        self.sourcing = self._sourcing_by(state.policy)
+        self.cases = CaseBook(state.cases)
+        # (node, SKU) whose promises may be covered no longer since the record in hand came.
+        self.shaken: dict[tuple[str, str], None] = {}
+        self.nodes = NodeRecords(state.outlook)
+        self.network = ""
+        self.seq = 0
+        self.now_ms = 0
+        # Whether the fact in hand is not believed: it takes effect, nothing is learned from it.
+        self.suspect = False
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.state.policy
+
+    @property
+    def freed(self) -> dict[str, None]:
+        """SKUs that have new supply, to be offered to who waits."""
+        return self.state.freed
+
+    def take_freed(self) -> dict[str, None]:
+        """What is freed by now; what is freed from here on is another matter."""
+        freed, self.state.freed = self.state.freed, {}
+        return freed
+
+    def adopt(self, policy: Policy) -> None:
+        """Let another policy hold from here on."""
+        self.state.policy = policy
+        if not policy.nodes.learn:
+            self.nodes.forget()
+        self.sourcing = self._sourcing_by(policy)
+
+    def _sourcing_by(self, policy: Policy) -> Sourcing | RuleSourcing:
+        """What decides under `policy`; it holds no state, so another one may take over any time."""
+        if policy.sourcing.rule == "least_cost":
+            return Sourcing(self.twin, self.outlook, self.rates, policy)
+        return RuleSourcing(self.twin, self.rates, policy)
+
+    def turn_to(self, record: Record) -> None:
+        """Turn to another record of the journal."""
+        self.network = record.network
+        self.seq = self.cases.seq = record.seq
+        self.now_ms = self.cases.now_ms = record.now_ms
+        self.suspect = record.suspect
+
+    def causes(self, order: OpenOrder) -> tuple[int, ...]:
+        """Return the journal positions that a decision on an order follows from."""
+        return tuple(sorted({order.seq, *order.causes, self.seq}))
+
+    def weigh_paying_back(self, order: OpenOrder) -> None:
+        """Have an order that nothing can serve weighed against paying it back, when it is time."""
+        ends_ms = order.promised_ms + self.policy.exceptions.unfillable_after_s * 1000
+        self.deadlines.set(max(ends_ms, self.now_ms), Unfillable(order.name))
+
+    def forget_decision(self, order: str, seq: int) -> None:
+        """Forget what record `seq` decided of an order."""
+        left = [each for each in self.state.decided.get(seq, ()) if each[0] != order]
+        if left:
+            self.state.decided[seq] = left
+        else:
+            self.state.decided.pop(seq, None)
+
+    @property
+    def settled_ms(self) -> int:
+        """Facts before this instant will not come any more."""
+        return self.now_ms - self.policy.hygiene.lateness_s * 1000

@@ -1,0 +1,75 @@
+"""What may still move: legs that nobody has begun to pick, by the time left before their pickup."""
+
+from operators.network.context import Floor
+from operators.network.due import Freeze, Look
+from operators.network.replan import nodes_and_lines, planned, ways
+from operators.sourcing.least_cost import Plan
+from state.keys import Ref
+from state.policy import Policy
+from state.twin import OpenOrder
+from state.twin.orders import PlannedLeg
+
+
+def moves_alone(policy: Policy) -> bool:
+    """Whether both halves of a move are carried out without a person, and costs decide.
+
+    A rule weighs nothing again, as it prices no lateness; half a move would send a parcel twice.
+    """
+    governance = policy.governance
+    acts = governance.autonomy_of("allocate") == governance.autonomy_of("release") == "act"
+    return acts and policy.sourcing.rule == "least_cost"
+
+
+def start_ms(floor: Floor, leg: PlannedLeg) -> int:
+    """When the node has to begin a leg at the latest, ms: its pickup less the handling time."""
+    node = floor.twin.geography.nodes.get(leg.node)
+    return leg.hand_over_ms - (node.handling_time_s * 1000 if node is not None else 0)
+
+
+def freezes_ms(floor: Floor, leg: PlannedLeg) -> int:
+    """When a leg stops moving, since its node may begin to pick it, ms."""
+    return start_ms(floor, leg) - floor.policy.reevaluation.freeze_s * 1000
+
+
+def watch(floor: Floor, order: OpenOrder, plan: Plan) -> None:
+    """Set the looks before the pick at a plan that was committed to."""
+    added = order.legs[-len(plan.legs) :]
+    rules, pickups = floor.policy.reevaluation, floor.state.pickups
+    if not rules.enabled:
+        return
+    for leg in added:
+        freeze_ms = freezes_ms(floor, leg)
+        if freeze_ms <= floor.now_ms or not pickups.add(order.name, leg):
+            continue
+        floor.deadlines.set(freeze_ms, Freeze(leg.pickup))
+        for look_s in rules.looks_s:
+            look_ms = start_ms(floor, leg) - look_s * 1000
+            if floor.now_ms < look_ms < freeze_ms:
+                floor.deadlines.set(look_ms, Look(leg.pickup))
+    if len(movable(floor, order)) > 1:
+        pickups.add_split(order.name, list(order.lines))
+
+
+def movable(floor: Floor, order: OpenOrder) -> list[PlannedLeg]:
+    """The standing legs that nobody has begun to pick, save those sent instead of a parcel."""
+    if order.is_drawn or Ref("order", order.name) in floor.twin.holds:
+        return []
+    return [
+        leg
+        for leg in order.legs
+        if leg.stands and not leg.shipment and floor.now_ms < freezes_ms(floor, leg)
+    ]
+
+
+def may_take(floor: Floor, order: OpenOrder, old: Plan, plan: Plan) -> bool:
+    """Whether an order may move to `plan`: it never left it, and its promise is kept as well."""
+    legs = planned(plan)
+    if nodes_and_lines(legs) in order.left or ways(legs) in order.left:
+        return False
+    most = worst(old) + floor.policy.reevaluation.most_later
+    return worst(plan) <= most
+
+
+def worst(plan: Plan) -> float:
+    """P(late) of the leg most likely to be late."""
+    return max(leg.option.p_late for leg in plan.legs)

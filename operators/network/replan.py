@@ -1,0 +1,96 @@
+"""Replanning on a twin that stays as it is: what open legs cost by now, and what else could be."""
+
+from collections.abc import Iterable
+
+from operators.network.context import Floor
+from operators.sourcing.least_cost import Choice, Plan, Shipped
+from operators.sourcing.pricer import Lines, Pricer, Supply
+from state.events import OrderPlaced
+from state.keys import ANY_SERVICE
+from state.quantities import DAY_MS
+from state.sums import int_sum
+from state.twin import OpenOrder
+from state.twin.orders import PlannedLeg, Shape
+
+
+def planned(plan: Plan) -> list[PlannedLeg]:
+    """A plan's legs as an order keeps them."""
+    return [leg.planned(0) for leg in plan.legs]
+
+
+def nodes_and_lines(legs: Iterable[PlannedLeg]) -> Shape:
+    """A plan by what it takes from where; an order never goes back to one that it left."""
+    return tuple(sorted((leg.node, tuple(sorted(leg.lines)), ANY_SERVICE) for leg in legs))
+
+
+def ways(legs: Iterable[PlannedLeg]) -> Shape:
+    """A plan by nodes, lines and services."""
+    return tuple(sorted((leg.node, tuple(sorted(leg.lines)), leg.service) for leg in legs))
+
+
+def lines_of(order: OpenOrder, legs: Iterable[PlannedLeg]) -> Lines:
+    """All lines of `legs` together, in the order's order."""
+    units: dict[str, int] = {}
+    for leg in legs:
+        for sku, quantity in leg.lines:
+            units[sku] = units.get(sku, 0) + quantity
+    return tuple((sku, units[sku]) for sku in order.lines if sku in units)
+
+
+def decide(floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines) -> Choice:
+    """What would be chosen for `lines` of `order`, as `placed`, on the twin as it stands."""
+    return floor.sourcing.decide(placed, lines, floor.now_ms, order.excluded)
+
+
+def decide_from(
+    floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines, node: str
+) -> Choice:
+    """What would be chosen for `lines` if all of them had to come from `node`."""
+    elsewhere = {other for other in floor.twin.geography.nodes if other != node}
+    return floor.sourcing.decide(placed, lines, floor.now_ms, elsewhere | set(order.excluded))
+
+
+def price(floor: Floor, placed: OrderPlaced, legs: list[PlannedLeg]) -> Plan | None:
+    """What `legs` cost if they stay, by today's prices, with their own stock lifted.
+
+    None if the stock or a service is no longer there.
+    """
+    shipped: list[Shipped] = []
+    for leg in legs:
+        option_of = _pricer(floor, placed, leg)
+        if option_of is None:
+            return None
+        # A closed node is expected to miss the pickup, and to make the next day's.
+        is_closed = floor.twin.capacity.nodes.is_closed(leg.node)
+        at_ms = leg.hand_over_ms + is_closed * DAY_MS
+        option = option_of.planned(leg.node, leg.service, leg.lines, at_ms)
+        if option is None:
+            return None
+        shipped.append(Shipped(option, leg.lines))
+    split = round(floor.policy.sourcing.split_fixed_cents * (len(legs) - 1))
+    return Plan(int_sum(each.option.score for each in shipped) + split, tuple(shipped), split)
+
+
+def _pricer(floor: Floor, placed: OrderPlaced, leg: PlannedLeg) -> Pricer | None:
+    twin, rules = floor.twin, floor.policy.sourcing
+    supply = Supply([], [], [])
+    for sku, quantity in leg.lines:
+        position = twin.position(leg.node, sku)
+        ready_ms = position.promisable_ms(
+            quantity, floor.now_ms, rules.safety_stock, rules.inbound_slip_s * 1000
+        )
+        if ready_ms is None:
+            return None
+        supply.units.append(quantity)
+        supply.ready_ms.append(ready_ms)
+        supply.positions.append(position)
+    return Pricer(
+        twin,
+        floor.outlook,
+        floor.rates,
+        floor.policy,
+        placed,
+        leg.lines,
+        {leg.node: supply},
+        floor.now_ms,
+    )

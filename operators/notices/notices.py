@@ -1,0 +1,303 @@
+"""Notices: what the customer hears. Changes that come close together make one message.
+
+A notice waits until its order has been quiet for a while (an event-time session window), so that a
+risk that passes again is never told, and a reroute that follows a delay is told with its new date.
+A customer who was told hears again only if the date slips materially.
+"""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from operators.core.contract import Operator, Record, pack, unpack
+from operators.core.deadlines import Deadlines
+from operators.core.facts import DelayOutcome, DelayRisk, Draft, Inert, OrderMoved, PolicyInForce
+from operators.core.wording import day, money
+from operators.notices.last_call import Odds
+from state.actions import Allocate, Backorder, Confidence, Notify, Refund, Reroute, Reship
+from state.events import OrderPlaced
+from state.policy import NEVER, Policy, is_reached
+from state.policy import Notices as NoticeRules
+from state.quantities import from_ms, to_ms
+
+_VERSION = "notices/3"
+_ENDED = ("cancelled", "delivered", "lost", "abandoned")
+_WAITING = ("backordered", "unfillable")
+
+
+class _Pending(Struct, array_like=True):
+    """A notice that waits for quiet. `expected_ms` None: the new date is not known."""
+
+    topic: str
+    expected_ms: int | None
+    first_ms: int
+    latest_ms: int
+    causes: list[int]
+    confidence: Confidence | None = None
+
+
+class _Customer(Struct, array_like=True):
+    """Whom an order is for, what was promised, and what was told last.
+
+    `planned_ms` is when its last parcel was to arrive as it was planned.
+    """
+
+    customer: str
+    promised_ms: int
+    seq: int
+    told: str = ""
+    told_ms: int | None = None
+    pending: _Pending | None = None
+    is_shipped: bool = False
+    planned_ms: int | None = None
+    # Parcels under way, and what was last said of each.
+    odds: dict[str, Odds] = field(default_factory=dict)
+
+
+class _Due(Struct, frozen=True, array_like=True, gc=False):
+    """What falls due of an order: that its customer is told, or the last call."""
+
+    what: Literal["tell", "last call"]
+    order: str
+
+
+class _State(Struct):
+    rules: NoticeRules
+    notify_above: float
+    currency: str
+    orders: dict[str, _Customer] = field(default_factory=dict)
+    deadlines: Deadlines[_Due] = field(default_factory=Deadlines[_Due])
+
+
+class Notices(Operator):
+    """Emits drafts of `notify`, and Inert where a pending notice was no longer true."""
+
+    name = "notices"
+
+    def __init__(self, policy: Policy) -> None:
+        self._state = _State(policy.notices, policy.delays.notify_above, policy.currency)
+
+    def step(self, record: Record) -> list[Record]:
+        """Fold in risks and actions; everything is passed on."""
+        state = self._state
+        out: list[Record] = []
+        if state.deadlines.heap and state.deadlines.heap[0][0] <= record.now_ms:
+            out = self._fire(record)
+        match record.fact:
+            case DelayRisk() as risk:
+                self._risk(record, risk)
+            case OrderPlaced() as placed:
+                self._placed(record, placed)
+            case Draft():
+                out.append(record)
+                return out + self._action(record, record.fact)
+            case DelayOutcome() as arrived if arrived.order in state.orders:
+                state.orders[arrived.order].odds.pop(arrived.shipment, None)
+            case OrderMoved() as moved if moved.after in _ENDED:
+                state.orders.pop(moved.order, None)
+            case OrderMoved(after="shipped") as moved if moved.order in state.orders:
+                state.orders[moved.order].is_shipped = True
+            case OrderMoved() as moved if moved.before in _WAITING and moved.after not in _WAITING:
+                customer = state.orders.get(moved.order)
+                if customer is not None and customer.pending is not None:
+                    customer.pending = None  # served before anybody was told
+            case PolicyInForce() as changed:
+                state.rules = changed.policy.notices
+                state.notify_above = changed.policy.delays.notify_above
+                state.currency = changed.policy.currency
+            case _:
+                pass
+        out.append(record)
+        return out
+
+    def _placed(self, record: Record, placed: OrderPlaced) -> None:
+        state, promised_ms = self._state, to_ms(placed.promised)
+        if placed.order in state.orders:
+            return
+        state.orders[placed.order] = _Customer(placed.customer, promised_ms, record.seq)
+        if state.rules.last_call_s:
+            call_ms = promised_ms - state.rules.last_call_s * 1000
+            # Not before it is planned, which the same record does further up the chain.
+            state.deadlines.set(max(call_ms, record.now_ms + 1), _Due("last call", placed.order))
+
+    def _risk(self, record: Record, risk: DelayRisk) -> None:
+        customer = self._state.orders.get(risk.order)
+        if customer is None:
+            return
+        customer.odds[risk.shipment] = Odds.of(risk, record.now_ms)
+        if not is_reached(risk.p_late, self._state.notify_above):
+            if customer.pending is not None and customer.pending.topic == "delayed":
+                customer.pending = None
+            return
+        self._await(record, risk.order, "delayed", risk.expected_ms, risk.confidence)
+
+    def _action(self, record: Record, draft: Draft) -> list[Record]:
+        match draft.decision:
+            case Allocate() as decision if decision.order in self._state.orders:
+                customer = self._state.orders[decision.order]
+                customer.planned_ms = max(to_ms(leg.expected_delivery) for leg in decision.legs)
+                customer.is_shipped = False
+            case Refund() as decision if decision.order in self._state.orders:
+                return [record.derive(self._refunded(decision, draft, record.seq))]
+            case Backorder() as decision:
+                self._await(record, decision.order, "backordered", None, None)
+            case Reroute() as decision if self._state.notify_above < NEVER:
+                expected_ms = to_ms(decision.expected_delivery)
+                self._await(record, decision.order, "delayed", expected_ms, draft.confidence)
+            case Reship() as decision:
+                expected_ms = to_ms(decision.leg.expected_delivery)
+                if decision.order in self._state.orders:
+                    self._state.orders[decision.order].odds.pop(decision.shipment, None)
+                self._await(record, decision.order, "reshipped", expected_ms, draft.confidence)
+            case _:
+                pass
+        return []
+
+    def _refunded(self, decision: Refund, draft: Draft, seq: int) -> Draft:
+        """Tell at once what is paid: the order may end with it, and so does what was pending."""
+        customer = self._state.orders[decision.order]
+        customer.pending = None
+        customer.told = "refunded"
+        amount = money(decision.cents, self._state.currency)
+        gone = "We are sorry that we cannot deliver all of it" if decision.lines else "It came late"
+        return Draft(
+            decision=Notify(
+                order=decision.order,
+                customer=decision.customer,
+                topic="refunded",
+                promised=from_ms(customer.promised_ms),
+                expected=None,
+                message=f"Your order {decision.order}: {gone}. You get {amount} back.",
+            ),
+            subject=decision.order,
+            correlation=decision.order,
+            summary=f"{decision.customer} is told that {amount} of {decision.order} is paid back.",
+            terms={},
+            value_cents=0,
+            causes=tuple(sorted({*draft.causes, seq})),
+        )
+
+    def _await(
+        self,
+        record: Record,
+        order: str,
+        topic: str,
+        expected_ms: int | None,
+        confidence: Confidence | None,
+    ) -> None:
+        """Open a notice, or let a change extend the one that is open."""
+        customer = self._state.orders.get(order)
+        if customer is None:
+            return
+        pending = customer.pending
+        if pending is None:
+            pending = customer.pending = _Pending(
+                topic, expected_ms, record.now_ms, record.now_ms, []
+            )
+        pending.topic = topic
+        pending.expected_ms = expected_ms
+        pending.latest_ms = record.now_ms
+        pending.confidence = confidence
+        pending.causes = sorted({*pending.causes, record.seq})[-4:]
+        due_ms = self._due_ms(pending, customer.promised_ms)
+        self._state.deadlines.set(due_ms, _Due("tell", order))
+
+    def _due_ms(self, pending: _Pending, promised_ms: int) -> int:
+        rules = self._state.rules
+        quiet_ms = pending.latest_ms + rules.quiet_s * 1000
+        due_ms = min(quiet_ms, pending.first_ms + rules.longest_wait_s * 1000)
+        # Told after the promise has passed, a delay is no news any more.
+        return min(due_ms, promised_ms - 1) if pending.first_ms < promised_ms else due_ms
+
+    def _fire(self, record: Record) -> list[Record]:
+        out: list[Record] = []
+        for due, _ in self._state.deadlines.due(record.now_ms):
+            what, order = due.what, due.order
+            customer = self._state.orders.get(order)
+            if customer is None:
+                continue
+            if what == "last call":
+                self._last_call(record, customer)
+            if customer.pending is None:
+                continue
+            if what == "tell" and self._due_ms(customer.pending, customer.promised_ms) > (
+                record.now_ms
+            ):
+                continue  # a later change extended the session; its own deadline follows
+            pending, customer.pending = customer.pending, None
+            told = self._tell(order, customer, pending)
+            out.append(record.derive(told))
+        return out
+
+    def _last_call(self, record: Record, customer: _Customer) -> None:
+        """Judge an order once more while there is time to tell: no waiting for quiet now."""
+        state = self._state
+        if customer.told or state.notify_above >= NEVER:
+            return
+        promised_ms, now_ms = customer.promised_ms, record.now_ms
+        late = [
+            odds
+            for odds in customer.odds.values()
+            if is_reached(odds.p_late_by(now_ms, promised_ms), state.rules.last_call_above)
+        ]
+        if not late and customer.is_shipped:
+            customer.pending = None
+            return
+        dates = [odds.date_after(promised_ms) for odds in late]
+        if not customer.is_shipped:
+            dates.append(customer.planned_ms)
+        known = [ms for ms in dates if ms is not None and ms > promised_ms]
+        expected_ms = max(known) if known else None
+        causes = [*(customer.pending.causes if customer.pending else ()), record.seq]
+        customer.pending = _Pending("delayed", expected_ms, now_ms, now_ms, causes)
+
+    def _tell(self, order: str, customer: _Customer, pending: _Pending) -> Draft | Inert:
+        expected_ms = pending.expected_ms
+        in_time = expected_ms is not None and expected_ms <= customer.promised_ms
+        if in_time and not customer.told:
+            return Inert(kind="notify", about=order, reason="it will be in time after all")
+        if not self._is_news(customer, pending):
+            return Inert(kind="notify", about=order, reason="the customer knows already")
+        customer.told, customer.told_ms = pending.topic, expected_ms
+        new_date = f" We now expect it on {day(expected_ms)} UTC." if expected_ms else ""
+        message = {
+            "delayed": f"Your order {order} is delayed.",
+            "backordered": f"Your order {order} has to wait for stock. We write when it leaves.",
+            "reshipped": f"Your order {order} is on its way to you again.",
+        }[pending.topic] + new_date
+        return Draft(
+            decision=Notify(
+                order=order,
+                customer=customer.customer,
+                topic=pending.topic,  # type: ignore[arg-type] # checked by the table above
+                promised=from_ms(customer.promised_ms),
+                expected=from_ms(expected_ms) if expected_ms is not None else None,
+                message=message,
+            ),
+            subject=order,
+            correlation=order,
+            summary=f"{customer.customer} is told that {order} is {pending.topic}: promised "
+            f"{day(customer.promised_ms)}, "
+            + (f"now expected {day(expected_ms)}." if expected_ms else "no date known yet."),
+            terms={},
+            value_cents=0,
+            causes=tuple(sorted({customer.seq, *pending.causes})),
+            confidence=pending.confidence,
+            rests_on=("inventory",) if pending.topic == "backordered" else ("telemetry",),
+        )
+
+    def _is_news(self, customer: _Customer, pending: _Pending) -> bool:
+        """Whether it differs materially from what the customer was told."""
+        if customer.told != pending.topic:
+            return True
+        if customer.told_ms is None or pending.expected_ms is None:
+            return customer.told_ms is None and pending.expected_ms is not None
+        return pending.expected_ms - customer.told_ms > self._state.rules.material_s * 1000
+
+    def snapshot(self) -> bytes:
+        """Orders and pending notices as versioned plain values."""
+        return pack(_VERSION, self._state)
+
+    def restore(self, data: bytes) -> None:
+        """Inverse of `snapshot`."""
+        self._state = unpack(_VERSION, data, _State)

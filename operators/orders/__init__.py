@@ -1,0 +1,1 @@
+"""Carry an order from placed to handed over."""

@@ -1,0 +1,62 @@
+"""The draft of an allocation: what was chosen, instead of what, and why."""
+
+from operators.core.facts import Draft
+from operators.network.context import Floor
+from operators.sourcing.explanation import (
+    allocation_summary,
+    alternatives,
+    confidence,
+    eliminated,
+    legs,
+)
+from operators.sourcing.least_cost import Choice, Plan
+from operators.sourcing.pricer import Lines
+from state.actions import Allocate, Draw, Switch
+from state.quantities import from_ms
+from state.sums import int_sum
+from state.twin import OpenOrder
+
+#: Feeds that an allocation rests on.
+RESTS_ON = ("inventory",)
+
+
+def allocation(
+    floor: Floor,
+    order: OpenOrder,
+    lines: Lines,
+    plan: Plan,
+    choice: Choice,
+    more: tuple[str, ...],
+    replaces: str | None,
+    flips_if: tuple[Switch, ...],
+    draw: Draw | None = None,
+) -> Draft:
+    """The draft for `plan`, which is committed to already, before what else `choice` knows.
+
+    `more` are sentences added to the summary.
+    """
+    name, promised_ms = order.name, order.promised_ms
+    units = int_sum(quantity for _, quantity in lines)
+    summary = allocation_summary(name, len(lines), units, plan, choice, promised_ms, floor.policy)
+    return Draft(
+        decision=Allocate(
+            order=name,
+            legs=legs(plan),
+            reserved_until=from_ms(order.lapses_ms),
+            replaces=replaces,
+        ),
+        subject=name,
+        correlation=name,
+        summary=" ".join((summary, *more)),
+        terms=plan.terms(),
+        value_cents=max(plan.score, 0),
+        causes=floor.causes(order),
+        alternatives=alternatives(choice),
+        eliminated=eliminated(choice),
+        confidence=confidence(plan, name, promised_ms),
+        flips_if=flips_if,
+        draw=draw,
+        deadline_ms=min(leg.option.hand_over_ms for leg in plan.legs),
+        expires_ms=order.lapses_ms,
+        rests_on=RESTS_ON,
+    )

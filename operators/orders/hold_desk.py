@@ -1,0 +1,206 @@
+"""The hold desk: keeps what is on hold, says so, and tries again what waited when it is over.
+
+People place and lift holds; the engine places them on orders whose quantity is not believed.
+"""
+
+from operators.core.facts import Anomaly, Derived, Draft, Inert
+from operators.core.wording import day
+from operators.network.context import Floor
+from operators.network.due import HoldEnds
+from operators.orders.order_desk import OrderDesk
+from state.actions import Hold, Lift
+from state.events import HoldLifted, HoldPlaced, OrderPlaced
+from state.keys import ARROW, SLASH, Ref, ServiceId
+from state.quantities import HoldKind, from_ms, to_ms
+from state.spoken import readings
+from state.sums import int_sum
+from state.twin.holds import Held
+
+#: Who places the engine's own holds.
+_ENGINE = "crossdock"
+#: What a hold of each kind keeps from happening.
+_MEANS: dict[HoldKind, str] = {
+    "order": "it is not sourced, and what is reserved for it stays so",
+    "node": "nothing is sourced from there",
+    "sku": "no unit of it is promised",
+    "service": "no parcel is planned with it",
+    "lane": "no parcel is planned on it",
+    "region": "nothing is sourced for it",
+}
+
+
+class HoldDesk:
+    """Puts on hold and lifts. Methods return what they derive, in order."""
+
+    def __init__(self, floor: Floor, orders: OrderDesk) -> None:
+        self._floor, self._orders = floor, orders
+        # The doubt about the order that follows in the same journal record.
+        self._doubted: tuple[str, str] = ("", "")
+
+    def place(self, placed: HoldPlaced) -> list[Derived]:
+        """Put a scope on hold, from now until it is lifted or ends."""
+        floor = self._floor
+        longest_ms = floor.now_ms + floor.policy.holds.longest_s * 1000
+        until_ms = longest_ms if placed.until is None else min(to_ms(placed.until), longest_ms)
+        if until_ms <= floor.now_ms:
+            reason = "it has ended already"
+            return [Inert(kind="hold", about=placed.scope, reason=reason)]
+        meant = [each for each in _readings(placed.kind, placed.scope) if self._is_known(each)]
+        if len(meant) != 1:
+            return [_unclear("hold", placed.scope, meant, "it is not registered")]
+        kind, scope = placed.kind, placed.scope
+        held = Held(kind, meant[0], scope, placed.reason, placed.by, until_ms, floor.seq)
+        return [self._hold(held, 0)]
+
+    def doubt(self, anomaly: Anomaly) -> None:
+        """Remember that the order that comes next is not believed."""
+        if anomaly.kind == "wild_quantity" and anomaly.family == "demand":
+            self._doubted = (anomaly.about, anomaly.reason)
+
+    def suspect(self, placed: OrderPlaced) -> list[Derived]:
+        """Hold an order that is not believed, before it is sourced; nothing for all others."""
+        (about, reason), self._doubted = self._doubted, ("", "")
+        floor = self._floor
+        rules = floor.policy.holds
+        if about != placed.order or not rules.suspect_orders or placed.order in floor.twin.orders:
+            return []
+        if floor.policy.governance.is_off("hold"):
+            return []
+        until_ms = floor.now_ms + min(rules.suspect_s, rules.longest_s) * 1000
+        of = Ref("order", placed.order)
+        if until_ms <= floor.now_ms or of in floor.twin.holds:
+            return []
+        held = Held("order", of, placed.order, reason, _ENGINE, until_ms, floor.seq)
+        return [self._hold(held, placed.price_cents)]
+
+    def lift(self, lifted: HoldLifted) -> list[Derived]:
+        """End a hold, and try again what waited for it."""
+        meant = self._in_force(lifted.kind, lifted.scope)
+        if len(meant) != 1:
+            return [_unclear("lift", lifted.scope, meant, "it is not on hold")]
+        return self._over(self._floor.twin.holds[meant[0]], lifted.by, lifted.reason)
+
+    def withdraw(self, hold: Hold, seq: int) -> list[Derived]:
+        """End a hold of the engine's that record `seq` proposed and nobody approved.
+
+        A later one stands, and so does a person's: that is in force whoever is told of it.
+        """
+        holds = self._floor.twin.holds
+        ours = [holds[each] for each in self._in_force(hold.kind, hold.scope)]
+        ours = [held for held in ours if held.seq == seq and held.by == _ENGINE]
+        return self._over(ours[0], "", "it was not approved") if ours else []
+
+    def expire(self, of: Ref) -> list[Derived]:
+        """End a hold whose time is over; a later hold on the same scope stands."""
+        held = self._floor.twin.holds.get(of)
+        if held is None or held.until_ms > self._floor.now_ms:
+            return []
+        return self._over(held, "", "")
+
+    def _hold(self, held: Held, value_cents: int) -> Draft:
+        floor = self._floor
+        floor.twin.holds[held.of] = held
+        floor.deadlines.set(held.until_ms, HoldEnds(held.of))
+        if held.kind == "service":
+            floor.rates.forget_all()
+        because = f": {held.reason}" if held.reason else ""
+        return Draft(
+            decision=Hold(
+                kind=held.kind,
+                scope=held.scope,
+                reason=held.reason,
+                by=held.by,
+                until=from_ms(held.until_ms),
+            ),
+            subject=held.scope,
+            correlation=held.scope if held.kind == "order" else None,
+            summary=f"{_named(held)} is on hold by {held.by} until {day(held.until_ms)} "
+            f"at the latest{because}. Until then {_MEANS[held.kind]}{self._extent(held)}.",
+            terms={},
+            value_cents=value_cents,
+            causes=(floor.seq,),
+            expires_ms=held.until_ms,
+        )
+
+    def _extent(self, held: Held) -> str:
+        """What of it is promised already: that stays as it is."""
+        twin, name = self._floor.twin, held.of.name
+        match held.kind:
+            case "node":
+                shelves = (nodes.get(name) for nodes in twin.stock.values())
+                units = int_sum(shelf.reserved for shelf in shelves if shelf is not None)
+            case "sku":
+                units = int_sum(shelf.reserved for shelf in twin.stock.get(name, {}).values())
+            case _:
+                return ""
+        return f"; {units} unit{'s' * (units != 1)} promised before stay promised"
+
+    def _over(self, held: Held, by: str, reason: str) -> list[Derived]:
+        floor = self._floor
+        del floor.twin.holds[held.of]
+        if held.kind == "service":
+            floor.rates.forget_all()
+        how = f"was lifted by {by}" if by else "has ended"
+        draft = Draft(
+            decision=Lift(
+                kind=held.kind, scope=held.scope, reason="lifted" if by else "expired", by=by
+            ),
+            subject=held.scope,
+            correlation=held.scope if held.kind == "order" else None,
+            summary=f"The hold on {_named(held, '')} {how}{f': {reason}' if reason else ''}. "
+            "What waited for it is tried again.",
+            terms={},
+            value_cents=0,
+            causes=(held.seq, floor.seq),
+        )
+        return [draft, *self._try_again(held)]
+
+    def _try_again(self, held: Held) -> list[Derived]:
+        twin, name = self._floor.twin, held.of.name
+        match held.kind:
+            case "order":
+                return self._orders.let_go(name)
+            case "sku":
+                skus = [name]
+            case "node":
+                skus = [sku for sku in twin.waiting if name in twin.stock.get(sku, ())]
+            case _:
+                skus = list(twin.waiting)
+        self._floor.freed.update(dict.fromkeys(skus))
+        return []
+
+    def _is_known(self, of: Ref) -> bool:
+        """Whether what may be meant is registered; hygiene has waited for what has to be."""
+        geography = self._floor.twin.geography
+        if of.kind == "service":
+            return ServiceId(of.name, of.part) in geography.services
+        return of.kind != "lane" or (of.name in geography.nodes and of.part in geography.regions)
+
+    def _in_force(self, kind: HoldKind, scope: str) -> list[Ref]:
+        """What is on hold and may be meant."""
+        return [each for each in _readings(kind, scope) if each in self._floor.twin.holds]
+
+
+def _readings(kind: HoldKind, scope: str) -> list[Ref]:
+    """What a scope may mean: services and lanes are written with a mark that names may hold."""
+    match kind:
+        case "service":
+            return [Ref(kind, carrier, name) for carrier, name in readings(scope, SLASH)]
+        case "lane":
+            return [Ref(kind, node, region) for node, region in readings(scope, ARROW)]
+        case _:
+            return [Ref(kind, scope)]
+
+
+def _unclear(kind: str, scope: str, meant: list[Ref], if_none: str) -> Inert:
+    """Nothing is done about a scope that means nothing, or several things."""
+    several = "it may mean several: give both names as a JSON list"
+    return Inert(kind=kind, about=scope, reason=several if meant else if_none)
+
+
+def _named(held: Held, first: str = "T") -> str:
+    """The scope as the beginning of a sentence, or within one."""
+    if held.kind == "order":
+        return held.scope
+    what = {"sku": "SKU"}.get(held.kind, held.kind)
+    return f"{'The' if first else 'the'} {what} {held.scope}"

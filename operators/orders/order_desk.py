@@ -1,0 +1,322 @@
+"""The order desk: allocates orders, keeps waiting what nothing can serve, gives stock back."""
+
+from collections.abc import Collection
+
+from operators.core.facts import Derived, Draft, Inert, OrderMoved
+from operators.network.context import Floor
+from operators.network.due import Lapse, Retry, Serve
+from operators.network.legs import commit, give_up
+from operators.orders.allocation import RESTS_ON, allocation
+from operators.sourcing.explanation import eliminated, shortages
+from operators.sourcing.exploration import explore
+from operators.sourcing.least_cost import Choice, Plan
+from operators.sourcing.switches import switches
+from state.actions import Allocate, Backorder, Cancel, Draw
+from state.events import OrderCancelled, OrderPlaced
+from state.keys import Ref
+from state.quantities import DAY_S, HOUR_S
+from state.sums import int_sum
+from state.twin import OpenOrder
+from state.twin.orders import LineProgress, OrderStatus
+
+#: Waiting orders looked at again per fact that brings stock: bounds the work of one event.
+_MOST_SERVED = 25
+
+
+class OrderDesk:
+    """Moves orders from placed to handed over. All methods return what they derive, in order."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+
+    def place(self, placed: OrderPlaced) -> list[Derived]:
+        """Take an order in and decide on it at once."""
+        twin = self._floor.twin
+        if placed.order in twin.orders:
+            return [Inert(kind="allocate", about=placed.order, reason="the order is already open")]
+        order = OpenOrder.of(placed, self._floor.seq)
+        twin.orders[placed.order] = order
+        early = twin.early_shipments.pop(placed.order, None)
+        if early:
+            order.shipments = [name for name in early if name in twin.shipments]
+        if order.shipments:
+            return self._already_shipped(order)
+        return self.source(order)
+
+    def cancel(self, cancelled: OrderCancelled) -> list[Derived]:
+        """Withdraw an order that has not been handed over."""
+        order = self._floor.twin.orders.get(cancelled.order)
+        if order is None:
+            reason = "the order is not open"
+            return [Inert(kind="cancel", about=cancelled.order, reason=reason)]
+        freed = int_sum(order.reserved.values())
+        self._floor.freed.update(dict.fromkeys(sku for _, sku in order.reserved))
+        before = order.status
+        self.close(order)
+        draft = Draft(
+            decision=Cancel(order=cancelled.order, reason=cancelled.reason),
+            subject=cancelled.order,
+            correlation=cancelled.order,
+            summary=f"{cancelled.order} was withdrawn"
+            + (f" ({cancelled.reason})" if cancelled.reason else "")
+            + f" before handover; freed {freed} reserved unit{'s' * (freed != 1)}.",
+            terms={},
+            value_cents=0,
+            causes=(order.seq, self._floor.seq),
+        )
+        return [OrderMoved(order=cancelled.order, before=before, after="cancelled"), draft]
+
+    def source(
+        self, order: OpenOrder, excluded: Collection[str] = (), why: str = ""
+    ) -> list[Derived]:
+        """Find a way to serve what nobody has promised of `order` yet, and reserve it.
+
+        `why` says what an earlier allocation failed at. Emits an allocation, or a backorder when
+        the order was not waiting for the same reason before.
+        """
+        lines = order.unsourced()
+        if not lines:
+            return []
+        if self._is_held(order):
+            return self._stay_held(order)
+        if self._floor.policy.governance.is_off(Allocate.verb):
+            return self._switched_off(order)
+        unknown = self._unknown(order)
+        if unknown:
+            return self._keep_waiting(order, "unknown_reference", unknown, None)
+        choice = self._floor.sourcing.decide(
+            order.placed, lines, self._floor.now_ms, (*order.excluded, *excluded)
+        )
+        draw = None
+        if order.status == "new" and self._floor.policy.sourcing.rule == "least_cost":
+            choice, draw = explore(choice, order.name, self._floor.policy.exploration)
+        if choice.plan is None:
+            reason = "no_stock" if choice.missing else "no_route"
+            return self._keep_waiting(order, reason, why, choice)
+        return self._allocate(order, lines, choice, choice.plan, why, draw)
+
+    def serve_waiting(self, skus: dict[str, None]) -> list[Derived]:
+        """Try orders that wait for any of `skus`, the oldest first."""
+        return [derived for sku in skus for derived in self.serve(sku, "")]
+
+    def serve(self, sku: str, after: str) -> list[Derived]:
+        """Try orders that wait for `sku`, the oldest first, from behind the order `after`.
+
+        Those that need more of it than there is are passed over. The work of one record is
+        bounded: if more could be tried, the next record goes on where this one stopped.
+        """
+        floor = self._floor
+        safety = floor.policy.sourcing.safety_stock
+        positions = list(floor.twin.stock.get(sku, {}).values())
+        queue = list(floor.twin.waiting.get(sku, ()))
+        out: list[Derived] = []
+        tried = 0
+        for name in queue[queue.index(after) + 1 if after in queue else 0 :]:
+            left = int_sum(position.promisable(safety) for position in positions)
+            if not left:
+                break
+            if tried == _MOST_SERVED:
+                floor.deadlines.set(floor.now_ms, Serve(sku, after))
+                break
+            after = name
+            order = floor.twin.orders[name]
+            if order.lines[sku].unsourced > left:
+                continue
+            tried += 1
+            order.follows(floor.seq)
+            out += self.source(order)
+        return out
+
+    def retry(self, name: str) -> list[Derived]:
+        """Try an order that no route or an unknown reference kept from being served."""
+        order = self._floor.twin.orders.get(name)
+        if order is None or order.status != "unfillable":
+            return []
+        return self.source(order)
+
+    def let_go(self, name: str) -> list[Derived]:
+        """Go on with an order that was on hold: what nobody has promised of it is sourced."""
+        floor = self._floor
+        order = floor.twin.orders.get(name)
+        if order is None:
+            return []
+        order.handovers.clear()  # no node is to blame for the time on hold
+        if order.reserved:
+            lapses_ms = floor.now_ms + floor.policy.sourcing.reservation_s * 1000
+            order.lapses_ms = max(order.lapses_ms, lapses_ms)
+            floor.deadlines.set(order.lapses_ms, Lapse(name))
+        order.follows(floor.seq)
+        if order.status == "held" and not order.unsourced():
+            return self.move(order, "allocated")
+        return self.source(order)
+
+    def lapse(self, name: str) -> list[Derived]:
+        """Give back what is still reserved for an order well after its planned handover."""
+        order = self._floor.twin.orders.get(name)
+        if order is None or not order.reserved or self._floor.now_ms < order.lapses_ms:
+            return []
+        if self._is_held(order):
+            return []  # its time begins anew when the hold is over
+        out = give_up(self._floor, order, order.legs, "expired")
+        # One of which the rest is missing goes on waiting: it is served, or paid back.
+        return out if order.is_waiting else [*out, *self.move(order, "released")]
+
+    def sweep(self) -> list[Derived]:
+        """Drop orders of which nothing is under way long after their promise."""
+        floor = self._floor
+        over_ms = floor.now_ms - floor.policy.delays.give_up_s * 1000
+        out: list[Derived] = []
+        for name, order in list(floor.twin.orders.items()):
+            is_open = order.open_shipments or order.is_waiting or self._is_held(order)
+            if is_open or order.promised_ms > over_ms:
+                continue
+            out += give_up(floor, order, order.legs, "expired")
+            before = order.status
+            self.close(order)
+            out.append(OrderMoved(order=name, before=before, after="abandoned"))
+        return out
+
+    def close(self, order: OpenOrder) -> None:
+        """Drop a finished order and whatever is still held for it."""
+        twin = self._floor.twin
+        # What a finished order still holds is about to be reported picked: it is no supply.
+        give_up(self._floor, order, order.legs, is_supply=False)
+        twin.stop_waiting(order)
+        for seq in order.decided:
+            self._floor.forget_decision(order.name, seq)
+        self._floor.cases.close_of(order.name)
+        twin.holds.pop(Ref("order", order.name), None)
+        del twin.orders[order.name]
+
+    def move(self, order: OpenOrder, after: OrderStatus) -> list[Derived]:
+        """Change an order's state, if it is another one."""
+        before = order.status
+        if before == after:
+            return []
+        order.status = after
+        return [
+            OrderMoved(
+                order=order.name,
+                before="" if before == "new" else before,
+                after=after,  # type: ignore[arg-type] # nothing moves back to new
+            )
+        ]
+
+    def wait(self, order: OpenOrder) -> list[Derived]:
+        """Put an order back behind those that wait already."""
+        self._wait(order)
+        return self.move(order, "unfillable")
+
+    def _switched_off(self, order: OpenOrder) -> list[Derived]:
+        """Hold nothing for an order that nobody is to serve, and look again: policies change."""
+        inert = Inert(kind="allocate", about=order.name, reason="switched off by the policy")
+        return [*self.wait(order), inert]
+
+    def _already_shipped(self, order: OpenOrder) -> list[Derived]:
+        for name in order.shipments:
+            shipment = self._floor.twin.shipments[name]
+            order.open_shipments += not shipment.is_terminal
+            for line in shipment.dispatched.lines:
+                order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity
+        if not order.is_shipped:
+            return self.source(order)
+        reason = "it was handed over before it was heard of"
+        out = self.move(order, "shipped")
+        out.append(Inert(kind="allocate", about=order.name, reason=reason))
+        return out
+
+    def _is_held(self, order: OpenOrder) -> bool:
+        holds = self._floor.twin.holds
+        return bool(holds) and Ref("order", order.name) in holds
+
+    def _stay_held(self, order: OpenOrder) -> list[Derived]:
+        """Leave an order unsourced; one that waits for stock keeps its place in the queue."""
+        moved = [] if order.is_waiting else self.move(order, "held")
+        return [*moved, Inert(kind="allocate", about=order.name, reason="the order is on hold")]
+
+    def _unknown(self, order: OpenOrder) -> str:
+        twin = self._floor.twin
+        region = order.placed.region
+        if region not in twin.geography.regions:
+            return f"region {region} is not registered"
+        unknown = [sku for sku in order.lines if sku not in twin.skus]
+        return f"SKU {', '.join(unknown[:3])} is not registered" if unknown else ""
+
+    def _allocate(
+        self,
+        order: OpenOrder,
+        lines: tuple[tuple[str, int], ...],
+        choice: Choice,
+        plan: Plan,
+        why: str,
+        draw: Draw | None,
+    ) -> list[Derived]:
+        floor = self._floor
+        commit(floor, order, plan)
+        order.retries = 0
+        floor.twin.stop_waiting(order)
+        floor.cases.close("unfillable", order.name)
+        more = []
+        explored = draw is not None and draw.is_explored
+        if explored:
+            order.is_drawn = True
+            more.append("It was drawn to learn from, among options that cost little more.")
+        if why:
+            more.append(f"Sourced again: {why}.")
+        flips_if = () if explored else switches(choice, floor.policy)
+        draft = allocation(
+            floor, order, lines, plan, choice, tuple(more), why or None, flips_if, draw
+        )
+        return [*self.move(order, "shipped" if order.is_shipped else "allocated"), draft]
+
+    def _keep_waiting(
+        self, order: OpenOrder, reason: str, detail: str, choice: Choice | None
+    ) -> list[Derived]:
+        floor = self._floor
+        name = order.name
+        after: OrderStatus = "backordered" if reason == "no_stock" else "unfillable"
+        if after == "unfillable":
+            self._wait(order)
+        else:
+            floor.twin.wait(order)
+            order.retries += 1
+        # Of one that was put back to wait, nobody was told that nothing can serve it.
+        if order.status == after and floor.cases.is_open("unfillable", name):
+            return [Inert(kind="allocate", about=name, reason=f"still {reason}")]
+        floor.cases.open("unfillable", "retailer", name, name)
+        floor.weigh_paying_back(order)
+        missing = choice.missing if choice is not None else {}
+        short = ", ".join(f"{units} of {sku}" for sku, units in missing.items())
+        text = {
+            "no_stock": f"{name} waits: no node can promise {short}",
+            "no_route": f"{name} waits: stock is there, but no service can take it in time and "
+            "within limits",
+            "unknown_reference": f"{name} cannot be served",
+        }[reason]
+        decision = Backorder(
+            order=name,
+            shortages=shortages(missing),
+            reason=reason,  # type: ignore[arg-type] # checked by the table above
+        )
+        draft = Draft(
+            decision=decision,
+            subject=name,
+            correlation=name,
+            summary=f"{text}{f': {detail}' if detail else ''}.",
+            terms={},
+            value_cents=0,
+            causes=floor.causes(order),
+            eliminated=eliminated(choice) if choice is not None else (),
+            rests_on=RESTS_ON,
+        )
+        return [*self.move(order, after), draft]
+
+    def _wait(self, order: OpenOrder) -> None:
+        """Queue an order that nothing will announce a route for: look again, ever less often."""
+        floor = self._floor
+        floor.twin.wait(order)
+        pause_s = min(HOUR_S << min(order.retries, 5), DAY_S)
+        if order.retry_ms <= floor.now_ms:
+            order.retry_ms = floor.now_ms + pause_s * 1000
+            floor.deadlines.set(order.retry_ms, Retry(order.name))
+        order.retries += 1

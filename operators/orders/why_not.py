@@ -1,0 +1,298 @@
+"""Why not: what an option that was not taken would have cost, or which constraint ruled it out.
+
+A witness stands where decisions on nodes and services are made, and prices what is asked about at
+that very moment: on the stock, capacity and predictions that the decision itself saw.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from operators.core.wording import money
+from operators.network.context import Floor
+from operators.sourcing.candidates import find_supplies
+from operators.sourcing.eliminations import NOTHING_LEFT, Eliminations, Way, in_words
+from operators.sourcing.holds_filter import rule_out_held
+from operators.sourcing.least_cost import Choice, Plan, Sourcing
+from operators.sourcing.pricer import Lines, Pricer, Supply
+from operators.sourcing.rates import Option
+from state.actions import Alternative
+from state.events import OrderPlaced
+from state.geography import Geography
+from state.keys import ANY_SERVICE, SLASH, Ref, ServiceId
+from state.spoken import readings
+
+#: More than any network offers from one node: nothing is passed over for being dearer.
+_ALL = 1_000_000
+_SHOWN = 5
+#: Between a node and a service.
+_PLUS = "+"
+_NAMES = msgspec.json.Decoder(list[str])
+
+
+class Wanted(Struct, frozen=True):
+    """What is asked about: a node, a carrier's service, or one with the other; empty is any."""
+
+    node: str = ""
+    service: ServiceId = ANY_SERVICE
+
+    def describe(self) -> str:
+        """As it is said of plans: ``N-1 with POST/express``."""
+        return str(Way(self.node or "any node", self.service))
+
+    def as_list(self) -> str:
+        """The names as a JSON list, which means nothing else."""
+        names = (self.node, self.service.carrier, self.service.service)
+        return msgspec.json.encode([name for name in names if name]).decode()
+
+    def is_known(self, geography: Geography) -> bool:
+        """Whether all of it is registered."""
+        has_node = not self.node or self.node in geography.nodes
+        return has_node and (not self.service or self.service in geography.services)
+
+
+#: All that a question may mean, the most exact last.
+Asked = tuple[Wanted, ...]
+
+
+def parse_wanted(text: str) -> Asked:
+    """Read ``NODE``, ``CARRIER/SERVICE`` or ``NODE+CARRIER/SERVICE``; raises ValueError.
+
+    Names may hold these marks themselves, so there may be several ways to read it; a JSON list of
+    one, two or three names has one.
+    """
+    listed = _listed(text)
+    if listed is not None:
+        return (listed,)
+    services = [Wanted("", ServiceId(*names)) for names in readings(text, SLASH)]
+    both = [
+        Wanted(node, ServiceId(*names))
+        for node, service in readings(text, _PLUS)
+        for names in readings(service, SLASH)
+    ]
+    if not text or (_PLUS in text and not both and not services):
+        raise ValueError(
+            "expected NODE, CARRIER/SERVICE, NODE+CARRIER/SERVICE or the names as a JSON list, "
+            f"was {text!r}"
+        )
+    return (Wanted(text), *services, *both)
+
+
+def _listed(text: str) -> Wanted | None:
+    """A question as a JSON list: of a node, of a carrier and its service, or of all three."""
+    try:
+        names = _NAMES.decode(text)
+    except msgspec.DecodeError:
+        return None
+    match names:
+        case (node,):
+            return Wanted(node)
+        case (carrier, service):
+            return Wanted("", ServiceId(carrier, service))
+        case (node, carrier, service):
+            return Wanted(node, ServiceId(carrier, service))
+        case _:
+            return None
+
+
+def meant_by(asked: Asked, geography: Geography) -> Wanted:
+    """What a question means, by what is registered; raises Ambiguous if that is several things.
+
+    If nothing of it is registered, the most exact reading is answered with that.
+    """
+    known = [wanted for wanted in asked if wanted.is_known(geography)]
+    if len(known) > 1:
+        raise Ambiguous(
+            "expected one option, may be "
+            + " or ".join(f"{each.describe()}, {each.as_list()}" for each in known)
+        )
+    return known[0] if known else asked[-1]
+
+
+class WhyNot(Struct, frozen=True, kw_only=True):
+    """The answer. `options` are what was asked about, priced, the cheapest first.
+
+    `taken` is what was chosen then, None if nothing was. `ruled_out` says which constraints were in
+    the way of what could not be had.
+    """
+
+    asked: str
+    summary: str
+    taken: Alternative | None
+    options: tuple[Alternative, ...]
+    ruled_out: tuple[str, ...]
+
+
+class Ambiguous(ValueError):
+    """A question that may mean several options; each is named with a way to say just that."""
+
+
+class Witness(Sourcing):
+    """Stands in for a floor's sourcing: decides the same, and answers for one order.
+
+    A record may decide on an order several times, also to see what would be if another order made
+    room. What chose the nodes and services `taken` is asked; the first time, if none did.
+    """
+
+    def __init__(self, floor: Floor, order: str, asked: Asked, taken: frozenset[Way]) -> None:
+        self._real, self._floor = floor.sourcing, floor
+        self._order, self._asked, self._taken = order, asked, taken
+        self.policy = floor.sourcing.policy
+        self.answer: WhyNot | None = None
+        self._excluded: tuple[Any, ...] | None = None
+        self._is_sure = False
+
+    def decide(self, order: OrderPlaced, lines: Lines, now_ms: int, *excluded: Any) -> Choice:
+        """What the real one decides; what is excluded is handed on as it came."""
+        choice = self._real.decide(order, lines, now_ms, *excluded)
+        if order.order == self._order and not self._is_sure:
+            # With more nodes excluded, it is about bringing all of it to one of them.
+            is_alike = self._excluded in (None, excluded)
+            is_it = (
+                is_alike and choice.plan is not None and frozenset(choice.plan.ways) == self._taken
+            )
+            self._excluded = excluded if self._excluded is None else self._excluded
+            if is_it or self.answer is None:
+                given = order, lines, now_ms, excluded
+                wanted = meant_by(self._asked, self._floor.twin.geography)
+                self.answer = _answer(self._floor, *given, wanted, choice)
+            self._is_sure = is_it
+        return choice
+
+
+def _answer(
+    floor: Floor,
+    order: OrderPlaced,
+    lines: Lines,
+    now_ms: int,
+    excluded: tuple[Any, ...],
+    wanted: Wanted,
+    choice: Choice,
+) -> WhyNot:
+    """Candidates → eliminate → price → compare, for the option asked about alone."""
+    eliminated: Eliminations = {}
+    supplies, closed = find_supplies(
+        floor.twin,
+        floor.policy.sourcing,
+        lines,
+        now_ms,
+        excluded[0] if excluded else (),
+        eliminated,
+    )
+    rule_out_held(floor.twin, order.region, lines, supplies, closed, eliminated)
+    pricer = Pricer(
+        floor.twin, floor.outlook, floor.rates, floor.policy, order, lines, supplies, now_ms
+    )
+    nodes = [wanted.node] if wanted.node else sorted(floor.twin.geography.nodes)
+    found: list[Option] = []
+    ruled_out: list[str] = []
+    for node in nodes:
+        obstacle = _obstacle(floor, node, lines, supplies, {**choice.eliminated, **eliminated})
+        if obstacle:
+            ruled_out.append(obstacle)
+            continue
+        pricer.eliminated = {}
+        offered: list[Option] = []
+        pricer.collect(node, lines, offered, _ALL)
+        found += (o for o in offered if wanted.service in (ANY_SERVICE, o.service))
+        ruled_out += _services_out(floor, node, wanted, offered, pricer.eliminated)
+    found.sort()
+    taken = choice.plan
+    return WhyNot(
+        asked=wanted.describe(),
+        summary=_summary(floor, wanted, found, ruled_out, taken),
+        taken=None if taken is None else _shown(taken.describe(), taken.score, taken.terms()),
+        options=tuple(_shown(str(o.way), o.score, o.terms()) for o in found[:_SHOWN]),
+        ruled_out=tuple(ruled_out),
+    )
+
+
+def _obstacle(
+    floor: Floor, node: str, lines: Lines, supplies: dict[str, Supply], eliminated: Eliminations
+) -> str:
+    """Why the node cannot send all of the lines in one parcel; empty if it can."""
+    if node not in floor.twin.geography.nodes:
+        return f"{node} is not registered"
+    out = {
+        constraint: [each for each in options if isinstance(each, Way) and each.node == node]
+        for constraint, options in eliminated.items()
+    }
+    for constraint, ways in out.items():
+        # Of a service, or of one SKU that is not there, the node may still have another way.
+        if any(not way.service and (not way.sku or constraint.kind == "held") for way in ways):
+            return f"{node}: {constraint}"
+    supply = supplies.get(node)
+    if supply is None:
+        if out.get(NOTHING_LEFT):
+            return f"{node}: nothing left to promise of {', '.join(sku for sku, _ in lines)}"
+        held = any(node in floor.twin.stock.get(sku, {}) for sku, _ in lines)
+        if held:
+            return f"{node}: excluded, since an earlier attempt from there failed"
+        return f"{node} has never had any of {', '.join(sku for sku, _ in lines)}"
+    short = [
+        f"{supply.units[index]} of {quantity} of {sku}"
+        for index, (sku, quantity) in enumerate(lines)
+        if supply.ready_ms[index] is None
+    ]
+    return f"{node} can promise only {', '.join(short)}: no whole parcel" if short else ""
+
+
+def _services_out(
+    floor: Floor, node: str, wanted: Wanted, offered: list[Option], eliminated: Eliminations
+) -> list[str]:
+    """What kept the node's services from being offered: those asked about, or all."""
+    asked = Way(node, wanted.service)
+    out = [
+        f"{in_words(constraint, option)}: {constraint}"
+        for constraint, options in eliminated.items()
+        for option in options
+        if not wanted.service or option == asked
+    ]
+    if wanted.service and not out and all(o.service != wanted.service for o in offered):
+        geography = floor.twin.geography
+        if wanted.service not in geography.services:
+            return [f"{wanted.service} is not registered"]
+        if Ref.service(wanted.service) in floor.twin.holds:
+            return [f"{wanted.service} is on hold"]
+        if wanted.service in geography.withdrawn:
+            return [f"{wanted.service} was withdrawn by its carrier"]
+        return [f"{asked} is not offered on this lane"]
+    return out
+
+
+def _summary(
+    floor: Floor, wanted: Wanted, found: list[Option], ruled_out: list[str], taken: Plan | None
+) -> str:
+    if not found:
+        why = "; ".join(ruled_out[:_SHOWN]) or "it is not offered"
+        return f"{wanted.describe()} was no option: {why}."
+    best, currency = found[0], floor.policy.currency
+    name = str(best.way)
+    costs = f"{name} would have cost {money(best.score, currency)}"
+    if taken is None:
+        return f"{costs}, but the order could not be served as a whole."
+    if (best.way,) == taken.ways:
+        return f"{name} is what was taken, for {money(best.score, currency)}."
+    gap = best.score - taken.score
+    if gap < 0:
+        rule = floor.policy.sourcing.rule
+        why = "it was not taken for its price alone"
+        if rule != "least_cost":
+            why = f"the rule {rule} does not go by cost alone"
+        return f"{costs}, {money(-gap, currency)} less than {taken.describe()}: {why}."
+    ours, theirs = taken.terms(), best.terms()
+    parts = sorted(
+        ((theirs.get(term, 0) - ours.get(term, 0), term) for term in {**ours, **theirs}),
+        key=lambda part: (-part[0], part[1]),
+    )
+    more = ", ".join(
+        f"{money(abs(cents), currency)} {'more' if cents > 0 else 'less'} {term}"
+        for cents, term in parts
+        if cents
+    )
+    return f"{costs}, {money(gap, currency)} more than {taken.describe()} ({more or 'a tie'})."
+
+
+def _shown(option: str, score: int, terms: dict[str, int]) -> Alternative:
+    return Alternative(option=option, score_cents=score, terms=terms)

@@ -1,0 +1,1 @@
+"""Move what is not picked yet to where it is better served."""

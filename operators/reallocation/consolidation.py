@@ -1,0 +1,198 @@
+"""Consolidation: an order that would be split goes in one parcel, once the rest is brought there.
+
+Read `find_consolidation` top-down: candidates → eliminate → price → choose. A candidate is a node
+that has a line of the order; what it lacks is brought from where the split would have sent it.
+Moving a few units between nodes costs little beside a second parcel; it takes about a day. So it is
+a way only for promises that leave the time, and the price of the parcel says whether they do.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from operators.core.facts import Draft
+from operators.core.wording import money
+from operators.network.context import Floor
+from operators.network.legs import lifted
+from operators.network.movable import may_take
+from operators.network.replan import decide_from, lines_of, price
+from operators.reallocation.swap import Side
+from operators.sourcing.pricer import Lines
+from operators.stock.transfer_desk import TransferDesk
+from state.actions import Benefit, Switch, Transfer
+from state.keys import Ref
+from state.sums import int_sum
+from state.twin import OpenOrder
+from state.twin.orders import PlannedLeg
+from state.twin.stock import Inbound, InboundKey
+
+_RESTS_ON = ("inventory",)
+
+
+class Brought(Struct):
+    """Units to be brought from `origin`, what the way costs, and by when they are there, ms."""
+
+    origin: str
+    sku: str
+    units: int
+    cents: int
+    there_ms: int
+
+
+class Consolidation(Struct):
+    """One parcel from `home` instead of several; `gain` cents are what it saves, the way paid."""
+
+    side: Side
+    home: str
+    brought: list[Brought]
+    gain: int
+
+
+def find_consolidation(
+    floor: Floor, desk: TransferDesk, order: OpenOrder, legs: list[PlannedLeg]
+) -> Consolidation | None:
+    """The node from which one parcel saves most over a split, if any pays; changes nothing."""
+    rules = floor.policy.reevaluation
+    if not rules.consolidate or floor.policy.governance.autonomy_of(Transfer.verb) != "act":
+        return None
+    placed, lines = order.placed, lines_of(order, legs)
+    best: Consolidation | None = None
+    bound = rules.churn_cents
+    with lifted(floor, legs):
+        old = price(floor, placed, legs)
+        if old is None:
+            return None
+        for home in _homes(floor, lines):
+            brought = _brought(floor, desk, home, legs)
+            if not brought:
+                continue
+            with _planned(floor, home, brought):
+                choice = decide_from(floor, order, placed, lines, home)
+            if choice.plan is None or not may_take(floor, order, old, choice.plan):
+                continue
+            gain = old.score - choice.plan.score - int_sum(each.cents for each in brought)
+            if gain > bound:
+                side = Side(order, legs, old, choice, choice.plan)
+                best, bound = Consolidation(side, home, brought, gain), gain
+    return best
+
+
+def bring(floor: Floor, desk: TransferDesk, found: Consolidation) -> list[Draft]:
+    """Hold what is to be brought, count on it at its destination, and say so."""
+    return [_draft(floor, desk, found, each) for each in found.brought]
+
+
+def _homes(floor: Floor, lines: Lines) -> list[str]:
+    """Open nodes that have all of some line on their shelf."""
+    twin, safety = floor.twin, floor.policy.sourcing.safety_stock
+    homes = {
+        node: None
+        for sku, units in lines
+        for node, position in twin.stock.get(sku, {}).items()
+        if position.unpromised(safety) >= units and not twin.capacity.nodes.is_closed(node)
+    }
+    return list(homes)
+
+
+def _brought(
+    floor: Floor, desk: TransferDesk, home: str, legs: list[PlannedLeg]
+) -> list[Brought] | None:
+    """What `home` lacks of the split's lines; None if some of it cannot be brought in time."""
+    twin, safety = floor.twin, floor.policy.sourcing.safety_stock
+    found = []
+    for leg in legs:
+        if leg.node == home:
+            continue
+        for sku, units in leg.lines:
+            shelf = twin.stock[sku].get(home)
+            if shelf is not None and shelf.unpromised(safety) >= units:
+                continue
+            position = twin.position(leg.node, sku)
+            is_there = position.unpromised(safety) >= units
+            # What a transfer brought does not go on with another one.
+            if not is_there or desk.has_come(leg.node, sku):
+                return None
+            way = _way(floor, leg.node, home, sku, units)
+            if way is None:
+                return None
+            found.append(way)
+    return found
+
+
+def _way(floor: Floor, origin: str, home: str, sku: str, units: int) -> Brought | None:
+    """What it takes to bring units from `origin`; None if nothing goes from there."""
+    twin, rules = floor.twin, floor.policy.repositioning
+    distance = twin.geography.distance_km(origin, twin.geography.nodes[home].region)
+    if distance is None or Ref("node", origin) in twin.holds:
+        return None
+    way_s = rules.lead_s + distance / rules.road_km_h * 3600
+    way_s *= 1.0 + floor.policy.reevaluation.consolidation_margin
+    kg = twin.skus[sku].weight_g / 1000
+    per_unit = rules.unit_cents + rules.kg_100km_cents * kg * distance / 100
+    there_ms = floor.now_ms + round(way_s * 1000)
+    return Brought(origin, sku, units, round(per_unit * units), there_ms)
+
+
+@contextmanager
+def _planned(floor: Floor, home: str, brought: list[Brought]) -> Iterator[None]:
+    """The twin as if all of it were due at `home`."""
+    stock = floor.twin.stock
+    known = {each.sku: home in stock.get(each.sku, {}) for each in brought}
+    for number, each in enumerate(brought):
+        position = floor.twin.position(home, each.sku)
+        key = InboundKey("supposed", str(number))
+        position.inbound[key] = Inbound(_due_ms(floor, each), each.units)
+    try:
+        yield
+    finally:
+        for number, each in enumerate(brought):
+            key = InboundKey("supposed", str(number))
+            floor.twin.position(home, each.sku).inbound.pop(key, None)
+        for sku, is_known in known.items():
+            if not is_known:
+                del stock[sku][home]
+
+
+def _due_ms(floor: Floor, brought: Brought) -> int:
+    """When it is due, such that it can be promised only once the node may begin to pick it."""
+    ahead_s = floor.policy.reevaluation.freeze_s - floor.policy.sourcing.inbound_slip_s
+    return brought.there_ms + ahead_s * 1000
+
+
+def _draft(floor: Floor, desk: TransferDesk, found: Consolidation, each: Brought) -> Draft:
+    order, home = found.side.order, found.home
+    currency, churn = floor.policy.currency, floor.policy.reevaluation.churn_cents
+    desk.hold_for(order.name, each.origin, home, each.sku, each.units, _due_ms(floor, each))
+    return Draft(
+        decision=Transfer(
+            origin=each.origin,
+            destination=home,
+            sku=each.sku,
+            quantity=each.units,
+            order=order.name,
+        ),
+        subject=f"{home}/{each.sku}",
+        correlation=order.name,
+        summary=f"{each.units} unit{'s' * (each.units != 1)} of {each.sku} "
+        f"{'are' if each.units != 1 else 'is'} brought from {each.origin} to {home} for "
+        f"{order.name}, which then goes in one parcel instead of {len(found.side.legs)}. The way "
+        f"costs {money(each.cents, currency)}; all in all {money(found.gain, currency)} are saved.",
+        terms={"way": each.cents},
+        value_cents=each.cents,
+        causes=tuple(sorted({order.seq, floor.seq})),
+        flips_if=(
+            Switch(
+                when=f"a move had to save {money(found.gain, currency)} "
+                f"instead of {money(churn, currency)}",
+                then="the order is split",
+                quantity="reevaluation.churn_cents",
+                by=found.gain - churn,
+            ),
+        ),
+        expires_ms=floor.now_ms + floor.policy.repositioning.hold_s * 1000,
+        rests_on=_RESTS_ON,
+        benefit=Benefit(expected_cents=found.gain, nothing_cents=found.side.old.score)
+        if each is found.brought[0]
+        else None,
+    )

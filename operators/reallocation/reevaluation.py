@@ -1,0 +1,241 @@
+"""The re-evaluation desk: looks at allocations again while nobody has begun to pick them.
+
+An allocation is moved only if that saves more than moving costs, keeps the promise about as well,
+and does not go back to where the order was before. An order that is split may also ask another
+order to make room (`operators.reallocation.swap`).
+"""
+
+from operators.core.facts import Derived, Draft, LaneOutlook
+from operators.core.wording import money
+from operators.network.context import Floor
+from operators.network.due import Look
+from operators.network.legs import commit, leave, lifted
+from operators.network.movable import may_take, movable, moves_alone
+from operators.network.replan import (
+    decide,
+    lines_of,
+    nodes_and_lines,
+    planned,
+    price,
+    ways,
+)
+from operators.orders.allocation import allocation
+from operators.orders.order_desk import OrderDesk
+from operators.reallocation.consolidation import Consolidation, bring, find_consolidation
+from operators.reallocation.swap import Exchange, Side, find_exchange
+from operators.sourcing.eliminations import BARRED
+from operators.sourcing.least_cost import Choice, Plan
+from operators.stock.transfer_desk import TransferDesk
+from state.actions import Switch
+from state.keys import ANY_SERVICE, Pickup, ServiceId
+from state.policy import Policy
+from state.twin import OpenOrder
+
+
+class ReevaluationDesk:
+    """Moves what may still move. All methods return what they derive, in order."""
+
+    def __init__(self, floor: Floor, orders: OrderDesk, transfers: TransferDesk) -> None:
+        self._floor, self._orders, self._transfers = floor, orders, transfers
+
+    def look(self, pickup: Pickup, after: str) -> list[Derived]:
+        """Look again at the orders of a pickup, from behind the order `after`.
+
+        The work of one record is bounded: the next one goes on where this one stopped.
+        """
+        if not self._is_on:
+            return []
+        queue = list(self._floor.state.pickups.orders.get(pickup, ()))
+        begin = queue.index(after) + 1 if after in queue else 0
+        most = self._floor.policy.reevaluation.most_looked
+        out: list[Derived] = []
+        for name in queue[begin : begin + most]:
+            out += self._look_at(name)
+        if len(queue) > begin + most:
+            last = queue[begin + most - 1]
+            self._floor.deadlines.set(self._floor.now_ms, Look(pickup, last))
+        return out
+
+    def supplied(self, skus: dict[str, None]) -> list[Derived]:
+        """Look again at split orders with any of `skus`, of which there is more now."""
+        split = self._floor.state.pickups.split
+        if not split or not self._is_on:
+            return []
+        names = dict.fromkeys(name for sku in skus for name in split.get(sku, ()))
+        most = self._floor.policy.reevaluation.most_looked
+        return [each for name in list(names)[:most] for each in self._look_at(name)]
+
+    def unsplit(self, name: str, placed: list[Derived]) -> list[Derived]:
+        """What placing an order gave; if it was split, see first whether others make room."""
+        order = self._floor.twin.orders.get(name)
+        drafts = [each for each in placed if isinstance(each, Draft)]
+        if order is None or len(order.legs) < 2 or not drafts or not self._is_on:
+            return placed
+        if drafts[-1].draw is not None:
+            return placed  # it was drawn to learn from
+        # The split was never published: it is replaced, not released.
+        moved = [each for each in placed if each is not drafts[-1]]
+        found = find_exchange(self._floor, order, list(order.legs), is_new=True)
+        if found is not None:
+            return moved + self._exchange(order, found, is_new=True)
+        whole = find_consolidation(self._floor, self._transfers, order, list(order.legs))
+        return placed if whole is None else moved + self._consolidate(order, whole)
+
+    def learn_lane(self, outlook: LaneOutlook) -> None:
+        """Take in a lane's outlook; if it is much slower at once, look at its pickups soon."""
+        before = self._floor.outlook.lanes.get(outlook.lane)
+        self._floor.outlook.learn_lane(outlook)
+        bound = 1.0 + self._floor.policy.reevaluation.slower_by
+        if before is not None and outlook.p50 > before.p50 * bound:
+            self.troubled(outlook.lane.service, outlook.node)
+
+    def troubled(self, service: ServiceId = ANY_SERVICE, node: str = "") -> None:
+        """Look again, from the next record on, at what waits for a node's or service's pickups."""
+        floor = self._floor
+        for pickup in floor.state.pickups.touched(service, node):
+            floor.deadlines.set(floor.now_ms, Look(pickup))
+
+    def freeze(self, pickup: Pickup) -> None:
+        """Let go of the orders of a pickup: from here on nodes pick them."""
+        pickups = self._floor.state.pickups
+        for name in pickups.orders.pop(pickup, ()):
+            order = self._floor.twin.orders.get(name)
+            if order is not None and len(movable(self._floor, order)) < 2:
+                pickups.drop_split(name, list(order.lines))
+
+    @property
+    def _is_on(self) -> bool:
+        """Whether orders are looked at again."""
+        return self._floor.policy.reevaluation.enabled and moves_alone(self._floor.policy)
+
+    def _look_at(self, name: str) -> list[Derived]:
+        order = self._floor.twin.orders.get(name)
+        if order is None or order.status != "allocated":
+            return []
+        out = self._move(order)
+        open_legs = movable(self._floor, order)
+        if len(open_legs) > 1:
+            found = find_exchange(self._floor, order, open_legs)
+            if found is not None:
+                out += self._exchange(order, found, is_new=False)
+        return out
+
+    def _move(self, order: OpenOrder) -> list[Derived]:
+        """Decide an order's movable legs again, and move them if that pays."""
+        floor, rules = self._floor, self._floor.policy.reevaluation
+        old_legs = movable(floor, order)
+        if not old_legs or order.moves >= rules.most_moves:
+            return []
+        placed = order.placed
+        with lifted(floor, old_legs):
+            old = price(floor, placed, old_legs)
+            if old is None:
+                return []
+            choice = decide(floor, order, placed, lines_of(order, old_legs))
+        plan = best_move(floor, order, old, choice)
+        if plan is None:
+            return []
+        saved = money(old.score - plan.score, floor.policy.currency)
+        why = f"looked at again before its pick: saves {saved} over {old.describe()}"
+        out = leave(floor, order, old_legs, "reassigned")
+        return out + self._take(
+            order, Side(order, old_legs, old, choice, plan), why, old.score - plan.score
+        )
+
+    def _exchange(self, order: OpenOrder, found: Exchange, is_new: bool) -> list[Derived]:
+        """Carry out an exchange: release both first, then allocate both."""
+        currency = self._floor.policy.currency
+        mine, theirs = found.mine, found.theirs
+        other = theirs.order.name
+        saved, movers = money(found.gain, currency), 1 if is_new else 2
+        order.follows(theirs.order.seq)
+        theirs.order.follows(order.seq)
+        out: list[Derived] = []
+        out += leave(self._floor, theirs.order, theirs.legs, "reassigned")
+        dropped = leave(self._floor, order, mine.legs, "reassigned")
+        if is_new:
+            order.moves = 0
+        else:
+            out += dropped
+        made_room = f"{other} makes room at {found.node}: saves {saved} over both"
+        out += self._take(order, mine, made_room, found.gain / movers, is_new, begins=other)
+        makes_room = f"makes room at {found.node} for {order.name}: saves {saved} over both"
+        out += self._take(theirs.order, theirs, makes_room, found.gain / movers)
+        return out
+
+    def _consolidate(self, order: OpenOrder, found: Consolidation) -> list[Derived]:
+        """Bring the rest of a new order to one node, and promise it from there."""
+        leave(self._floor, order, found.side.legs, "reassigned")
+        out: list[Derived] = [*bring(self._floor, self._transfers, found)]
+        whole = f"the rest is brought to {found.home} first, so that it goes in one parcel"
+        out += self._take(order, found.side, whole, found.gain, is_new=True)
+        order.moves = self._floor.policy.reevaluation.most_moves  # what is brought stays for it
+        return out
+
+    def _take(
+        self,
+        order: OpenOrder,
+        side: Side,
+        why: str,
+        gain: float,
+        is_new: bool = False,
+        begins: str = "",
+    ) -> list[Derived]:
+        """Commit to a plan, and say what it is better than, by `gain` cents for each that moves.
+
+        `begins` is the name that `why` begins with, if it does: names are left as they are.
+        """
+        floor = self._floor
+        old, choice, plan = side.old, side.choice, side.plan
+        commit(floor, order, plan)
+        order.left = [each for each in order.left if each != nodes_and_lines(planned(plan))]
+        others = sorted(
+            {
+                ways(planned(each)): each
+                for each in (choice.plan, *choice.runners_up, old)
+                if each is not None and each is not plan
+            }.values(),
+            key=lambda each: (each.score, each.ways),
+        )
+        barred = [each.ways for each in others if each.score < plan.score]
+        ruled_out = choice.eliminated | ({BARRED: [*barred]} if barred else {})
+        dearer = others[len(barred) :][: max(floor.policy.sourcing.alternatives, 1)]
+        shown = Choice(plan, tuple(dearer), ruled_out, {}, choice.considered)
+        return [
+            allocation(
+                floor,
+                order,
+                lines_of(order, planned(plan)),
+                plan,
+                shown,
+                (f"{why if begins else why[0].upper() + why[1:]}.",),
+                None if is_new else why,
+                (_stays(floor.policy, gain, old),),
+            )
+        ]
+
+
+def _stays(policy: Policy, gain: float, old: Plan) -> Switch:
+    """How much a move would have to save for this one not to be made."""
+    churn = policy.reevaluation.churn_cents
+    return Switch(
+        when=f"a move had to save {money(round(gain), policy.currency)} "
+        f"instead of {money(round(churn), policy.currency)}",
+        then=f"this move is not made, from {old.describe()}",
+        quantity="reevaluation.churn_cents",
+        by=gain - churn,
+    )
+
+
+def best_move(floor: Floor, order: OpenOrder, old: Plan, choice: Choice) -> Plan | None:
+    """The best plan that is worth moving to, and that may be: None if none is."""
+    rules = floor.policy.reevaluation
+    if choice.plan is None:
+        return None
+    bound = old.score - rules.churn_cents
+    for plan in (choice.plan, *choice.runners_up):
+        if plan.score >= bound:
+            return None
+        if may_take(floor, order, old, plan):
+            return plan
+    return None

@@ -1,0 +1,149 @@
+"""Exchanges: an order that is split asks another one to make room, where both together cost less.
+
+For each node that lacks just some units of one of the split order's lines, other orders that hold
+this SKU there, unpicked, are moved away virtually. Both are decided again, the split one first,
+and the joint costs before and after are compared by the same prices.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from operators.network.context import Floor
+from operators.network.legs import held, lifted
+from operators.network.movable import may_take, movable
+from operators.network.replan import decide, lines_of, planned, price
+from operators.sourcing.least_cost import Choice, Plan
+from operators.sourcing.pricer import Lines
+from state.events import OrderPlaced
+from state.twin import OpenOrder
+from state.twin.orders import PlannedLeg
+
+
+class Side(Struct):
+    """One order of an exchange: its legs and their price as they are, and what it moves to."""
+
+    order: OpenOrder
+    legs: list[PlannedLeg]
+    old: Plan
+    choice: Choice
+    plan: Plan
+
+
+class Exchange(Struct):
+    """Two orders that move at once; `gain` is what both save, in cents, before churn."""
+
+    mine: Side
+    theirs: Side
+    node: str
+    gain: int
+
+
+def find_exchange(
+    floor: Floor, order: OpenOrder, legs: list[PlannedLeg], is_new: bool = False
+) -> Exchange | None:
+    """The exchange that saves most for a split order, if any pays; the twin stays as it is.
+
+    An order that `is_new` has not been told to anybody: moving it costs nothing.
+    """
+    rules = floor.policy.reevaluation
+    if not rules.most_partners or order.moves >= rules.most_moves:
+        return None
+    placed, lines = order.placed, lines_of(order, legs)
+    best: Exchange | None = None
+    bound = rules.churn_cents * (1 if is_new else 2)
+    with lifted(floor, legs):
+        old = price(floor, placed, legs)
+        if old is None:
+            return None
+        for node, other in _partners(floor, order, placed, lines):
+            found = _try(floor, (order, placed, legs, lines, old), node, other)
+            if found is not None and found.gain > bound:
+                best, bound = found, found.gain
+    return best
+
+
+def _partners(
+    floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines
+) -> Iterator[tuple[str, OpenOrder]]:
+    """(node, order that could make room there): the cheapest nodes and the newest orders first."""
+    twin, left = floor.twin, floor.policy.reevaluation.most_partners
+    safety = floor.policy.sourcing.safety_stock
+    for node in _nodes(floor, placed, lines):
+        lacking = _lacking(floor, node, lines)
+        if lacking is None:
+            continue
+        sku, short = lacking
+        for holder, units in reversed(list(twin.stock[sku][node].held.items())):
+            if isinstance(holder, int) or units < short or not left:
+                continue  # held for a transfer, or of no use
+            other = twin.orders.get(holder)
+            if other is None or other is order:
+                continue
+            elsewhere = any(
+                at != node and position.promisable(safety) >= units
+                for at, position in twin.stock[sku].items()
+            )
+            if elsewhere and other.status == "allocated":
+                left -= 1
+                yield node, other
+
+
+def _nodes(floor: Floor, placed: OrderPlaced, lines: Lines) -> list[str]:
+    """Open nodes that have positions of all the lines, those that cost least at least first."""
+    twin = floor.twin
+    shelves = [twin.stock.get(sku, {}) for sku, _ in lines]
+    nodes = [
+        node
+        for node in shelves[0]
+        if all(node in shelf for shelf in shelves) and not twin.capacity.nodes.is_closed(node)
+    ]
+    return sorted(nodes, key=lambda at: (floor.rates.lane(at, placed.region).least_cents, at))
+
+
+def _lacking(floor: Floor, node: str, lines: Lines) -> tuple[str, int] | None:
+    """The one SKU, and units of it, that `node` lacks of `lines`; None if none or several."""
+    safety = floor.policy.sourcing.safety_stock
+    lacking: tuple[str, int] | None = None
+    for sku, quantity in lines:
+        short = quantity - floor.twin.stock[sku][node].promisable(safety)
+        if short > 0:
+            if lacking is not None:
+                return None
+            lacking = (sku, short)
+    return lacking
+
+
+def _try(
+    floor: Floor,
+    mine: tuple[OpenOrder, OrderPlaced, list[PlannedLeg], Lines, Plan],
+    node: str,
+    other: OpenOrder,
+) -> Exchange | None:
+    """Price one exchange; `mine` is lifted already."""
+    order, placed, my_legs, lines, my_old = mine
+    legs = movable(floor, other)
+    at_node = any(leg.node == node for leg in legs)
+    if not at_node or other.moves >= floor.policy.reevaluation.most_moves:
+        return None
+    others_placed = other.placed
+    with lifted(floor, legs):
+        old = price(floor, others_placed, legs)
+        if old is None:
+            return None
+        my_choice = decide(floor, order, placed, lines)
+        my_plan = my_choice.plan
+        if my_plan is None or not may_take(floor, order, my_old, my_plan):
+            return None
+        with held(floor, planned(my_plan)):
+            choice = decide(floor, other, others_placed, lines_of(other, legs))
+    plan = choice.plan
+    if plan is None or not may_take(floor, other, old, plan):
+        return None
+    gain = my_old.score + old.score - my_plan.score - plan.score
+    return Exchange(
+        Side(order, my_legs, my_old, my_choice, my_plan),
+        Side(other, legs, old, choice, plan),
+        node,
+        gain,
+    )

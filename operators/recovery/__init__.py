@@ -1,0 +1,1 @@
+"""Put right what went wrong: late or lost parcels, outages, rejections, withdrawals."""

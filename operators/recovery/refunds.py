@@ -1,0 +1,69 @@
+"""Refunds: what giving up goods costs, and the draft that pays a customer back."""
+
+from msgspec import Struct
+
+from operators.core.facts import Draft
+from operators.core.wording import money
+from operators.network.context import Floor
+from operators.sourcing.pricer import Lines
+from state.actions import Alternative, LegLine, Refund
+from state.events import OrderPlaced
+from state.policy import Exceptions
+from state.sums import int_sum
+from state.twin import OpenOrder
+
+
+class MoneyBack(Struct, frozen=True):
+    """Paying goods back: the cents paid, and what it costs us by term."""
+
+    lines: Lines
+    cents: int
+    terms: dict[str, int]
+
+    @property
+    def score(self) -> int:
+        """Sum of the terms, in cents."""
+        return int_sum(self.terms.values())
+
+
+def money_back(placed: OrderPlaced, lines: Lines, rules: Exceptions) -> MoneyBack:
+    """What paying `lines` of an order back comes to; what was not ordered is worth nothing.
+
+    The price itself is no cost: goods that are never sold are kept, or were lost already.
+    """
+    prices = {line.sku: line.unit_price_cents for line in placed.lines}
+    price = int_sum(prices.get(sku, 0) * quantity for sku, quantity in lines)
+    terms = {
+        "lost margin": round(price * rules.margin_share),
+        "lost goodwill": rules.lost_sale_cents,
+    }
+    return MoneyBack(lines, round(price * rules.refund_share), terms)
+
+
+def refund(
+    floor: Floor,
+    order: OpenOrder,
+    back: MoneyBack,
+    reason: str,
+    summary: str,
+    alternatives: tuple[Alternative, ...] = (),
+    causes: tuple[int, ...] = (),
+) -> Draft:
+    """The draft that pays `back`; `summary` says why, the amount is added to it."""
+    cents = back.cents
+    return Draft(
+        decision=Refund(
+            order=order.name,
+            customer=order.placed.customer,
+            cents=cents,
+            reason=reason,
+            lines=tuple(LegLine(sku=sku, quantity=quantity) for sku, quantity in back.lines),
+        ),
+        subject=order.name,
+        correlation=order.name,
+        summary=f"{summary} The customer gets {money(cents, floor.policy.currency)} back.",
+        terms=back.terms,
+        value_cents=cents,
+        causes=tuple(sorted({order.seq, *order.causes, *causes, floor.seq})),
+        alternatives=alternatives,
+    )

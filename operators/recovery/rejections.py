@@ -1,0 +1,216 @@
+"""Refusals: an action was rejected or failed. Its effect is undone, and another way is sought.
+
+Who refuses names the action's id. Which proposal that is, the gate knows (`ProposalClosed`). Of
+what was carried out, the id's `seq` tells which record decided it; where that record decided more
+than one thing, the refusal's own `kind` and `order` tell them apart.
+"""
+
+from operators.core.facts import Derived, Draft, Inert, ProposalClosed, Refused
+from operators.network.context import Floor
+from operators.network.legs import give_up
+from operators.orders.order_desk import OrderDesk
+from state.actions import Allocate, Escalate, Refund, Reroute, Reship
+from state.events import ActionFailed, ActionRejected
+from state.keys import ActionId, ServiceId
+from state.sums import int_sum
+from state.twin import OpenOrder, PlannedLeg
+
+#: Records that an order's latest decisions are remembered by.
+_MOST_DECIDED = 8
+
+
+class Refusals:
+    """Remembers which record decided what of an open order, and takes it back."""
+
+    def __init__(self, floor: Floor, orders: OrderDesk) -> None:
+        self._floor, self._orders = floor, orders
+
+    def decided(self, drafts: list[Derived]) -> None:
+        """Remember what the record in hand decided of orders that are open."""
+        for each in drafts:
+            if isinstance(each, Draft) and each.correlation in self._floor.twin.orders:
+                self._remember(each.correlation, each.decision.verb, self._floor.seq)
+
+    def refused(self, fact: Refused) -> list[Derived]:
+        """Undo what was refused, and source the order again without the node that refused it."""
+        refused = fact.said
+        found = [
+            (name, kind, seq)
+            for name, kind, seq in self._floor.state.decided.get(self._record_of(refused), ())
+            if refused.order in (None, name) and refused.kind in ("", kind)
+            if (name, kind) not in fact.proposed
+        ]
+        if len(found) != 1 or self._may_be_a_transfer(refused):
+            reason = (
+                "it is ambiguous: name its kind and order" if found else "it is of no open order"
+            )
+            return [Inert(kind="refusal", about=refused.action, reason=reason)]
+        name, kind, seq = found[0]
+        order = self._floor.twin.orders[name]
+        if isinstance(refused, ActionRejected):
+            self._floor.cases.person_decided(name)
+        order.follows(self._floor.seq)
+        why = f"the {kind} was refused" + (f" ({refused.reason})" if refused.reason else "")
+        match kind:
+            case "allocate" | "reship":
+                return self._undo(order, [leg for leg in order.legs if leg.seq == seq], why)
+            case "reroute":
+                for each in order.shipments:
+                    shipment = self._floor.twin.shipments.get(each)
+                    if shipment is not None and shipment.remedy == "reroute":
+                        shipment.remedy = "refused"
+                return [Inert(kind="refusal", about=name, reason="the parcel stays as it is")]
+            case "refund":
+                return [self._escalate(order, why)]
+            case _:
+                return [Inert(kind="refusal", about=name, reason=f"a {kind} needs no undoing")]
+
+    def _record_of(self, refused: ActionFailed | ActionRejected) -> int:
+        return record_of(refused.action, self._floor.network)
+
+    def _may_be_a_transfer(self, refused: ActionFailed | ActionRejected) -> bool:
+        """Whether what is refused may as well be a transfer of the same record."""
+        if refused.kind or refused.order is not None:
+            return False
+        seq = self._record_of(refused)
+        return any(move.seq == seq for move in self._floor.twin.moves.values())
+
+    def closed(self, closed: ProposalClosed) -> list[Derived]:
+        """A proposal of an order was decided on, or came to nothing: then what it held is free."""
+        floor, decision, outcome = self._floor, closed.decision, closed.outcome
+        order = floor.twin.orders.get(getattr(decision, "order", ""))
+        if order is None:
+            return []
+        if outcome in ("approved", "rejected"):
+            floor.cases.person_decided(order.name)
+        if outcome == "approved":
+            seq = record_of(closed.action, floor.network)
+            self._approved(order, decision.verb, seq)
+            return []
+        why = f"nobody decided on the {decision.verb} in time"
+        if outcome == "rejected":
+            order.follows(floor.seq)
+            why = f"the {decision.verb} was refused" + (f" ({closed.why})" if closed.why else "")
+        match decision:
+            case Allocate() | Reship():
+                return self._came_to_nothing(order, closed, decision, why)
+            case Reroute():
+                shipment = floor.twin.shipments.get(decision.shipment)
+                if shipment is not None and shipment.remedy == "reroute":
+                    shipment.remedy = "refused"
+            case Refund() if outcome != "withdrawn":
+                return [self._escalate(order, why)]
+            case _:
+                pass
+        return []
+
+    def _came_to_nothing(
+        self, order: OpenOrder, closed: ProposalClosed, decision: Allocate | Reship, why: str
+    ) -> list[Derived]:
+        """Free what a proposal still holds, and see how else its order can be served."""
+        floor = self._floor
+        legs = _legs_of(order, decision, record_of(closed.action, floor.network))
+        if closed.outcome == "rejected":
+            return self._undo(order, legs, why)
+        for leg in legs:
+            self._give_back(order, leg)
+        if order.is_waiting or not order.unsourced():
+            return []
+        order.follows(floor.seq)
+        if closed.outcome == "withdrawn":
+            return self._orders.source(order, why="what was proposed is no longer to be had")
+        order.refusals += 1
+        if order.refusals > floor.policy.exceptions.most_attempts:
+            return self._give_up(order, why)
+        return self._orders.wait(order)
+
+    def _approved(self, order: OpenOrder, kind: str, seq: int) -> None:
+        """What record `seq` proposed is an action of the record in hand: only that can fail."""
+        entry = (order.name, kind, seq)
+        proposed = self._floor.state.decided.get(seq, [])
+        if entry in proposed:
+            proposed.remove(entry)
+            if not proposed:
+                del self._floor.state.decided[seq]
+        self._remember(*entry)
+
+    def _give_up(self, order: OpenOrder, why: str) -> list[Derived]:
+        """Ask a person about an order that was refused too often, and pay it back in the end."""
+        floor = self._floor
+        floor.cases.act("refused", order.name, needs_person=True)
+        floor.weigh_paying_back(order)
+        return [*self._orders.move(order, "unfillable"), self._escalate(order, why)]
+
+    def _undo(self, order: OpenOrder, legs: list[PlannedLeg], why: str) -> list[Derived]:
+        floor = self._floor
+        given_back = int_sum(self._give_back(order, leg) for leg in legs)
+        if not given_back:
+            reason = "what was refused is done already"
+            return [Inert(kind="refusal", about=order.name, reason=reason)]
+        floor.cases.open("refused", "retailer", order.name, order.name)
+        order.excluded = list(dict.fromkeys([*order.excluded, *(leg.node for leg in legs)]))
+        order.refusals += 1
+        if order.refusals > floor.policy.exceptions.most_attempts and order.unsourced():
+            return self._give_up(order, why)
+        return self._orders.source(order, why=why)
+
+    def _give_back(self, order: OpenOrder, leg: PlannedLeg) -> int:
+        """Give a leg up, and return its units; a parcel under way is then not sent again."""
+        floor, lines = self._floor, leg.held_lines
+        give_up(floor, order, [leg])
+        shipment = floor.twin.shipments.get(leg.shipment)
+        if lines and shipment is not None and not shipment.is_terminal:
+            for sku, quantity in lines:
+                order.drop(sku, quantity)
+            shipment.remedy = "refused"
+        return int_sum(quantity for _, quantity in lines)
+
+    def _remember(self, name: str, kind: str, seq: int) -> None:
+        floor = self._floor
+        order = floor.twin.orders[name]
+        floor.state.decided.setdefault(floor.seq, []).append((name, kind, seq))
+        if order.decided[-1:] != [floor.seq]:
+            order.decided.append(floor.seq)
+        if len(order.decided) > _MOST_DECIDED:
+            floor.forget_decision(name, order.decided.pop(0))
+
+    def _escalate(self, order: OpenOrder, why: str) -> Draft:
+        times = order.refusals
+        return Draft(
+            decision=Escalate(about=order.name, reason=why[:500]),
+            subject=order.name,
+            correlation=order.name,
+            summary=f"{order.name} needs a person: {why}; its work was refused {times} times.",
+            terms={},
+            value_cents=0,
+            causes=self._floor.causes(order),
+        )
+
+
+def _legs_of(order: OpenOrder, decision: Allocate | Reship, seq: int) -> list[PlannedLeg]:
+    """The parcels of an order that record `seq` planned by `decision`, each once."""
+    decided = decision.legs if isinstance(decision, Allocate) else (decision.leg,)
+    planned = [
+        (
+            leg.node,
+            ServiceId(leg.carrier, leg.service),
+            tuple((e.sku, e.quantity) for e in leg.lines),
+        )
+        for leg in decided
+    ]
+    legs = []
+    for leg in order.legs:
+        key = (leg.node, leg.service, leg.lines)
+        if leg.seq == seq and key in planned:
+            planned.remove(key)
+            legs.append(leg)
+    return legs
+
+
+def record_of(action: str, network: str) -> int:
+    """Place in the network's journal of the record that caused an action.
+
+    -1 if that is no action's id, or one of another network's.
+    """
+    of = ActionId.parse(action)
+    return of.seq if of is not None and of.network == network else -1

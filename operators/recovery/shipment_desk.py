@@ -1,0 +1,192 @@
+"""The shipment desk: follows parcels, and acts when one is likely to be late or is lost."""
+
+from operators.core.facts import (
+    DelayRisk,
+    Derived,
+    ExceptionKind,
+    ExceptionParty,
+    Inert,
+    OrderMoved,
+)
+from operators.network.case_book import UNTIL_HANDOVER
+from operators.network.context import Floor
+from operators.network.due import Forget
+from operators.orders.order_desk import OrderDesk
+from operators.recovery.compensation import MakingGood
+from operators.recovery.options import Remedies
+from operators.stock.stock_desk import StockDesk
+from state.events import (
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentFailed,
+    ShipmentScanned,
+)
+from state.policy import is_reached
+from state.twin import OpenOrder, Shipment
+from state.twin.orders import LineProgress
+
+#: What kind of exception a parcel is that fails this way; the others are failed deliveries.
+_KINDS: dict[str, ExceptionKind] = {"lost": "lost", "damaged": "damage", "address": "address"}
+
+
+class ShipmentDesk:
+    """Applies telemetry to the twin. Methods return what they derive, in order."""
+
+    def __init__(
+        self, floor: Floor, orders: OrderDesk, stock: StockDesk, making_good: MakingGood
+    ) -> None:
+        self._floor, self._orders, self._stock = floor, orders, stock
+        self._making_good = making_good
+        self._remedies = Remedies(floor)
+
+    def dispatched(self, shipped: ShipmentDispatched, time_ms: int) -> list[Derived]:
+        """A parcel is under way: it uses up what its order still needed."""
+        twin, name = self._floor.twin, shipped.shipment
+        if name in twin.shipments:
+            reason = "the shipment is already under way"
+            return [Inert(kind="dispatch", about=name, reason=reason)]
+        twin.shipments[name] = Shipment.of(shipped, time_ms, self._floor.seq)
+        order = twin.orders.get(shipped.order)
+        if order is None:
+            twin.early_shipments.setdefault(shipped.order, []).append(name)
+            return []
+        order.shipments.append(name)
+        order.open_shipments += 1
+        if not self._floor.suspect:
+            rules = self._floor.policy.nodes
+            self._floor.nodes.handed_over(order, shipped.node, time_ms, rules)
+        twin.hand_over(order, shipped.node, self._floor.now_ms)
+        out: list[Derived] = []
+        for line in shipped.lines:
+            order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity
+            out += self._stock.give_back(shipped.order, line.sku, keep_at=shipped.node)
+        if order.is_shipped:
+            self._floor.cases.close_of(order.name, *UNTIL_HANDOVER)
+            if order.is_waiting:
+                twin.stop_waiting(order)
+            out += self._orders.move(order, "shipped")
+        return out
+
+    def scanned(self, scan: ShipmentScanned, time_ms: int, event: str) -> list[Derived]:
+        """A carrier saw the parcel."""
+        shipment = self._floor.twin.shipments.get(scan.shipment)
+        if shipment is not None:
+            shipment.saw(scan.status, time_ms, event, terminal=False)
+            if scan.status == "delivery_failed" and not shipment.is_terminal:
+                name = scan.shipment  # the carrier tries again; the case ends with the parcel
+                if shipment.order in self._floor.twin.orders:
+                    self._floor.cases.open("failed_delivery", "consignee", name, shipment.order)
+        return []
+
+    def delivered(self, delivered: ShipmentDelivered, time_ms: int, event: str) -> list[Derived]:
+        """The parcel arrived; with the last one, the order is done."""
+        shipment = self._floor.twin.shipments.get(delivered.shipment)
+        if shipment is None or not self._ended(
+            delivered.shipment, shipment, "delivered", time_ms, event
+        ):
+            return []
+        order = self._floor.twin.orders.get(shipment.order)
+        if order is None:
+            return []
+        order.delivered += 1
+        out: list[Derived] = []
+        if order.is_shipped and not order.open_shipments:
+            out += self._making_good.late_arrival(order, time_ms)
+        return out + self.close_if_done(order)
+
+    def failed(self, failed: ShipmentFailed, time_ms: int, event: str) -> list[Derived]:
+        """The parcel will not arrive: send it again or pay it back, whichever costs less."""
+        shipment = self._floor.twin.shipments.get(failed.shipment)
+        if shipment is None or not self._ended(failed.shipment, shipment, "failed", time_ms, event):
+            return []
+        order = self._floor.twin.orders.get(shipment.order)
+        if order is None or shipment.remedy == "reship":
+            return self.close_if_done(order) if order is not None else []
+        return self._make_good(order, failed.shipment, shipment, failed.reason, failed.party)
+
+    def _make_good(
+        self, order: OpenOrder, name: str, shipment: Shipment, reason: str, party: ExceptionParty
+    ) -> list[Derived]:
+        kind = _KINDS.get(reason, "failed_delivery")
+        self._floor.cases.open(kind, party, name, order.name)
+        out = self._remedies.make_good(order, name, shipment, reason)
+        return out + self.close_if_done(order)
+
+    def at_risk(self, risk: DelayRisk) -> list[Derived]:
+        """A parcel's P(late) is news: act if it is high and something pays."""
+        shipment = self._floor.twin.shipments.get(risk.shipment)
+        if shipment is None or shipment.is_terminal:
+            return []
+        shipment.p_late = risk.p_late
+        rules = self._floor.policy.delays
+        act_above = rules.act_above
+        if not is_reached(risk.p_late, min(act_above, rules.notify_above)):
+            self._floor.cases.close("late", risk.shipment)
+        elif shipment.order in self._floor.twin.orders:
+            self._floor.cases.open("late", "carrier", risk.shipment, shipment.order)
+        if not is_reached(risk.p_late, act_above) or shipment.remedy:
+            return []
+        step_ms = self._floor.policy.delays.reprice_s * 1000
+        if shipment.priced_ms and risk.expected_ms < shipment.priced_ms + step_ms:
+            return []  # it was found best to wait, and nothing material has changed
+        order = self._floor.twin.orders.get(shipment.order)
+        if order is None:
+            reason = "the order is not known"
+            return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
+        if order.is_withdrawn:
+            reason = "the order is withdrawn"
+            return [Inert(kind="reroute", about=risk.shipment, reason=reason)]
+        shipment.priced_ms = risk.expected_ms
+        return self._remedies.for_delay(order, risk, shipment)
+
+    def sweep(self) -> list[Derived]:
+        """Presume lost what has not arrived long after its promise."""
+        floor = self._floor
+        over_ms = floor.now_ms - floor.policy.delays.give_up_s * 1000
+        out: list[Derived] = []
+        for name, shipment in list(floor.twin.shipments.items()):
+            if not shipment.is_terminal and shipment.promised_ms <= over_ms:
+                out += self._give_up(name, shipment)
+        return out
+
+    def _give_up(self, name: str, shipment: Shipment) -> list[Derived]:
+        order = self._floor.twin.orders.get(shipment.order)
+        self._ended(name, shipment, "failed", self._floor.now_ms, f"given up {name}")
+        if order is None:
+            return []
+        if shipment.remedy == "reship":
+            return self.close_if_done(order)
+        return self._make_good(order, name, shipment, "lost", "carrier")
+
+    def forget(self, name: str) -> None:
+        """Drop an ended shipment once no scan of it can come any more."""
+        shipment = self._floor.twin.shipments.pop(name, None)
+        early = self._floor.twin.early_shipments
+        if shipment is not None and name in early.get(shipment.order, ()):
+            early[shipment.order].remove(name)
+            if not early[shipment.order]:
+                del early[shipment.order]
+
+    def _ended(self, name: str, shipment: Shipment, status: str, time_ms: int, event: str) -> bool:
+        """Note the end of a parcel; False if it had ended already."""
+        had_ended = shipment.is_terminal
+        self._floor.cases.close("late", name)
+        self._floor.cases.close("failed_delivery", name)
+        shipment.saw(status, time_ms, event, terminal=True)
+        if had_ended:
+            return False
+        order = self._floor.twin.orders.get(shipment.order)
+        if order is not None and name in order.shipments:  # not of an earlier one of its name
+            order.open_shipments -= 1
+        keep_ms = self._floor.policy.hygiene.lateness_s * 1000
+        self._floor.deadlines.set(self._floor.now_ms + keep_ms, Forget(name))
+        return True
+
+    def close_if_done(self, order: OpenOrder) -> list[Derived]:
+        """Close an order of which all was handed over and nothing is under way."""
+        if order.open_shipments or not order.is_shipped:
+            return []
+        before = order.status
+        self._orders.close(order)
+        after = "delivered" if order.delivered else "lost"
+        return [OrderMoved(order=order.name, before=before, after=after)]  # type: ignore[arg-type]

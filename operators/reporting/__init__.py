@@ -1,0 +1,1 @@
+"""Count what was done and what it was worth."""

@@ -1,0 +1,1 @@
+"""Choose node, carrier and service of an order, and explain the choice."""

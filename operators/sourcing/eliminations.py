@@ -1,0 +1,63 @@
+"""Eliminations: which options a hard constraint ruled out, as values that can be looked through.
+
+In words they are published (`operators.sourcing.explanation`); nothing reads the words.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from state.keys import ANY_SERVICE, ServiceId
+
+
+class Way(Struct, frozen=True, order=True, gc=False):
+    """What is ruled out, or chosen: a node, what it has of a SKU, or it with a service."""
+
+    node: str
+    service: ServiceId = ANY_SERVICE
+    sku: str = ""
+
+    def __str__(self) -> str:
+        if self.service:
+            return f"{self.node} with {self.service}"
+        return self.node
+
+
+class Constraint(Struct, frozen=True, gc=False, cache_hash=True):
+    """Why an option is out; `note` is what people said of it."""
+
+    kind: Literal["nothing_left", "closed", "held", "reach", "room", "weight", "barred"]
+    note: str = ""
+
+    def __str__(self) -> str:
+        words = _WORDS[self.kind]
+        return f"{words}: {self.note}" if self.note else words
+
+
+_WORDS = {
+    "nothing_left": "nothing left to promise",
+    "closed": "node closed",
+    "held": "on hold",
+    "reach": "out of the service's reach",
+    "room": "no capacity within days",
+    "weight": "over the service's weight limit",
+    "barred": "the order left it before, or it is likelier late than what it has",
+}
+NOTHING_LEFT, CLOSED = Constraint("nothing_left"), Constraint("closed")
+OUT_OF_REACH, NO_ROOM = Constraint("reach"), Constraint("room")
+TOO_HEAVY, BARRED = Constraint("weight"), Constraint("barred")
+
+
+#: Constraint -> what it ruled out, in the order found: ways, and the ways of plans in parcels.
+Eliminations = dict[Constraint, list[Way | tuple[Way, ...]]]
+
+
+def in_words(constraint: Constraint, option: Way | tuple[Way, ...]) -> str:
+    """An option that was ruled out, as people read it."""
+    if isinstance(option, tuple):
+        return " + ".join(map(str, option))
+    if not option.sku:
+        return str(option)
+    if constraint.kind == "held":
+        return f"{option.sku} at {option.node}"
+    return f"{option.node} of {option.sku}"

@@ -1,0 +1,169 @@
+"""What the orchestrator believes of the near future: demand and transit, from records up the chain.
+
+It keeps only the latest of each; the models themselves live in `demand` and `lanes`.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct, field
+
+from operators.core.facts import DemandLift, DemandOutlook, LaneOutlook
+from operators.prediction.demand_counts import exceeds
+from operators.prediction.lane_transit import Ratios
+from operators.prediction.level import LevelState
+from state.keys import ALL_GOODS, EVERYWHERE, Goods, Lane, SeriesKey, ServiceId
+from state.quantities import DAY_MS, weekday
+from state.sums import float_sum
+
+#: Transit ÷ nominal before a service has delivered anything.
+_UNSEEN = Ratios(0.75, 1.0, 1.35)
+
+
+#: Promises remembered.
+_MOST_SLACKS = 64
+
+
+class _Demand(Struct, array_like=True):
+    """Per day, signals aside: usual units, those of the bucket that began, and variance ÷ mean.
+
+    `evidence_ms` and `from_ms` say how it fades.
+    """
+
+    units_per_day: float
+    now_per_day: float
+    scatter: float
+    bucket_ms: int
+    evidence_ms: float
+    from_ms: int
+
+
+class _Lift(Struct, array_like=True):
+    factor: float
+    until_ms: int
+
+
+class Outlook(Struct):
+    """Latest outlooks by key; that of a service as a whole is of the lane `Lane(service)`."""
+
+    demand: dict[SeriesKey, _Demand] = field(default_factory=dict)
+    # By region, EVERYWHERE among them, and goods.
+    lifts: dict[tuple[str, Goods], _Lift] = field(default_factory=dict)
+    lanes: dict[Lane, Ratios] = field(default_factory=dict)
+    # Factors of transit by weekday of handover, by service, Monday first.
+    weekdays: dict[ServiceId, tuple[float, ...]] = field(default_factory=dict)
+    # Seconds from order to promise of the latest orders: what customers are usually promised.
+    slacks: list[int] = field(default_factory=list)
+    # By node: s that handovers were late, share of short picks, and what both make of readiness.
+    handovers: dict[str, LevelState] = field(default_factory=dict)
+    short_picks: dict[str, LevelState] = field(default_factory=dict)
+    node_delays_ms: dict[str, int] = field(default_factory=dict)
+
+    def learn_demand(self, outlook: DemandOutlook) -> None:
+        """Take in the outlook of a (region, SKU)."""
+        bucket_ms = outlook.bucket_s * 1000
+        per_day = DAY_MS / bucket_ms
+        self.demand[SeriesKey(outlook.region, outlook.sku)] = _Demand(
+            outlook.level * per_day,
+            outlook.level * outlook.season * per_day,
+            outlook.sd * outlook.sd / outlook.units if outlook.units > 0.0 else 1.0,
+            bucket_ms,
+            outlook.evidence * bucket_ms,
+            outlook.from_ms,
+        )
+
+    def learn_lift(self, lift: DemandLift) -> None:
+        """Take in what signals multiply demand by."""
+        self.lifts[lift.region, lift.scope] = _Lift(lift.factor, lift.until_ms)
+
+    def learn_lane(self, outlook: LaneOutlook) -> None:
+        """Take in the transit outlook of a lane, or of a service as a whole."""
+        lane = outlook.lane
+        self.lanes[lane] = Ratios(outlook.p10, outlook.p50, outlook.p90)
+        self.weekdays[lane.service] = outlook.weekdays
+
+    def transit_ratios(self, lane: Lane, at_ms: int) -> Ratios:
+        """Quantiles of transit ÷ nominal: of the lane, else the service, else usual ones.
+
+        `at_ms` is the handover.
+        """
+        usual, factor = self.usual_transit(lane.service, at_ms)
+        return self.lanes.get(lane, usual).times(factor)
+
+    def usual_transit(self, service: ServiceId, at_ms: int) -> tuple[Ratios, float]:
+        """Quantiles for lanes of a service that nobody used, and the factor of the weekday.
+
+        The factor applies to all lanes of the service; `at_ms` is the handover.
+        """
+        weekdays = self.weekdays.get(service)
+        factor = weekdays[weekday(at_ms)] if weekdays else 1.0
+        return self.lanes.get(Lane(service), _UNSEEN), factor
+
+    def shortage_risks(
+        self,
+        region: str,
+        sku: str,
+        category: str,
+        there: int,
+        taken: int,
+        horizon_s: int,
+        now_ms: int,
+    ) -> float:
+        """Expected later units of the region that lack because `taken` of `there` units are taken.
+
+        That is the sum, over each unit taken, of P(demand within the horizon exceeds what is left
+        after it). Demand is a negative binomial count: what is expected of the bucket that has
+        begun, then the usual. If nothing was ordered after that bucket, it is expected the less
+        the longer ago that is, by the Gamma-Poisson rule: evidence ÷ (evidence + time without an
+        order).
+        """
+        mean, variance = self.demand_until(region, sku, category, now_ms + horizon_s * 1000, now_ms)
+        if taken == 1:
+            return exceeds(there - 1, mean, variance)
+        return float_sum(exceeds(there - nth, mean, variance) for nth in range(1, taken + 1))
+
+    def demand_until(
+        self, region: str, sku: str, category: str, until_ms: int, now_ms: int
+    ) -> tuple[float, float]:
+        """Mean and variance of a region's demand from now on, units; (0, 0) if it never had any."""
+        demand = self.demand.get(SeriesKey(region, sku))
+        if demand is None:
+            return 0.0, 0.0
+        horizon_ms = until_ms - now_ms
+        silent_ms = now_ms - demand.from_ms - demand.bucket_ms
+        if silent_ms > 0:
+            faded = demand.evidence_ms / (demand.evidence_ms + silent_ms)
+            mean = demand.units_per_day * faded * horizon_ms
+        else:
+            soon_ms = min(horizon_ms, demand.bucket_ms)
+            mean = demand.now_per_day * soon_ms + demand.units_per_day * (horizon_ms - soon_ms)
+        mean *= self._lift(region, sku, category, now_ms) / DAY_MS
+        return mean, mean * demand.scatter
+
+    def speed(self, sku: str, regions: Iterable[str]) -> float:
+        """Units per day that `regions` usually want of a SKU."""
+        known = (self.demand.get(SeriesKey(region, sku)) for region in regions)
+        return float_sum(demand.units_per_day for demand in known if demand is not None)
+
+    def learn_promise(self, slack_s: int) -> None:
+        """Take in how long after an order its promise ends."""
+        self.slacks.append(slack_s)
+        if len(self.slacks) > _MOST_SLACKS:
+            del self.slacks[0]
+
+    def usual_slacks(self) -> tuple[float, ...]:
+        """Seconds from order to promise at the quartiles' middles; two days before any order."""
+        if not self.slacks:
+            return (2 * DAY_MS / 1000,)
+        ranked = sorted(self.slacks)
+        return tuple(float(ranked[len(ranked) * eighth // 8]) for eighth in (1, 3, 5, 7))
+
+    def _lift(self, region: str, sku: str, category: str, now_ms: int) -> float:
+        if not self.lifts:
+            return 1.0
+        scopes = (Goods("sku", sku), Goods("category", category), ALL_GOODS)
+        for place in (region, EVERYWHERE):
+            for scope in scopes:
+                lift = self.lifts.get((place, scope))
+                if lift is not None and lift.until_ms >= now_ms:
+                    return lift.factor
+        return 1.0

@@ -1,0 +1,326 @@
+"""Parcels: the cheapest ways to send some lines of an order from one node, during one decision."""
+
+from bisect import insort
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from operators.prediction.lane_transit import Ratios
+from operators.prediction.two_piece_normal import lateness
+from operators.sourcing.eliminations import (
+    NO_ROOM,
+    OUT_OF_REACH,
+    TOO_HEAVY,
+    Constraint,
+    Eliminations,
+    Way,
+)
+from operators.sourcing.outlook import Outlook
+from operators.sourcing.rates import LaneRates, Option, Quote, RateBook, lateness_cents
+from state.events import NodeRegistered, OrderPlaced
+from state.keys import ServiceId
+from state.policy import Policy
+from state.quantities import DAY_MS, to_ms
+from state.sums import int_sum
+from state.twin import Position, Twin
+
+#: (SKU, units) of each line, in the order's order.
+Lines = tuple[tuple[str, int], ...]
+
+#: Days looked ahead for a pickup at which node and service have room.
+_DAYS_AHEAD = 4
+#: Units of a line whose displacement is priced one by one; more add little.
+_DISPLACED_UNITS = 5
+#: More than anything costs, cents.
+_NO_LIMIT = 2**62
+
+
+class Supply(Struct):
+    """What one node can promise of an order: by line, units, when, and from which position."""
+
+    units: list[int]
+    ready_ms: list[int | None]
+    positions: list[Position | None]
+
+
+class Pricer:
+    """Prices parcels of one order at one instant; changes nothing."""
+
+    def __init__(
+        self,
+        twin: Twin,
+        outlook: Outlook,
+        rates: RateBook,
+        policy: Policy,
+        order: OrderPlaced,
+        lines: Lines,
+        supplies: dict[str, Supply],
+        now_ms: int,
+    ) -> None:
+        self._twin, self._outlook, self._rates = twin, outlook, rates
+        self._weights, self._rules = policy.weights, policy.sourcing
+        self._region = order.region
+        self._promised_ms = to_ms(order.promised)
+        self._index = {sku: index for index, (sku, _) in enumerate(lines)}
+        self._supplies = supplies
+        self._now_ms = now_ms
+        self._lanes = rates.lanes_to(order.region)
+        self._known_lanes = outlook.lanes
+        self._late_at_half = round(policy.weights.late_fixed_cents * 0.5)
+        # (service, day) -> (has room, transit ÷ nominal of lanes not known, weekday's factor)
+        self._days: dict[tuple[ServiceId, int], tuple[bool, Ratios, float]] = {}
+        self._rooms: dict[tuple[str, int], bool] = {}
+        self._goods: dict[Lines, tuple[int, int]] = {}
+        self._displaced: dict[tuple[str, str, int], int] = {}
+        self._cheapest: dict[tuple[str, Lines], Option | None] = {}
+        # (node, service) -> cents off its freight.
+        self.discounts: Mapping[tuple[str, ServiceId], int] = {}
+        self.eliminated: Eliminations = {}
+        self.considered = 0
+
+    def cheapest(self, node: str, lines: Lines) -> Option | None:
+        """The cheapest service for a parcel of `lines` from `node`; None if none can take it."""
+        key = (node, lines)
+        if key not in self._cheapest:
+            best: list[Option] = []
+            self.collect(node, lines, best, 1)
+            self._cheapest[key] = best[0] if best else None
+        return self._cheapest[key]
+
+    def collect(self, node: str, lines: Lines, best: list[Option], keep: int) -> None:
+        """Add the node's services to `best`, which stays sorted and at most `keep` long.
+
+        Exact: a service is passed over only if some of its terms, none of which is negative, are
+        dearer than the last of `best` already. The costly terms, lateness and displacement, are
+        computed only for services that the cheap ones leave.
+        """
+        lane = self._lanes.get(node) or self.lane(node)
+        if lane.unreachable:
+            self._rule_out(OUT_OF_REACH, lane.unreachable)
+        at = lane.node
+        if at is None or not lane.quotes:
+            return
+        self.considered += len(lane.quotes)
+        to_beat = best[-1].score if len(best) == keep else _NO_LIMIT
+        if lane.least_cents > to_beat and not self.discounts:
+            return
+        goods = self._goods.get(lines)
+        if goods is None:
+            goods = self._goods[lines] = self.weigh(lines)
+        weight_g, units = goods
+        kg = weight_g / 1000
+        carbon_cents = self._weights.carbon_kg_cents * kg
+        handling = at.handling_fixed_cents + at.handling_unit_cents * units
+        least_fixed = to_beat - handling
+        ready_ms = displacement = -1
+        for quote in lane.quotes:
+            freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
+            if self.discounts:
+                freight -= self.discounts.get((node, quote.service), 0)
+            if freight > least_fixed:
+                if quote.fixed_cents - 0.5 > least_fixed and not self.discounts:
+                    break  # and so are all that follow: they come by what a parcel costs at least
+                continue
+            carbon = round(quote.carbon_kg_per_kg * carbon_cents)
+            sure = freight + carbon + handling
+            if sure > to_beat:
+                continue
+            if ready_ms < 0:
+                ready_ms = self._ready_ms(node, lines) + self._work_ms(at)
+            is_light = weight_g <= quote.max_weight_g
+            hand_over_ms = self._hand_over(node, quote, ready_ms) if is_light else None
+            if hand_over_ms is None:
+                if displacement < 0:
+                    displacement = self._displacement(at, lines)
+                if sure + displacement <= to_beat:
+                    why = NO_ROOM if is_light else TOO_HEAVY
+                    self._rule_out(why, [Way(node, quote.service)])
+                continue
+            nominal_s = quote.nominal_s
+            _, usual, factor = self._days[quote.service, hand_over_ms // DAY_MS]
+            ratios = self._known_lanes.get(quote.lane, usual)
+            trouble_s = self._rates.disrupted_s(quote.service, self._region)
+            p50_s = nominal_s * (ratios.p50 * factor) + trouble_s
+            slack_s = (self._promised_ms - hand_over_ms) / 1000
+            if slack_s <= p50_s and sure + self._late_at_half > to_beat:
+                continue  # it is late more often than not
+            p_late, late_s = lateness(
+                slack_s,
+                nominal_s * (ratios.p10 * factor) + trouble_s,
+                p50_s,
+                nominal_s * (ratios.p90 * factor) + trouble_s,
+            )
+            late = lateness_cents(p_late, late_s, self._weights)
+            if sure + late > to_beat:
+                continue
+            if displacement < 0:
+                displacement = self._displacement(at, lines)
+            score = sure + late + displacement
+            if score > to_beat:
+                continue
+            option = Option(
+                score,
+                node,
+                quote.service,
+                freight,
+                handling,
+                late,
+                displacement,
+                carbon,
+                quote.carbon_kg_per_kg * kg,
+                p_late,
+                hand_over_ms,
+                hand_over_ms + round(p50_s * 1000),
+                late_s,
+            )
+            insort(best, option)
+            if len(best) > keep:
+                best.pop()
+            if len(best) == keep:
+                to_beat = best[-1].score
+                least_fixed = to_beat - handling
+
+    def lane(self, node: str) -> LaneRates:
+        """Rates from `node` to the order's region."""
+        return self._lanes.get(node) or self._rates.lane(node, self._region)
+
+    def planned(self, node: str, service: ServiceId, lines: Lines, at_ms: int) -> Option | None:
+        """What a parcel that waits for the pickup at `at_ms` costs by now.
+
+        If its stock comes too late for that pickup, it takes the next one with room. None if the
+        service or the stock is no longer there.
+        """
+        lane = self._rates.lane(node, self._region)
+        quote = next((each for each in lane.quotes if each.service == service), None)
+        if lane.node is None or quote is None:
+            return None
+        weight_g, units = self.weigh(lines)
+        supplied_ms = self._ready_ms(node, lines)
+        ready_ms = supplied_ms + self._work_ms(lane.node)
+        # A parcel that is being waited for already does not take its handling time again.
+        if supplied_ms > self._now_ms and ready_ms > at_ms:
+            later_ms = self._hand_over(node, quote, ready_ms)
+            if later_ms is None:
+                return None
+            at_ms = later_ms
+        kg = weight_g / 1000
+        nominal_s = quote.nominal_s
+        ratios = self._outlook.transit_ratios(quote.lane, at_ms)
+        trouble_s = self._rates.disrupted_s(quote.service, self._region)
+        p50_s = nominal_s * ratios.p50 + trouble_s
+        p_late, late_s = lateness(
+            (self._promised_ms - at_ms) / 1000,
+            nominal_s * ratios.p10 + trouble_s,
+            p50_s,
+            nominal_s * ratios.p90 + trouble_s,
+        )
+        freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
+        handling = lane.node.handling_fixed_cents + lane.node.handling_unit_cents * units
+        late = lateness_cents(p_late, late_s, self._weights)
+        displacement = self._displacement(lane.node, lines)
+        carbon = round(quote.carbon_kg_per_kg * (self._weights.carbon_kg_cents * kg))
+        return Option(
+            freight + handling + late + displacement + carbon,
+            node,
+            quote.service,
+            freight,
+            handling,
+            late,
+            displacement,
+            carbon,
+            quote.carbon_kg_per_kg * kg,
+            p_late,
+            at_ms,
+            at_ms + round(p50_s * 1000),
+            late_s,
+        )
+
+    def least(self, node: str) -> float:
+        """What any parcel from `node` costs at least, in cents: a bound to prune splits by."""
+        least = self.lane(node).least_cents
+        if self.discounts:
+            least -= max(
+                (cents for at, cents in self.discounts.items() if at[0] == node), default=0
+            )
+        return least
+
+    def weigh(self, lines: Lines) -> tuple[int, int]:
+        """Grams and units."""
+        skus = self._twin.skus
+        grams = int_sum(skus[sku].weight_g * quantity for sku, quantity in lines)
+        return grams, int_sum(quantity for _, quantity in lines)
+
+    def _ready_ms(self, node: str, lines: Lines) -> int:
+        """When the node can promise the last of `lines`."""
+        positions, index = self._supplies[node].positions, self._index
+        now_ms, safety = self._now_ms, self._rules.safety_stock
+        ready_ms = now_ms
+        for sku, quantity in lines:
+            position = positions[index[sku]]
+            assert position is not None
+            if position.on_hand - position.reserved - safety < quantity:
+                slip_ms = self._rules.inbound_slip_s * 1000
+                supplied_ms = position.promisable_ms(quantity, now_ms, safety, slip_ms)
+                assert supplied_ms is not None
+                ready_ms = max(ready_ms, supplied_ms)
+        return ready_ms
+
+    def _work_ms(self, node: NodeRegistered) -> int:
+        """How long a parcel takes there until it is ready: as the node says, and usually longer."""
+        return node.handling_time_s * 1000 + self._outlook.node_delays_ms.get(node.node, 0)
+
+    def _displacement(self, node: NodeRegistered, lines: Lines) -> int:
+        """Cents that later customers of the node's own region are expected to cost extra."""
+        if node.region == self._region:
+            return 0
+        total = 0
+        for sku, quantity in lines:
+            key = (node.node, sku, quantity)
+            known = self._displaced.get(key)
+            if known is None:
+                position = self._supplies[node.node].positions[self._index[sku]]
+                assert position is not None
+                known = self._displaced[key] = self._displaced_by(node, sku, position, quantity)
+            total += known
+        return total
+
+    def _displaced_by(
+        self, node: NodeRegistered, sku: str, position: Position, quantity: int
+    ) -> int:
+        risk = self._outlook.shortage_risks(
+            node.region,
+            sku,
+            self._twin.skus[sku].category,
+            position.on_hand - position.reserved,
+            min(quantity, _DISPLACED_UNITS),
+            self._rules.displacement_horizon_s,
+            self._now_ms,
+        )
+        return round(self._weights.displacement_unit_cents * risk)
+
+    def _hand_over(self, node: str, quote: Quote, ready_ms: int) -> int | None:
+        """The first pickup after `ready_ms` on a day when node and service have room."""
+        at_ms = ready_ms - ready_ms % DAY_MS + quote.cutoff_ms
+        if at_ms < ready_ms:
+            at_ms += DAY_MS
+        for _ in range(_DAYS_AHEAD):
+            day = at_ms // DAY_MS
+            on_day = self._days.get((quote.service, day))
+            if on_day is None:
+                on_day = self._days[quote.service, day] = self._on_day(quote, day, at_ms)
+            if on_day[0]:
+                has_room = self._rooms.get((node, day))
+                if has_room is None:
+                    has_room = self._twin.capacity.nodes.has_room(node, day)
+                    self._rooms[node, day] = has_room
+                if has_room:
+                    return at_ms
+            at_ms += DAY_MS
+        return None
+
+    def _on_day(self, quote: Quote, day: int, at_ms: int) -> tuple[bool, Ratios, float]:
+        usual, factor = self._outlook.usual_transit(quote.service, at_ms)
+        return self._twin.capacity.services.has_room(quote.service, day), usual, factor
+
+    def _rule_out(self, constraint: Constraint, options: Iterable[Way]) -> None:
+        self.eliminated.setdefault(constraint, []).extend(options)

@@ -1,0 +1,167 @@
+"""Splits: the cheapest ways to send an order in several parcels, and what was not looked at.
+
+Whole lines are given to nodes by branch and bound, each node at most once. The search is exact over
+the nodes it looks at, unless it runs out of the parcels it may price (an order of five lines over
+eight nodes prices 248 at most). What it left out is bounded from below, so that a choice can say by
+how much it may be missed. Where no assignment of whole lines exists, lines are divided greedily.
+"""
+
+from bisect import insort
+
+from msgspec import Struct
+
+from operators.sourcing.candidates import Shares, cover_greedily
+from operators.sourcing.eliminations import Way
+from operators.sourcing.pricer import Lines, Pricer, Supply
+from operators.sourcing.rates import Option
+from state.policy import Sourcing
+from state.sums import float_sum, int_sum
+
+_INFINITY = float("inf")
+#: Parcels priced, and assignments looked at, in one search: bound the work of an event.
+_MOST_PARCELS, _MOST_LOOKS = 256, 5_000
+
+
+class Split(Struct, frozen=True, gc=False, order=True):
+    """An order in several parcels: cents with the annoyance of further parcels, and the parcels."""
+
+    score: int
+    parcels: int
+    ways: tuple[Way, ...]
+    options: tuple[Option, ...]
+    shares: tuple[Lines, ...]
+
+
+class Splits:
+    """One search. `proven` is the cents below which no split was left out, once it is done."""
+
+    def __init__(
+        self,
+        lines: Lines,
+        supplies: dict[str, Supply],
+        pricer: Pricer,
+        rules: Sourcing,
+        least: dict[str, float],
+    ) -> None:
+        self._lines, self._supplies, self._pricer, self._rules = lines, supplies, pricer, rules
+        self._least = least
+        self._found: list[Split] = []
+        self._seen: dict[tuple[str, int], Option | None] = {}
+        self._looks = 0
+        self.proven = _INFINITY
+
+    def search(self, to_beat: float) -> list[Split]:
+        """The cheapest splits below `to_beat` cents, the best first.
+
+        As many as alternatives are shown, and one. All of them, if `proven` is not less.
+        """
+        least, rules = self._least, self._rules
+        two = sorted(least.values())[:2]
+        self._bound = self.proven = to_beat
+        if len(two) < 2 or float_sum(two) + rules.split_fixed_cents >= to_beat:
+            return []
+        more = rules.split_fixed_cents + self._by_content()
+        at_least = float_sum(two) + more
+        if at_least >= to_beat:
+            return []
+        covered = {node: int_sum(supply.units) for node, supply in self._supplies.items()}
+        ranked = sorted(self._supplies, key=lambda node: (-covered[node], least[node], node))
+        near, far = ranked[: rules.split_nodes], ranked[rules.split_nodes :]
+        self._nodes = sorted(near, key=lambda node: (least[node], node))
+        self._has = {node: self._whole_lines(node) for node in near}
+        self._cheapest_least = least[self._nodes[0]]
+        self._branch((1 << len(self._lines)) - 1, (), 0)
+        if not self._found and to_beat == _INFINITY:
+            self._cover(ranked)
+            self.proven = at_least
+        elif self._looks > _MOST_LOOKS or len(self._seen) > _MOST_PARCELS:
+            self.proven = at_least
+        else:
+            self.proven = self._bound
+            if far:  # what any split with a node that was not looked at costs at least
+                other = min(least[node] for node in far)
+                self.proven = min(self.proven, two[0] + max(other, two[1]) + more)
+        return self._found
+
+    def _branch(self, open_lines: int, legs: tuple[tuple[str, int], ...], cents: float) -> None:
+        """Give the first open line to each node in turn, with any others that it has."""
+        first = open_lines & -open_lines
+        split = self._rules.split_fixed_cents
+        is_last = len(legs) + 1 >= self._rules.max_legs
+        for node in self._nodes:
+            has = self._has[node] & open_lines
+            if not has & first or any(node == used for used, _ in legs):
+                continue
+            here = cents + self._least[node]
+            if here + (0 if legs else split + self._cheapest_least) >= self._bound:
+                continue
+            optional = has ^ first
+            more = optional
+            while True:
+                share = first | more
+                rest = open_lines ^ share
+                if not (rest and is_last) and (rest or legs):
+                    self._look(node, share, rest, legs, cents)
+                if not more:
+                    break
+                more = (more - 1) & optional
+
+    def _look(
+        self, node: str, share: int, rest: int, legs: tuple[tuple[str, int], ...], cents: float
+    ) -> None:
+        ahead = self._rules.split_fixed_cents + self._cheapest_least if rest else 0.0
+        if cents + self._least[node] + ahead >= self._bound:
+            return
+        self._looks += 1
+        if self._looks > _MOST_LOOKS or len(self._seen) > _MOST_PARCELS:
+            return
+        key = (node, share)
+        if key not in self._seen:
+            self._seen[key] = self._pricer.cheapest(node, self._share(share))
+        option = self._seen[key]
+        if option is None or cents + option.score + ahead >= self._bound:
+            return
+        legs = (*legs, key)
+        if rest:
+            self._branch(rest, legs, cents + option.score + self._rules.split_fixed_cents)
+        else:
+            self._keep([(at, self._share(lines)) for at, lines in legs])
+
+    def _keep(self, shares: Shares) -> None:
+        options: list[Option] = []
+        for node, share in shares:
+            option = self._pricer.cheapest(node, share)
+            if option is None:
+                return
+            options.append(option)
+        score = int_sum(option.score for option in options)
+        score += round(self._rules.split_fixed_cents * (len(options) - 1))
+        ways = tuple(option.way for option in options)
+        found = Split(score, len(options), ways, tuple(options), tuple(s for _, s in shares))
+        if score >= self._bound or found in self._found:
+            return
+        insort(self._found, found)
+        keep = self._rules.alternatives + 1
+        if len(self._found) > keep:
+            self._found.pop()
+        if len(self._found) == keep:
+            self._bound = min(self._bound, self._found[-1].score)
+
+    def _cover(self, ranked: list[str]) -> None:
+        nodes = ranked[: self._rules.split_nodes]
+        for shares in cover_greedily(self._lines, nodes, self._supplies, self._rules.max_legs):
+            self._keep(shares)
+
+    def _by_content(self) -> float:
+        """Cents that weight and units cost at least, however they are sent."""
+        lanes = [self._pricer.lane(node) for node in self._supplies]
+        grams, units = self._pricer.weigh(self._lines)
+        per_unit = min((lane.node.handling_unit_cents for lane in lanes if lane.node), default=0)
+        return min(lane.least_per_kg_cents for lane in lanes) * grams / 1000 + per_unit * units
+
+    def _whole_lines(self, node: str) -> int:
+        ready = self._supplies[node].ready_ms
+        return int_sum(1 << index for index, ms in enumerate(ready) if ms is not None)
+
+    def _share(self, lines: int) -> Lines:
+        return tuple(line for index, line in enumerate(self._lines) if lines >> index & 1)

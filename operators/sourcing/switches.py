@@ -1,0 +1,119 @@
+"""Switch points: the nearest changes that lead to another plan. Each is true when applied.
+
+A choice knows all plans up to a price (`Choice.known_below`). A change is published only if it
+provably makes a known plan the winner against the known and the unknown ones: an unknown plan gains
+no more from a lower freight than the runner-up does, and no weight that rises makes it cheaper.
+"""
+
+from collections.abc import Callable
+from math import ceil
+
+from operators.sourcing.least_cost import Choice, Plan
+from state.actions import Switch
+from state.policy import Policy
+
+#: Cents that rounding of a term, before and after, may move two plans apart, and one more.
+_ROUNDING = 3
+
+
+def switches(choice: Choice, policy: Policy) -> tuple[Switch, ...]:
+    """The nearest changes that would have led to another plan; none where a rule chose it."""
+    plan = choice.plan
+    if plan is None or not choice.runners_up or policy.sourcing.rule != "least_cost":
+        return ()
+    weights, currency = policy.weights, policy.currency
+    found = (
+        _price_switch(plan, choice, currency),
+        _weight_switch(
+            plan,
+            choice,
+            policy,
+            lambda one: one.carbon_kg,
+            "weights.carbon_kg_cents",
+            ("carbon weighs", "per kg"),
+            weights.carbon_kg_cents,
+        ),
+        _weight_switch(
+            plan,
+            choice,
+            policy,
+            lambda one: one.legs[0].option.late_s / 3600,
+            "weights.late_hour_cents",
+            ("lateness weighs", "per hour"),
+            weights.late_hour_cents,
+        ),
+    )
+    return tuple(switch for switch in found if switch is not None)
+
+
+def _price_switch(plan: Plan, choice: Choice, currency: str) -> Switch | None:
+    """The cut of a freight from which the runner-up wins.
+
+    All plans that have the parcel gain as much, none gains more, and the runner-up was ahead of
+    them. Only another service at a node of a split was never a plan of its own: such nodes are
+    left out.
+    """
+    second = choice.runners_up[0]
+    is_single = len(second.legs) == 1
+    if second.score > choice.known_below or (second.score == choice.known_below and not is_single):
+        return None
+    by = second.score - plan.score + 1
+    taken = {leg.option.node for leg in plan.legs}
+    for leg in second.legs:
+        option = leg.option
+        if option.node in taken and not (is_single and len(plan.legs) == 1):
+            continue
+        if by > option.freight:
+            continue
+        return Switch(
+            when=f"freight from {option.node} with {option.service} were "
+            f"{by / 100:.2f} {currency} lower",
+            then=second.describe(),
+            quantity="freight_cents",
+            by=float(-by),
+            node=option.node,
+            service=str(option.service),
+        )
+    return None
+
+
+def _weight_switch(
+    plan: Plan,
+    choice: Choice,
+    policy: Policy,
+    amount: Callable[[Plan], float],
+    quantity: str,
+    words: tuple[str, str],
+    now: float,
+) -> Switch | None:
+    """The weight, higher than now, from which a plan in one parcel that causes less wins."""
+    others = [other for other in choice.runners_up if len(other.legs) == 1]
+    if len(plan.legs) > 1 or not others:
+        return None
+    unknown = choice.known_below
+    if len(choice.runners_up) >= policy.sourcing.alternatives:
+        unknown = min(unknown, choice.runners_up[-1].score)
+    splits = [other.score for other in choice.runners_up if len(other.legs) > 1]
+    unknown = min(unknown, *splits) if splits else unknown
+    best: tuple[float, Plan] | None = None
+    for other in others:
+        saved = amount(plan) - amount(other)
+        if saved > 1e-9:
+            by = ceil((other.score - plan.score + _ROUNDING) / saved * 100) / 100
+            if best is None or by < best[0]:
+                best = (by, other)
+    if best is None:
+        return None
+    by, winner = best
+    cents = winner.score + by * amount(winner) + _ROUNDING
+    if cents >= unknown:
+        return None
+    if any(o is not winner and o.score + by * amount(o) <= cents for o in others):
+        return None
+    return Switch(
+        when=f"{words[0]} {(now + by) / 100:.2f} {policy.currency} {words[1]} "
+        f"instead of {now / 100:.2f} {policy.currency}",
+        then=winner.describe(),
+        quantity=quantity,
+        by=by,
+    )

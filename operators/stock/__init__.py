@@ -1,0 +1,1 @@
+"""Keep the ledger, move stock ahead of demand, propose prices."""

@@ -1,0 +1,358 @@
+"""Repositioning: moves stock to where it will be wanted, before it is ordered there.
+
+Read `Repositioning.review` top-down: needs → candidates → eliminate → price → choose → explain.
+A unit is worth moving if the chance that the destination wants one more than it has, times what a
+customer there costs less when served locally, exceeds the same at the origin plus the way (the
+newsvendor's rule, at the margin, unit by unit).
+"""
+
+from math import inf
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from operators.core.facts import DemandLift, Derived, Draft, Inert
+from operators.core.wording import money, span
+from operators.network.context import Floor
+from operators.network.due import PlanRestocks, Restock
+from operators.prediction.demand_counts import exceeds
+from operators.prediction.two_piece_normal import lateness
+from operators.sourcing.rates import lateness_cents
+from operators.stock.transfer_desk import TransferDesk
+from state.actions import Alternative, Benefit, Confidence, Switch, Transfer
+from state.keys import Ref
+from state.quantities import DAY_MS
+from state.twin import Position
+from state.twin.stock import InboundKind
+
+_RESTS_ON = ("inventory", "demand")
+#: The alternative to every transfer.
+STAYING = "leaving it where it is"
+#: Regions of a node that are looked at, the most demand first: bounds the work of a review.
+_MOST_REGIONS = 12
+#: Supply that comes within so long counts as there.
+_SOON_MS = DAY_MS // 2
+#: What comes from another node, rather than from outside.
+_MOVED: tuple[InboundKind, ...] = ("transfer", "asked")
+
+
+class _Need(Struct):
+    """What the regions that are nearest to a node want of it until its next supply.
+
+    `left` units are free on its shelf; demand is a count with `mean` and `variance`; a customer
+    served from the second-best node costs `spared_cents` more.
+    """
+
+    node: str
+    left: int
+    mean: float
+    variance: float
+    spared_cents: float
+    until_ms: int
+
+    def chance(self, units: int) -> float:
+        """P(more than `units` are wanted in time)."""
+        return exceeds(units, self.mean, self.variance)
+
+
+class _Offer(Struct):
+    """A transfer priced: what the way costs, what it displaces and what it gains, in cents."""
+
+    origin: str
+    units: int
+    cost: int
+    displaced: int
+    gain: int
+
+    @property
+    def terms(self) -> dict[str, int]:
+        """Cents by term; negative is what is saved."""
+        return {
+            "transfer": self.cost,
+            "expected displacement at the origin": self.displaced,
+            "expected savings at the destination": -self.gain,
+        }
+
+    @property
+    def score(self) -> int:
+        """Sum of the terms; the less, the better. Not moving is 0."""
+        return self.cost + self.displaced - self.gain
+
+
+class Repositioning:
+    """Decides on transfers of one SKU at a time; the desk holds the stock for them."""
+
+    def __init__(self, floor: Floor, desk: TransferDesk) -> None:
+        self._floor, self._desk = floor, desk
+
+    def plan(self) -> None:
+        """Line up a review of each SKU that sells, the fastest first, over the review period."""
+        floor, rules = self._floor, self._floor.policy.repositioning
+        floor.deadlines.set(floor.now_ms + rules.review_s * 1000, PlanRestocks())
+        if not rules.enabled:
+            return
+        speed: dict[str, float] = {}
+        for series, demand in floor.outlook.demand.items():
+            speed[series.sku] = speed.get(series.sku, 0.0) + demand.units_per_day
+        fastest = sorted(speed, key=lambda sku: (-speed[sku], sku))[: rules.most_skus]
+        for number, sku in enumerate(fastest):
+            at_ms = floor.now_ms + rules.review_s * 1000 * number // len(fastest)
+            floor.deadlines.set(at_ms, Restock(sku))
+
+    def heard(self, lift: DemandLift) -> None:
+        """Look at once at what a signal says will be wanted more, ahead of the demand."""
+        floor, rules = self._floor, self._floor.policy.repositioning
+        if not rules.enabled or lift.factor < rules.signal_above:
+            return
+        skus, goods = floor.twin.skus, lift.scope
+        if goods.kind == "sku":
+            if goods.name in skus:
+                floor.deadlines.set(floor.now_ms, Restock(goods.name))
+            return
+        is_all = goods.kind == "all"
+        scope = [s for s in skus if is_all or goods.name == skus[s].category]
+        speed = {sku: floor.outlook.speed(sku, floor.twin.geography.regions) for sku in scope}
+        fastest = sorted(scope, key=lambda sku: (-speed[sku], sku))[: rules.signal_skus]
+        for number, sku in enumerate(fastest):
+            floor.deadlines.set(floor.now_ms + number * 1000, Restock(sku))
+
+    def review(self, sku: str) -> list[Derived]:
+        """Move stock of `sku` to the node that gains most by it, if any gains enough."""
+        floor, rules = self._floor, self._floor.policy.repositioning
+        stock = floor.twin.stock.get(sku, {})
+        if not rules.enabled or len(stock) < 2 or sku not in floor.twin.skus:
+            return []
+        if Ref("sku", sku) in floor.twin.holds:
+            return [Inert(kind="transfer", about=sku, reason="the SKU is on hold")]
+        needs = self._needs(sku, stock)
+        short = [
+            need
+            for need in needs.values()
+            if need.mean > 0.0
+            and need.chance(need.left) > rules.least_risk
+            and Ref("node", need.node) not in floor.twin.holds
+        ]
+        out: list[Derived] = []
+        for need in sorted(short, key=lambda n: (-n.chance(n.left) * n.mean, n.node)):
+            out += self._restock(sku, need, needs)
+        return out
+
+    def _restock(self, sku: str, need: _Need, needs: dict[str, _Need]) -> list[Derived]:
+        floor, rules = self._floor, self._floor.policy.repositioning
+        if self._desk.has_left(need.node, sku):
+            reason = "stock of it left here not long ago"
+            return [Inert(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
+        spare = [
+            other
+            for other in needs.values()
+            if other.node != need.node
+            and other.left > 0
+            and not self._desk.has_come(other.node, sku)
+            and Ref("node", other.node) not in floor.twin.holds
+            and not floor.twin.capacity.nodes.is_closed(other.node)
+        ]
+        priced = self._priced(sku, need, needs)
+        offers = [o for other in spare if (o := self._offer(sku, priced, other)) is not None]
+        offers.sort(key=lambda offer: (offer.score, offer.origin))
+        if not offers:
+            return []
+        best = offers[0]
+        if -best.score < rules.least_gain_cents or best.gain < best.cost * rules.least_return:
+            reason = "too little to gain"
+            about = f"{need.node}/{sku}"
+            return [Inert(kind="transfer", about=about, reason=reason, prevented=True)]
+        if floor.policy.governance.is_off(Transfer.verb):  # then nothing is held for it
+            reason = "switched off by the policy"
+            return [Inert(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
+        needs[best.origin].left -= best.units
+        need.left += best.units
+        return [self._draft(sku, priced, best, offers[1:])]
+
+    def _needs(self, sku: str, stock: dict[str, Position]) -> dict[str, _Need]:
+        """By node: what is free, and what the regions nearest to it want until its next supply."""
+        floor, rules = self._floor, self._floor.policy.repositioning
+        safety = floor.policy.sourcing.safety_stock
+        needs: dict[str, _Need] = {}
+        for node, position in stock.items():
+            if not position.counted_ms and position.on_hand <= position.reserved:
+                continue  # it is there for an order only
+            until_ms = floor.now_ms + rules.horizon_s * 1000
+            free = position.unpromised(safety)
+            free += self._desk.bound_for(node, sku)
+            for key, due in position.inbound.items():
+                # What comes soon is as good as there, and so is what was moved on account of it;
+                # other supply ends the shortage when it comes.
+                if due.eta_ms <= floor.now_ms + _SOON_MS or key.kind in _MOVED:
+                    free += due.quantity
+                else:
+                    until_ms = min(until_ms, due.eta_ms)
+            needs[node] = _Need(node, free, 0.0, 0.0, 0.0, until_ms)
+        category = floor.twin.skus[sku].category
+        for region in floor.twin.geography.regions:
+            home = self._home(region, needs)
+            if home is None:
+                continue
+            need = needs[home]
+            mean, variance = floor.outlook.demand_until(
+                region, sku, category, need.until_ms, floor.now_ms
+            )
+            need.mean += mean
+            need.variance += variance
+        return needs
+
+    def _home(self, region: str, needs: dict[str, _Need]) -> str | None:
+        """The node nearest to `region` that has, or had, the SKU."""
+        geography = self._floor.twin.geography
+        best: tuple[float, str] | None = None
+        for node in needs:
+            distance = geography.distance_km(node, region)
+            if distance is not None and (best is None or (distance, node) < best):
+                best = distance, node
+        return None if best is None else best[1]
+
+    def _priced(self, sku: str, need: _Need, needs: dict[str, _Need]) -> _Need:
+        """The need with what a customer costs more if the next-best node serves them.
+
+        Only regions where the node is the cheaper one count, and only their demand.
+        """
+        floor = self._floor
+        category = floor.twin.skus[sku].category
+        kg = floor.twin.skus[sku].weight_g / 1000
+        mean = variance = spared = 0.0
+        mine = [r for r in floor.twin.geography.regions if self._home(r, needs) == need.node]
+        found = []
+        for region in mine:
+            wanted, spread = floor.outlook.demand_until(
+                region, sku, category, need.until_ms, floor.now_ms
+            )
+            if wanted > 0.0:
+                found.append((wanted, region, spread))
+        for wanted, region, spread in sorted(found, reverse=True)[:_MOST_REGIONS]:
+            others = [
+                self._serve_cents(other.node, region, kg)
+                for other in needs.values()
+                if other.node != need.node and other.left > 0
+            ]
+            less = min(others, default=inf) - self._serve_cents(need.node, region, kg)
+            if not 0.0 < less < inf:  # nobody, or one of both only, can send it there
+                continue
+            mean, variance = mean + wanted, variance + spread
+            spared += wanted * less
+        spared_cents = spared / mean if mean else 0.0
+        return replace(need, mean=mean, variance=variance, spared_cents=spared_cents)
+
+    def _serve_cents(self, node: str, region: str, kg: float) -> float:
+        """What a parcel of one unit costs from `node`: mean over the usual promises, in cents."""
+        floor = self._floor
+        lane = floor.rates.lane(node, region)
+        if lane.node is None or not lane.quotes:
+            return inf
+        weights = floor.policy.weights
+        ready_ms = floor.now_ms + lane.node.handling_time_s * 1000
+        total = 0.0
+        slacks = floor.outlook.usual_slacks()
+        for slack_s in slacks:
+            best = inf
+            for quote in lane.quotes:
+                cents = quote.fixed_cents + quote.per_kg_cents * kg
+                if cents >= best or quote.max_weight_g < kg * 1000:
+                    continue
+                at_ms = ready_ms - ready_ms % DAY_MS + quote.cutoff_ms
+                at_ms += DAY_MS * (at_ms < ready_ms)
+                ratios = floor.outlook.transit_ratios(quote.lane, at_ms)
+                nominal_s = quote.nominal_s
+                p_late, late_s = lateness(
+                    slack_s - (at_ms - floor.now_ms) / 1000,
+                    nominal_s * ratios.p10,
+                    nominal_s * ratios.p50,
+                    nominal_s * ratios.p90,
+                )
+                best = min(best, cents + lateness_cents(p_late, late_s, weights))
+            total += best
+        return total / len(slacks) + lane.node.handling_fixed_cents + lane.node.handling_unit_cents
+
+    def _offer(self, sku: str, need: _Need, other: _Need) -> _Offer | None:
+        """As many units from `other` as each gain more than they cost; None if none does."""
+        floor, rules = self._floor, self._floor.policy.repositioning
+        distance = floor.twin.geography.distance_km(
+            other.node, floor.twin.geography.nodes[need.node].region
+        )
+        if distance is None:
+            return None
+        lead_ms = round((rules.lead_s + distance / rules.road_km_h * 3600) * 1000)
+        if floor.now_ms + lead_ms >= need.until_ms:
+            return None  # the next supply is there as soon
+        kg = floor.twin.skus[sku].weight_g / 1000
+        unit_cents = rules.unit_cents + rules.kg_100km_cents * kg * distance / 100
+        gain = displaced = 0.0
+        units = 0
+        # What is on its way to the origin is not there to be loaded yet.
+        safety = floor.policy.sourcing.safety_stock
+        there = floor.twin.stock[sku][other.node].unpromised(safety)
+        for taken in range(1, min(other.left, there, rules.most_units) + 1):
+            risk = other.chance(other.left - taken)
+            if risk > rules.origin_risk:
+                break
+            chance = need.chance(need.left + taken - 1)
+            # What the origin would lose is priced like what the destination would gain.
+            if chance < rules.least_wanted:
+                break
+            if chance * need.spared_cents <= unit_cents + risk * need.spared_cents:
+                break
+            gain += chance * need.spared_cents
+            displaced += risk * need.spared_cents
+            units = taken
+        if units < rules.lot:
+            return None
+        units -= units % rules.lot
+        return _Offer(other.node, units, round(unit_cents * units), round(displaced), round(gain))
+
+    def _draft(self, sku: str, need: _Need, best: _Offer, others: list[_Offer]) -> Draft:
+        floor = self._floor
+        currency, rules = floor.policy.currency, floor.policy.repositioning
+        before = need.chance(need.left)
+        self._desk.hold(best.origin, need.node, sku, best.units)
+        wait = span((need.until_ms - floor.now_ms) / 1000)
+        runners_up = [
+            Alternative(option=STAYING, score_cents=0, terms={}),
+            *(
+                Alternative(
+                    option=f"{offer.units} from {offer.origin}",
+                    score_cents=offer.score,
+                    terms=offer.terms,
+                )
+                for offer in others[: floor.policy.sourcing.alternatives]
+            ),
+        ]
+        return Draft(
+            decision=Transfer(
+                origin=best.origin, destination=need.node, sku=sku, quantity=best.units
+            ),
+            subject=f"{need.node}/{sku}",
+            correlation=None,
+            summary=f"{best.units} unit{'s' * (best.units != 1)} of {sku} move from {best.origin} "
+            f"to {need.node}, which has {need.left} free or on the way and is "
+            f"{before:.0%} likely to be asked for more within {wait} ({need.mean:.1f} expected). "
+            f"The way costs {money(best.cost, currency)}; serving its customers from elsewhere "
+            f"would cost {money(best.gain, currency)} more.",
+            terms=best.terms,
+            value_cents=best.cost,
+            causes=(floor.seq,),
+            alternatives=tuple(runners_up),
+            confidence=Confidence(
+                statement=f"{need.node} is asked for more of {sku} than it has, within {wait}",
+                probability=round(before, 4),
+            ),
+            flips_if=(
+                Switch(
+                    when=f"a transfer had to save {money(1 - best.score, currency)} "
+                    f"instead of {money(rules.least_gain_cents, currency)}",
+                    then=STAYING,
+                    quantity="repositioning.least_gain_cents",
+                    by=float(1 - best.score - rules.least_gain_cents),
+                ),
+            ),
+            benefit=Benefit(expected_cents=-best.score, nothing_cents=0),
+            expires_ms=floor.now_ms + rules.hold_s * 1000,
+            rests_on=_RESTS_ON,
+        )

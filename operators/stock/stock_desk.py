@@ -1,0 +1,263 @@
+"""The stock desk: keeps the ledger, reconciles counts, and finds promises that no longer hold."""
+
+from operators.core.facts import Derived, Draft, ExceptionKind, ExceptionParty, Inert
+from operators.core.wording import day, money
+from operators.network.context import Floor
+from operators.network.legs import give_back, release
+from operators.orders.order_desk import OrderDesk
+from operators.stock.transfer_desk import TransferDesk
+from state.actions import Reconcile
+from state.events import (
+    Fact,
+    InboundScheduled,
+    StockAdjusted,
+    StockCounted,
+    StockPicked,
+    StockReceived,
+    StockReturned,
+    StockShortPicked,
+    TransferArrived,
+    TransferDeparted,
+)
+from state.keys import ShelfKey
+from state.quantities import DAY_MS, to_ms
+from state.twin import OpenOrder
+from state.twin.stock import Inbound, InboundKey
+
+#: An inbound or transfer that ended is remembered this long, against schedules that come late.
+_REMEMBERED_MS = 30 * DAY_MS
+
+
+class StockDesk:
+    """Applies inventory facts. Returns what it derives; new supply is noted on the floor."""
+
+    def __init__(self, floor: Floor, orders: OrderDesk, transfers: TransferDesk) -> None:
+        self._floor, self._orders, self._transfers = floor, orders, transfers
+        # What kind of exception, and whose, promises are that the fact in hand uncovers.
+        self._blame: tuple[ExceptionKind, ExceptionParty] = ("oversold", "retailer")
+
+    def handle(self, fact: Fact, time_ms: int, event: str) -> list[Derived]:
+        """Apply one inventory fact that happened at `time_ms` and has the id `event`."""
+        self._blame = _blame_of(fact)
+        match fact:
+            case StockCounted():
+                return self._count(fact.node, fact.sku, fact.quantity, time_ms, event)
+            case StockReceived():
+                return self._received(fact, time_ms, event)
+            case StockPicked():
+                # Its own reservation goes first, or the pick would seem to uncover it.
+                out = self._picked(fact.order, fact.node, fact.sku, fact.quantity)
+                out += self._transfers.picked(fact.node, fact.sku, fact.quantity)
+                return out + self._move(fact.node, fact.sku, -fact.quantity, time_ms, event)
+            case StockShortPicked():
+                return self._short_picked(fact, time_ms, event)
+            case StockAdjusted():
+                return self._move(fact.node, fact.sku, fact.delta, time_ms, event)
+            case StockReturned():
+                if not fact.sellable:
+                    return []
+                return self._move(fact.node, fact.sku, fact.quantity, time_ms, event)
+            case InboundScheduled():
+                due = Inbound(to_ms(fact.eta), fact.quantity)
+                key = InboundKey("supplier", fact.inbound)
+                return self._schedule(fact.node, fact.sku, key, due)
+            case TransferDeparted():
+                self._transfers.departed(fact.origin, fact.destination, fact.sku, fact.quantity)
+                out = self._move(fact.origin, fact.sku, -fact.quantity, time_ms, event)
+                due = Inbound(to_ms(fact.eta), fact.quantity)
+                key = InboundKey("transfer", fact.transfer)
+                self._floor.twin.transfers[fact.transfer] = (fact.destination, fact.sku)
+                return out + self._schedule(fact.destination, fact.sku, key, due)
+            case TransferArrived():
+                return self._arrived(fact, time_ms, event)
+            case _:
+                return []
+
+    def _move(self, node: str, sku: str, delta: int, time_ms: int, event: str) -> list[Derived]:
+        position = self._floor.twin.position(node, sku)
+        position.move(time_ms, event, delta, self._floor.settled_ms)
+        if delta > 0:
+            self._floor.freed[sku] = None
+            return []
+        return self._uncover(node, sku)
+
+    def _count(self, node: str, sku: str, quantity: int, time_ms: int, event: str) -> list[Derived]:
+        position = self._floor.twin.position(node, sku)
+        is_first = not position.counted_ms and not position.recent and not position.on_hand
+        difference = position.count(time_ms, event, quantity)
+        if difference is None:
+            reason = "a later count stands"
+            return [Inert(kind="reconcile", about=f"{node}/{sku}", reason=reason)]
+        if difference > 0:
+            self._floor.freed[sku] = None
+        if difference == 0 or is_first:
+            return self._uncover(node, sku) if difference < 0 else []
+        draft = self._reconcile(node, sku, quantity - difference, quantity, time_ms)
+        about, cases = ShelfKey(node, sku), self._floor.cases
+        is_asked = self._floor.policy.governance.asks_a_person("reconcile", draft.value_cents)
+        cases.open("count_mismatch", "retailer", about)
+        cases.act("count_mismatch", about, needs_person=is_asked)
+        cases.close("count_mismatch", about)  # the books follow the count at once
+        return [draft, *self._uncover(node, sku)]
+
+    def _reconcile(self, node: str, sku: str, ledger: int, counted: int, time_ms: int) -> Draft:
+        difference = counted - ledger
+        value = difference * self._floor.twin.skus[sku].value_cents
+        amount = money(abs(value), self._floor.policy.currency)
+        side = "more" if difference > 0 else "fewer"
+        return Draft(
+            decision=Reconcile(
+                node=node,
+                sku=sku,
+                ledger=ledger,
+                counted=counted,
+                difference=difference,
+                value_cents=value,
+            ),
+            subject=f"{node}/{sku}",
+            correlation=None,
+            summary=f"{node} counted {counted} of {sku} at {day(time_ms)}, {abs(difference)} "
+            f"{side} than the {ledger} on the books ({amount}). The books follow the count.",
+            terms={"value of the difference": value},
+            value_cents=abs(value),
+            causes=(self._floor.seq,),
+            rests_on=("inventory",),
+        )
+
+    def _received(self, received: StockReceived, time_ms: int, event: str) -> list[Derived]:
+        due_at = (received.node, received.sku)
+        if received.inbound is not None:
+            due_at = self._end(*due_at, InboundKey("supplier", received.inbound))
+        out = self._move(received.node, received.sku, received.quantity, time_ms, event)
+        return out + self._uncover(*due_at)
+
+    def _arrived(self, arrived: TransferArrived, time_ms: int, event: str) -> list[Derived]:
+        under_way = self._floor.twin.transfers.pop(arrived.transfer, None)
+        if under_way is None:
+            reason = "the transfer is not under way"
+            return [Inert(kind="transfer", about=arrived.transfer, reason=reason)]
+        destination, sku = under_way
+        due_at = self._end(destination, sku, InboundKey("transfer", arrived.transfer))
+        # It may have arrived elsewhere than it was bound for; the units are where they arrived.
+        out: list[Derived] = []
+        if arrived.quantity:
+            self._transfers.arrived(arrived.transfer, arrived.node, sku, arrived.quantity)
+            out += self._move(arrived.node, sku, arrived.quantity, time_ms, event)
+        return out + self._uncover(*due_at)
+
+    def _schedule(self, node: str, sku: str, key: InboundKey, due: Inbound) -> list[Derived]:
+        if key in self._floor.twin.ended_inbound:
+            return []
+        twin = self._floor.twin
+        before = twin.due_at.pop(key, (node, sku))
+        twin.position(*before).inbound.pop(key, None)
+        if due.quantity:
+            twin.due_at[key] = (node, sku)
+            twin.position(node, sku).inbound[key] = due
+            self._floor.freed[sku] = None
+        out = self._uncover(*before)
+        return out if before == (node, sku) else out + self._uncover(node, sku)
+
+    def _end(self, node: str, sku: str, key: InboundKey) -> tuple[str, str]:
+        """End what was due under `key`; returns where it was, which may be elsewhere."""
+        twin = self._floor.twin
+        due_at = twin.due_at.pop(key, (node, sku))
+        twin.position(*due_at).inbound.pop(key, None)
+        ended, now_ms = self._floor.twin.ended_inbound, self._floor.now_ms
+        ended[key] = now_ms
+        while ended and ended[next(iter(ended))] < now_ms - _REMEMBERED_MS:
+            del ended[next(iter(ended))]
+        return due_at
+
+    def _picked(self, name: str, node: str, sku: str, quantity: int) -> list[Derived]:
+        """A pick uses up the order's reservation; what is then held too much is given back."""
+        if not self._floor.suspect:
+            self._floor.nodes.picked(node, False, self._floor.policy.nodes)
+        order = self._floor.twin.orders.get(name)
+        if order is None or sku not in order.lines:
+            return []
+        self._floor.twin.pick(order, node, sku, quantity, self._floor.now_ms)
+        order.lines[sku].picked += quantity
+        return self.give_back(name, sku)
+
+    def give_back(self, name: str, sku: str, keep_at: str = "") -> list[Derived]:
+        """Release what an order holds beyond what it still needs of `sku`.
+
+        Not at node `keep_at`: its shelf is about to report the pick.
+        """
+        order = self._floor.twin.orders[name]
+        out: list[Derived] = []
+        for at, held_sku in list(order.reserved):
+            excess = -order.lines[sku].unsourced
+            if held_sku != sku or excess <= 0 or at == keep_at:
+                continue
+            out += release(self._floor, order, at, sku, excess, "shipped_elsewhere")
+        return out
+
+    def _short_picked(self, short: StockShortPicked, time_ms: int, event: str) -> list[Derived]:
+        """The shelf turned out to be empty: a count of zero just after the pick."""
+        if not self._floor.suspect:
+            self._floor.nodes.picked(short.node, True, self._floor.policy.nodes)
+        order = self._floor.twin.orders.get(short.order)
+        known = order is not None and short.sku in order.lines
+        if order is not None and known:
+            self._short(order, short)
+            order.lines[short.sku].picked += short.picked
+        out = self._move(short.node, short.sku, -short.picked, time_ms, event)
+        out += self._count(short.node, short.sku, 0, time_ms, f"{event}~")
+        if order is not None and known and order.unsourced():
+            self._floor.cases.open("short_pick", "retailer", order.name, order.name)
+            order.follows(self._floor.seq)
+            out += self._orders.source(order, (short.node,), f"short pick at {short.node}")
+        return out
+
+    def _short(self, order: OpenOrder, short: StockShortPicked) -> None:
+        """Let go of what a picker was sent for: a part was picked, the rest is not there."""
+        node, sku = short.node, short.sku
+        reserved = order.reserved.get((node, sku), 0)
+        self._floor.twin.pick(order, node, sku, short.picked, self._floor.now_ms)
+        missing = min(short.expected, reserved) - min(short.picked, reserved)
+        give_back(self._floor, order, node, sku, missing, is_supply=False)
+
+    def uncover_shaken(self) -> list[Derived]:
+        """Take back promises on what was to be brought and is not, or not all of it."""
+        self._blame = ("oversold", "retailer")
+        out: list[Derived] = []
+        while self._floor.shaken:
+            (node, sku), _ = self._floor.shaken.popitem()
+            out += self._uncover(node, sku)
+        return out
+
+    def _uncover(self, node: str, sku: str) -> list[Derived]:
+        """Take back promises that shelf and inbound no longer cover, the newest first."""
+        position = self._floor.twin.position(node, sku)
+        if not position.uncovered():
+            return []
+        out: list[Derived] = []
+        for holder in list(reversed(position.held)):
+            short = position.uncovered()
+            if not short:
+                break
+            if isinstance(holder, int):
+                self._transfers.give_back(holder, short)
+                continue
+            order = self._floor.twin.orders[holder]
+            out += release(self._floor, order, node, sku, short, "uncovered")
+            kind, party = self._blame
+            self._floor.cases.open(kind, party, order.name, order.name)
+            order.follows(self._floor.seq)
+            out += self._orders.source(order, why=f"{sku} at {node} no longer covered")
+        return out
+
+
+def _blame_of(fact: Fact) -> tuple[ExceptionKind, ExceptionParty]:
+    """What it is called that a fact takes promised stock away, and whose doing it is."""
+    match fact:
+        case StockAdjusted(reason="damage" | "expired" | "recalled"):
+            return "damage", "retailer"
+        case StockAdjusted():
+            return "oversold", "channel"
+        case InboundScheduled() | StockReceived():
+            return "oversold", "supplier"
+        case _:
+            return "oversold", "retailer"
