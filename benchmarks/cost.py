@@ -18,7 +18,7 @@ from benchmarks.figures import Target, distribution
 from benchmarks.fold import BATCH
 from benchmarks.processes import run_module
 from benchmarks.workload import Workload
-from flows.outcomes import outcomes
+from flows.wiring.outcomes import outcomes
 from operators.chain import build_chain, to_record
 from operators.core.contract import Chain
 from state.events import EVENT_TYPES, FAMILY_OF

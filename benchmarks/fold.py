@@ -1,16 +1,16 @@
-"""The yardstick: the chain as a bare loop over a journal, as `flows.replay` folds it."""
+"""The yardstick: the chain as a bare loop over a journal, as `flows.replay.replay` folds it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.outcomes import Outcome, outcomes
-from flows.outlets import Outlet
+from flows.wiring.outcomes import Outcome, outcomes
+from flows.wiring.outlets import Outlet
 from operators.chain import build_chain, to_record
 from operators.core.contract import Chain
 from state.journal import JournalReader
 from state.policy import Policy
 
-#: Lines per read, the default of `flows.journal_source` too.
+#: Lines per read, the default of `flows.wiring.journal_source` too.
 BATCH = 1_000
 
 

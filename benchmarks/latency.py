@@ -20,8 +20,8 @@ from benchmarks.fold import fold
 from benchmarks.pauses import CommitWatch, longest_pauses
 from benchmarks.processes import ChildFailed, expect_alive, started, stop
 from benchmarks.workload import Workload
-from flows.outcomes import DEAD_LETTERS, Outcome
-from flows.outlets import Mark
+from flows.wiring.outcomes import DEAD_LETTERS, Outcome
+from flows.wiring.outlets import Mark
 from state.actions import KINDS
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_connection import connect

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 
-from flows.outcomes import DEAD_LETTERS, Outcome
-from flows.outlets import Mark
+from flows.wiring.outcomes import DEAD_LETTERS, Outcome
+from flows.wiring.outlets import Mark
 from state.stores.redis_keys import KPIS
 
 

@@ -17,8 +17,8 @@ import redis
 from msgspec import Struct
 
 from benchmarks.workload import write_workload
-from flows.outcomes import Outcome, outcomes
-from flows.outlets import RedisOutlet
+from flows.wiring.outcomes import Outcome, outcomes
+from flows.wiring.outlets import RedisOutlet
 from operators.chain import NO_NETWORK, Chains, to_record
 from state.journal import JournalReader
 from state.policy import Policy

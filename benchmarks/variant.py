@@ -16,9 +16,9 @@ import orjson
 
 from benchmarks.fold import BATCH, fold
 from benchmarks.null_outlet import NullOutlet
-from flows.checkpoints import Checkpoints
-from flows.dataflow import EPOCH, Flow
-from flows.journal_source import JournalSource
+from flows.wiring.checkpoints import Checkpoints
+from flows.wiring.dataflow import EPOCH, Flow
+from flows.wiring.journal_source import JournalSource
 from operators.core.contract import Chain
 from state.journal import JournalReader
 from state.policy import Policy

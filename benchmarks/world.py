@@ -15,7 +15,7 @@ from benchmarks import report
 from benchmarks.fold import fold
 from benchmarks.processes import ROOT
 from benchmarks.workload import machine
-from flows.replay import CHECKPOINTS, ReplayPlan, replay
+from flows.replay.replay import CHECKPOINTS, ReplayPlan, replay
 from flows.simulation import WorldConfig
 from flows.simulation.controller import Engine
 from flows.simulation.scenario import UNDISTURBED

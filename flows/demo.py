@@ -3,12 +3,12 @@
 import subprocess
 from pathlib import Path
 
-from flows.action_log import actions_in
 from flows.cli.console import note, progress_bar, say, show
 from flows.cli.explanation_view import view
 from flows.cli.summary_view import summary_table
-from flows.replay import REDIS_FOLDER, ReplayPlan, replay
-from flows.screen import rule
+from flows.display.screen import rule
+from flows.explain.action_log import actions_in
+from flows.replay.replay import REDIS_FOLDER, ReplayPlan, replay
 from flows.simulation import simulate
 from state.actions import Action
 from state.journal_writer import JournalWriter

@@ -8,7 +8,7 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
-from flows.replay import Engine, ReplayPlan, replay
+from flows.replay.replay import Engine, ReplayPlan, replay
 from flows.simulation.config import find_world
 from flows.simulation.controller import Engine as Deciding
 from flows.simulation.simulation import Simulation

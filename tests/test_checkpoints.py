@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.adapter import Adapter
-from flows.checkpoint_file import read_checkpoint, write_checkpoint
-from flows.checkpoints import Checkpoints
-from flows.failure import Failure
-from flows.outcomes import Outcome
-from flows.outlets import Mark
-from flows.sinks import OutletSink
+from flows.wiring.adapter import Adapter
+from flows.wiring.checkpoint_file import read_checkpoint, write_checkpoint
+from flows.wiring.checkpoints import Checkpoints
+from flows.wiring.failure import Failure
+from flows.wiring.outcomes import Outcome
+from flows.wiring.outlets import Mark
+from flows.wiring.sinks import OutletSink
 from operators.core.contract import Operator, Record
 from state.errors import SnapshotError
 

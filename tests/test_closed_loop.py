@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.replay import Engine as Runner
-from flows.replay import ReplayPlan, replay
+from flows.replay.replay import Engine as Runner
+from flows.replay.replay import ReplayPlan, replay
 from flows.simulation.controller import Engine
 from state.actions import (
     Reroute,

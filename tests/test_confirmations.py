@@ -2,7 +2,7 @@
 
 import orjson
 
-from flows.outcomes import outcomes
+from flows.wiring.outcomes import outcomes
 from state.codec import encode_action
 from state.events import (
     ActionApproved,

@@ -6,12 +6,12 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from flows.action_log import find_action
 from flows.cli.app import app
-from flows.explain import Evidence, derive, derive_again, evidence_of
-from flows.replay import ReplayPlan, replay
-from flows.story import story_of
-from flows.why_not import why_not
+from flows.explain.action_log import find_action
+from flows.explain.explain import Evidence, derive, derive_again, evidence_of
+from flows.explain.story import story_of
+from flows.explain.why_not import why_not
+from flows.replay.replay import ReplayPlan, replay
 from operators.orders.why_not import parse_wanted
 from state.actions import Action
 from state.codec import encode, encode_action

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.replay import Engine
+from flows.replay.replay import Engine
 from tests.golden import EXPECTED, replayed, simulated
 from tests.pythons import Python, environment_of, other_pythons
 

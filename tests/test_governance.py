@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.replay import ReplayPlan, replay
+from flows.replay.replay import ReplayPlan, replay
 from operators.chain import build_chain, to_record
 from operators.core.facts import BlastRadiusTripped, OrderMoved, ProposalClosed
 from operators.governance.limits import Limits

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.replay import Engine, ReplayPlan, replay
+from flows.replay.replay import Engine, ReplayPlan, replay
 from flows.simulation import WorldConfig, simulate
 from state.codec import encode
 from state.dead_letters import decode_dead_letter

@@ -11,8 +11,8 @@ import orjson
 import pytest
 import typer
 
-from flows.action_log import actions_in
 from flows.cli.app import app
+from flows.explain.action_log import actions_in
 from flows.simulation import WorldConfig, simulate
 from state.actions import Action
 from state.codec import encode

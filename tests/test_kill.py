@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import redis
 
-from flows.replay import ReplayPlan, replay
+from flows.replay.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig, simulate
 from state.actions import KINDS
 from state.errors import JournalError

@@ -18,11 +18,11 @@ from flows.live.publish import publish
 from flows.live.record import record
 from flows.live.requeue import listed, requeue
 from flows.live.run import Live, run_partition
-from flows.outcomes import DEAD_LETTERS, Outcome, outcomes
-from flows.outlets import RedisOutlet
-from flows.replay import ReplayPlan, replay
+from flows.replay.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig, simulate
-from flows.stop import Stop
+from flows.wiring.outcomes import DEAD_LETTERS, Outcome, outcomes
+from flows.wiring.outlets import RedisOutlet
+from flows.wiring.stop import Stop
 from operators.chain import build_chain, to_record
 from operators.core.contract import Chain
 from state.codec import JournalLine

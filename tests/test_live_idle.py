@@ -8,11 +8,11 @@ import pytest
 from confluent_kafka import Message
 
 import state.journal
-from flows.dataflow import Flow
-from flows.failure import Failure
 from flows.ingest.raw_source import RawSource
-from flows.journal_source import IDLE_TURNS, IDLE_WAIT_S, JournalSource, Stop
-from flows.outlets import LogOutlet
+from flows.wiring.dataflow import Flow
+from flows.wiring.failure import Failure
+from flows.wiring.journal_source import IDLE_TURNS, IDLE_WAIT_S, JournalSource, Stop
+from flows.wiring.outlets import LogOutlet
 from state.codec import JournalLine
 from state.journal import JournalReader
 from state.policy import Policy

@@ -9,12 +9,12 @@ import orjson
 import pytest
 import redis
 
-import flows.dataflow
+import flows.wiring.dataflow
 from flows.ingest.ingest import ingest
 from flows.live.logs import SparingHandler
 from flows.live.publish import publish
 from flows.live.run import Live, run_partition
-from flows.replay import ReplayPlan, replay
+from flows.replay.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig, simulate
 from operators.core.contract import Chain
 from state.codec import JournalLine
@@ -164,7 +164,7 @@ def test_an_error_in_an_operator_is_told_by_us_alone(
     def broken(network: str, policy: Policy) -> Chain:
         raise error
 
-    monkeypatch.setattr(flows.dataflow, "build_chain", broken)
+    monkeypatch.setattr(flows.wiring.dataflow, "build_chain", broken)
     with pytest.raises(type(error), match=str(error)):
         replay(ReplayPlan(logs=(small_log,), policy=Policy()))
     assert said(capfd) == ""

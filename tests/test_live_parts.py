@@ -25,9 +25,9 @@ from flows.live.patience import PatientOutlet
 from flows.live.share import Share, parse_share
 from flows.live.state_folder import StateFolder
 from flows.live.supervisor import supervise
-from flows.outcomes import Outcome
-from flows.outlets import Mark
-from flows.stop import Stop
+from flows.wiring.outcomes import Outcome
+from flows.wiring.outlets import Mark
+from flows.wiring.stop import Stop
 from state.errors import (
     Diverged,
     JournalMismatch,

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from flows.offpolicy import cheapest, decisions
-from flows.why_not import why_not
+from flows.explain.offpolicy import cheapest, decisions
+from flows.explain.why_not import why_not
 from operators.chain import build_chain, to_record
 from operators.core.deadlines import Deadlines
 from operators.core.facts import DemandLift, ExceptionCase, Inert

@@ -14,8 +14,8 @@ from flows.ingest.canonical import RawMessage
 from flows.ingest.ingest import ingest
 from flows.ingest.networks import known_networks
 from flows.ingest.quarantine import Quarantine
-from flows.journal_source import Stop
 from flows.live.control import send_retired
+from flows.wiring.journal_source import Stop
 from state.codec import encode, make_event
 from state.events import Fact, OrderCancelled
 from state.settings import Settings

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.offpolicy import (
+from flows.explain.offpolicy import (
     Logged,
     cheapest,
     decisions,

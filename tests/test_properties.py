@@ -10,8 +10,8 @@ from bytewax.testing import TestingSource, run_main
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.dataflow import Flow
-from flows.outcomes import Outcome, outcomes
+from flows.wiring.dataflow import Flow
+from flows.wiring.outcomes import Outcome, outcomes
 from operators.chain import OPERATORS, build_chain, to_record
 from state.actions import Action, Allocate
 from state.codec import JournalLine, encode_action

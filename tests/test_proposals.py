@@ -8,9 +8,9 @@ import redis
 from typer.testing import CliRunner
 
 from flows.cli.app import app
-from flows.outcomes import outcomes
-from flows.outlets import LogOutlet, RedisOutlet
-from flows.proposals import open_in_folder, open_in_redis, open_proposal
+from flows.explain.proposals import open_in_folder, open_in_redis, open_proposal
+from flows.wiring.outcomes import outcomes
+from flows.wiring.outlets import LogOutlet, RedisOutlet
 from state.actions import Action
 from state.codec import decode_action
 from state.events import ActionApproved, ActionRejected

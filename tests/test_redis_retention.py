@@ -144,7 +144,7 @@ def test_another_journals_streams_are_left_alone(redis_client: redis.Redis, pref
 def test_an_open_proposal_stays_and_a_closed_one_never_looks_open_again(
     redis_client: redis.Redis, prefix: str
 ) -> None:
-    from flows.proposals import open_in_redis
+    from flows.explain.proposals import open_in_redis
 
     entries: list[StreamEntry] = []
     for seq in range(1, 2_001, 2):

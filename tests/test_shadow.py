@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli.app import app
-from flows.replay import ReplayPlan, replay
+from flows.replay.replay import ReplayPlan, replay
 from state.codec import encode
 from state.events import PolicyChanged
 from state.policy import Governance, Policy, Sourcing, Weights

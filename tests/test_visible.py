@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.metrics import MetricWrapperBase
 
+from flows.display.screen import Column, Table, console, panel, stacked, words
+from flows.display.visible import visible, visible_json
 from flows.live import logs
 from flows.live.metrics import IngestMetrics, RunMetrics, StreamMetrics
-from flows.screen import Column, Table, console, panel, stacked, words
-from flows.visible import visible, visible_json
 from flows.whatif.report import report
 from tests.hostile_text import SPOILS, acting
 from tests.test_whatif_report import a_result
@@ -125,7 +125,7 @@ def imported(node: ast.AST) -> set[str]:
 
 
 def test_one_module_knows_what_draws_on_a_terminal() -> None:
-    assert {name for name, node in sources() if "rich" in imported(node)} == {"screen.py"}
+    assert {name for name, node in sources() if "rich" in imported(node)} == {"display/screen.py"}
 
 
 def test_only_the_console_and_the_log_write_to_standard_streams() -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
 from flows.cli.app import app
-from flows.replay import ReplayPlan, replay
+from flows.replay.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig
 from flows.simulation.controller import Engine
 from flows.simulation.scenario import UNDISTURBED, find_scenario

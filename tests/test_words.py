@@ -8,9 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
-from flows.outcomes import DEAD_LETTERS, outcomes
 from flows.simulation.config import WorldConfig
 from flows.simulation.scenario import Scenario
+from flows.wiring.outcomes import DEAD_LETTERS, outcomes
 from operators.core.contract import Record
 from operators.core.facts import KpiWindow
 from state import quantities

@@ -1,6 +1,6 @@
 """The command line: `crossdock`."""
 
-from flows.stop import hold_signals
+from flows.wiring.stop import hold_signals
 
 
 def main() -> None:

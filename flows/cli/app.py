@@ -27,8 +27,8 @@ from flows.cli import (
     whatif_command,
 )
 from flows.cli.console import complain, note
-from flows.stop import let_signals_through
-from flows.visible import visible
+from flows.display.visible import visible
+from flows.wiring.stop import let_signals_through
 from state.errors import CrossdockError
 
 #: Commands that end well when they are asked to stop; they say themselves when they are ready.

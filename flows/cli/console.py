@@ -1,6 +1,7 @@
 """How commands speak: results to standard output, everything else to standard error.
 
-Text is data here (see `flows.visible`). What draws tables is imported when there is one to draw.
+Text is data here (see `flows.display.visible`). What draws tables is imported when there is one to
+draw.
 """
 
 import sys
@@ -11,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import typer
 
-from flows.visible import visible, visible_json
+from flows.display.visible import visible, visible_json
 from state.errors import CrossdockError
 
 if TYPE_CHECKING:
-    from flows.progress import Progress
-    from flows.screen import View
+    from flows.display.screen import View
+    from flows.wiring.progress import Progress
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ def warn(text: str) -> None:
 
 def show(*views: "View") -> None:
     """Draw tables and panels as the result."""
-    from flows.screen import console
+    from flows.display.screen import console
 
     console().print(*views)
 
@@ -68,7 +69,7 @@ def print_json_line(raw: bytes) -> None:
 
 def _write(stream: TextIO, text: str, style: str) -> None:
     if style and stream.isatty():
-        from flows.screen import console, words
+        from flows.display.screen import console, words
 
         console(to_errors=stream is sys.stderr).print(words(text, style), soft_wrap=True)
         return
@@ -85,7 +86,7 @@ def progress_bar(title: str, unit: str = "events") -> Iterator["Progress"]:
     if not sys.stderr.isatty():
         yield lambda _lines, _done, _size: None
         return
-    from flows.screen import progress
+    from flows.display.screen import progress
 
     with progress(unit) as bar:
         task = bar.add_task(visible(title), total=None, units=0)

@@ -8,7 +8,7 @@ import typer
 from flows.cli.console import named, print_json, progress_bar, show, warn
 
 if TYPE_CHECKING:
-    from flows.explain import Evidence
+    from flows.explain.explain import Evidence
 
 
 def explain(
@@ -43,8 +43,8 @@ def explain(
 
     Exit code 1 if the action does not come out of the journal again.
     """
-    from flows.action_log import ACTION_ID
-    from flows.explain import Evidence, evidence_of
+    from flows.explain.action_log import ACTION_ID
+    from flows.explain.explain import Evidence, evidence_of
     from state.policies import find_policy
 
     if (out_folder is None) == (not log):
@@ -71,9 +71,9 @@ def _recorded(folder: Path, action_id: str, verify: bool, json: bool) -> None:
     """An action of a replay's folder, derived again."""
     import orjson
 
-    from flows.action_log import find_action
     from flows.cli.explanation_view import view
-    from flows.explain import Derivation, derive_again, evidence_of
+    from flows.explain.action_log import find_action
+    from flows.explain.explain import Derivation, derive_again, evidence_of
     from state.codec import encode_action
 
     action = find_action(folder, action_id)
@@ -100,7 +100,7 @@ def _derived(evidence: "Evidence", action_id: str, json: bool) -> None:
     import orjson
 
     from flows.cli.explanation_view import view
-    from flows.explain import derive
+    from flows.explain.explain import derive
     from state.codec import encode_action
 
     with progress_bar("deriving it") as progress:
@@ -118,10 +118,10 @@ def _why_not(
 ) -> None:
     from msgspec import to_builtins
 
-    from flows.action_log import find_action
     from flows.cli.explanation_view import why_not_view
-    from flows.explain import derive
-    from flows.why_not import why_not
+    from flows.explain.action_log import find_action
+    from flows.explain.explain import derive
+    from flows.explain.why_not import why_not
     from operators.orders.why_not import parse_wanted
 
     try:
@@ -143,7 +143,7 @@ def _why_not(
 
 def _story(evidence: "Evidence", about: str, json: bool) -> None:
     from flows.cli.explanation_view import story_table
-    from flows.story import story_of
+    from flows.explain.story import story_of
     from state.quantities import rfc3339
 
     with progress_bar("reading the journal") as progress:

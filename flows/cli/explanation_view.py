@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flows.screen import Column, Drawing, Table, View, panel, words
+from flows.display.screen import Column, Drawing, Table, View, panel, words
 from state.actions import Action, Alternative
 from state.quantities import from_ms
 
 if TYPE_CHECKING:
-    from flows.story import Story
+    from flows.explain.story import Story
     from operators.orders.why_not import WhyNot
 
 _MOST_RULED_OUT = 10

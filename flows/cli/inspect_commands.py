@@ -56,7 +56,7 @@ def actions(
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """List actions, from Redis (--redis) or from a replay's folder (--out)."""
-    from flows.action_log import actions_in
+    from flows.explain.action_log import actions_in
     from state.actions import KINDS
     from state.codec import encode_action
     from state.stores.redis_connection import connect
@@ -111,7 +111,7 @@ def serve_redis(
     ],
 ) -> None:
     """Open the Redis that a replay with --redis embedded left, until interrupted."""
-    from flows.replay import REDIS_FOLDER
+    from flows.replay.replay import REDIS_FOLDER
     from state.errors import StoreError
     from state.stores.embedded_redis import EmbeddedRedis, find_server
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.console import print_json, progress_bar, say, show, warn
-from flows.stop import Stop
+from flows.wiring.stop import Stop
 
 if TYPE_CHECKING:
     from state.settings import Settings
@@ -67,7 +67,7 @@ def topics(
         listed = {plan.name: there.get(plan.name, 0) for plan in plans}
         print_json({"partitions": listed, "made": list(made), "problems": wrong, "warnings": notes})
     else:
-        from flows.screen import Column, Table
+        from flows.display.screen import Column, Table
 
         columns = map(Column, ("topic", "partitions", "for", ""))
         table = Table(*columns, title=f"Topics at {settings.kafka.bootstrap}")

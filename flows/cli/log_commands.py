@@ -10,7 +10,7 @@ import typer
 from flows.cli.console import named, print_json, progress_bar, say, show
 
 if TYPE_CHECKING:
-    from flows.progress import Progress
+    from flows.wiring.progress import Progress
     from state.events import Event
 
 _Out = Annotated[
@@ -93,7 +93,7 @@ def check(
     json: _Json = False,
 ) -> None:
     """Validate logs: counts, time span, networks, problems. Exit code 1 if there are any."""
-    from flows.check import check as run
+    from flows.replay.check import check as run
 
     with progress_bar("checking") as progress:
         report = run(tuple(logs), progress)
@@ -146,7 +146,7 @@ def _write(
     if json:
         print_json(document)
         return
-    from flows.screen import Column, Table
+    from flows.display.screen import Column, Table
 
     table = Table(Column(), Column(), title="What was written")
     table.row("events", f"{counts.total():,}, {rfc3339(first)} to {rfc3339(last)}")
@@ -167,7 +167,7 @@ def _counted(
 
 
 def _show_check(report: dict[str, Any]) -> None:
-    from flows.screen import Column, Table
+    from flows.display.screen import Column, Table
 
     table = Table(Column(), Column(), title="The log")
     table.row("lines", f"{report['lines']:,}")

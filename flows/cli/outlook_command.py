@@ -8,7 +8,7 @@ import typer
 from flows.cli.console import note, print_json, progress_bar, say, show
 
 if TYPE_CHECKING:
-    from flows.outlooks import Outlooks
+    from flows.replay.outlooks import Outlooks
 
 _SHOWN = 15
 
@@ -31,7 +31,7 @@ def outlook(
     """
     from msgspec import to_builtins
 
-    from flows.outlooks import outlooks
+    from flows.replay.outlooks import outlooks
     from state.policy import Policy, load_policy
 
     with progress_bar("looking") as progress:
@@ -65,7 +65,7 @@ def _narrow(found: "Outlooks", region: str | None, sku: str | None) -> None:
 
 
 def _show(found: "Outlooks", limit: int) -> None:
-    from flows.screen import Column, Table
+    from flows.display.screen import Column, Table
     from operators.forecasts.demand import explain
 
     series = sorted(found.demand.values(), key=lambda each: -each.units_per_day)

@@ -37,7 +37,7 @@ def proposals(
     """List what waits for a person, with its deadline, the next one due first."""
     import orjson
 
-    from flows.proposals import open_in_folder, open_in_redis
+    from flows.explain.proposals import open_in_folder, open_in_redis
     from state.codec import encode_action
     from state.stores.redis_connection import connect, connect_with
 
@@ -65,7 +65,7 @@ def proposals(
     if not wanted:
         note("nothing waits for a person")
         return
-    from flows.screen import Column, Table
+    from flows.display.screen import Column, Table
 
     columns = [Column(title, whole=True) for title in ("decide by (UTC)", "id", "kind")]
     table = Table(*columns, Column("what and why"), title="What waits for a person")
@@ -112,7 +112,7 @@ def _decide(
     wait: float,
     json: bool,
 ) -> None:
-    from flows.action_log import ACTION_ID, place_of
+    from flows.explain.action_log import ACTION_ID, place_of
     from flows.live.control import send_decision
 
     if ACTION_ID.fullmatch(fact.action) is None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.console import named, note, print_json, progress_bar, say, show, warn
-from flows.stop import Stop
+from flows.wiring.stop import Stop
 
 if TYPE_CHECKING:
-    from flows.summary import Summary
+    from flows.replay.summary import Summary
 
 #: Share of dead letters above which a replay warns.
 _MOST_REFUSED = 0.05
@@ -69,9 +69,9 @@ def replay(
     stop = Stop.on_signals()
     from flows.cli.collector import spare_the_collector
     from flows.cli.summary_view import summary_table
-    from flows.replay import ReplayPlan
-    from flows.replay import replay as run
-    from flows.summary import to_builtins
+    from flows.replay.replay import ReplayPlan
+    from flows.replay.replay import replay as run
+    from flows.replay.summary import to_builtins
     from state.policies import find_policy
     from state.stores.redis_keys import checked_name
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from flows.screen import Column, Table, View, words
-from flows.shadow import P_LATE, SCORE
+from flows.display.screen import Column, Table, View, words
+from flows.replay.shadow import P_LATE, SCORE
 
 
 def shadow_table(shadow: dict[str, Any], currency: str) -> list[View]:

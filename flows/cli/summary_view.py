@@ -1,7 +1,7 @@
 """How the summary of a replay looks on a terminal."""
 
-from flows.screen import Column, Table
-from flows.summary import Summary
+from flows.display.screen import Column, Table
+from flows.replay.summary import Summary
 
 
 def summary_table(summary: Summary) -> Table:

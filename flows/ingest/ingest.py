@@ -7,7 +7,6 @@ import bytewax.operators as op
 from bytewax._bytewax import cli_main
 from bytewax.dataflow import Dataflow
 
-from flows.failure import Failure
 from flows.ingest.canonical import Entry, RawMessage, canonical
 from flows.ingest.clock import SteadyClock
 from flows.ingest.journal_sink import Ingested, JournalSink
@@ -19,7 +18,8 @@ from flows.live.metrics import IngestMetrics
 from flows.live.monitor import Health, Monitor
 from flows.live.probes import ANSWER_S, Probes
 from flows.live.share import Share
-from flows.stop import Stop
+from flows.wiring.failure import Failure
+from flows.wiring.stop import Stop
 from state.codec import DeadLetter, encode, make_event
 from state.errors import StoreError
 from state.events import ClockTicked

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from msgspec import Struct
 
-from flows.failure import Failure
 from flows.ingest.canonical import Entry, RawMessage
 from flows.live.metrics import IngestMetrics
+from flows.wiring.failure import Failure
 from state.codec import DeadLetter
 from state.settings import TopicSettings
 from state.stores.kafka_dead_letters import ORIGIN, send_dead_letter

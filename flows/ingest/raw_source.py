@@ -8,10 +8,10 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Message
 from msgspec import Struct
 
-from flows.failure import Failure
 from flows.ingest.canonical import RawMessage
-from flows.journal_source import IDLE_TURNS, IDLE_WAIT_S
-from flows.stop import Stop
+from flows.wiring.failure import Failure
+from flows.wiring.journal_source import IDLE_TURNS, IDLE_WAIT_S
+from flows.wiring.stop import Stop
 from state.stores.kafka_dead_letters import ORIGIN, origin_of, place_of, readable_headers
 from state.stores.kafka_merge import OldestFirst
 from state.stores.kafka_reader import KafkaReader, bytes_of

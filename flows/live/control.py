@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import orjson
 
-from flows.action_log import place_of
-from flows.proposals import open_proposal
+from flows.explain.action_log import place_of
+from flows.explain.proposals import open_proposal
 from state.codec import encode, make_event
 from state.errors import JournalError
 from state.events import ActionApproved, ActionRejected, Fact

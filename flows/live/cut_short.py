@@ -5,7 +5,7 @@ import threading
 import time
 
 from flows.live import logs
-from flows.stop import Stop
+from flows.wiring.stop import Stop
 
 
 def cut_short_after(seconds: float, stop: Stop) -> None:

@@ -1,10 +1,10 @@
 """Look after the gauges of a running partition, once a second, between two batches."""
 
-from flows.dataflow import Flow
 from flows.live.keeper import Keeper
 from flows.live.metrics import RunMetrics
 from flows.live.monitor import Health
-from flows.outlets import RedisOutlet
+from flows.wiring.dataflow import Flow
+from flows.wiring.outlets import RedisOutlet
 from operators.hygiene.hygiene import Hygiene
 from operators.reporting.rollups import Rollups
 from state.stores.kafka_journal import KafkaJournal

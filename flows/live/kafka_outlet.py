@@ -8,8 +8,8 @@ twice. Dead letters are keyed by their origin and may come twice after a crash.
 
 from collections.abc import Callable, Sequence
 
-from flows.outcomes import DEAD_LETTERS, Outcome
-from flows.outlets import Mark
+from flows.wiring.outcomes import DEAD_LETTERS, Outcome
+from flows.wiring.outlets import Mark
 from state.dead_letters import decode_dead_letter
 from state.errors import EntriesLost
 from state.settings import Settings

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import orjson
 
-from flows.visible import visible_json
+from flows.display.visible import visible_json
 
 #: A warning is written again after so many seconds at the soonest.
 _REPEAT_S = 10.0

@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 
 from flows.live.metrics import RunMetrics
-from flows.outcomes import DEAD_LETTERS, Outcome
-from flows.outlets import Mark, Outlet
+from flows.wiring.outcomes import DEAD_LETTERS, Outcome
+from flows.wiring.outlets import Mark, Outlet
 from state.dead_letters import reason_of
 from state.stores.kafka_journal import Arrivals
 from state.stores.redis_keys import entry_order

@@ -13,7 +13,7 @@ import orjson
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from flows.visible import visible_json
+from flows.display.visible import visible_json
 from state.errors import SettingsError
 from state.settings import MonitorSettings
 

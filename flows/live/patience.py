@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from flows.live import logs
 from flows.live.metrics import StreamMetrics
 from flows.live.monitor import Health
-from flows.outcomes import Outcome
-from flows.outlets import Mark, Outlet
+from flows.wiring.outcomes import Outcome
+from flows.wiring.outlets import Mark, Outlet
 from state.errors import StoreError
 
 _FIRST_S = 0.05

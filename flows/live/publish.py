@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from flows.stop import Stop
+from flows.wiring.stop import Stop
 from state.codec import DeadLetter, decode, encode, shifted
 from state.events import ClockTicked, Event
 from state.feed_settings import feed_for

@@ -6,7 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from flows.live import logs
-from flows.stop import Stop
+from flows.wiring.stop import Stop
 from state.errors import JournalError, JournalMismatch, StoreError
 from state.recording import Header, Segment, SegmentWriter, segments_of, unfinished
 from state.settings import Settings

@@ -6,10 +6,6 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from flows.checkpoints import Checkpoints
-from flows.dataflow import Flow
-from flows.failure import Failure
-from flows.journal_source import JournalSource
 from flows.live import logs
 from flows.live.gauges import Gauges
 from flows.live.kafka_outlet import KafkaOutlet
@@ -21,8 +17,12 @@ from flows.live.patience import PatientOutlet
 from flows.live.probes import ANSWER_S, Probes
 from flows.live.state_folder import StateFolder
 from flows.live.tenure import Tenure
-from flows.outlets import Outlet, RedisOutlet
-from flows.stop import Stop
+from flows.wiring.checkpoints import Checkpoints
+from flows.wiring.dataflow import Flow
+from flows.wiring.failure import Failure
+from flows.wiring.journal_source import JournalSource
+from flows.wiring.outlets import Outlet, RedisOutlet
+from flows.wiring.stop import Stop
 from state.errors import TakenOver
 from state.policy import Policy, load_policy
 from state.settings import Settings

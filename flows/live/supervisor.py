@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from flows.live import logs
-from flows.stop import Stop
+from flows.wiring.stop import Stop
 from state.errors import TakenOver
 
 #: Deaths of one worker within `_WITHIN_S` that are put up with.

@@ -12,8 +12,6 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from flows.checkpoint_file import read_checkpoint
-from flows.progress import Progress
 from flows.simulation.config import WorldConfig
 from flows.simulation.controller import Engine
 from flows.simulation.prices import Prices
@@ -23,6 +21,8 @@ from flows.whatif.open_work import opening_of
 from flows.whatif.result import Run
 from flows.whatif.trial import finish
 from flows.whatif.twin_world import temper_of, world_of_twin
+from flows.wiring.checkpoint_file import read_checkpoint
+from flows.wiring.progress import Progress
 from operators.chain import NO_NETWORK, Chains, build_chain, to_record
 from operators.core.contract import Chain
 from operators.governance.govern import Govern

@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from flows.display.visible import visible
 from flows.simulation.kpis import COST_TERMS, KPIS, Kpi
-from flows.visible import visible
 from flows.whatif.result import Result
 from flows.whatif.statistics import interval, mean_of, partners, values_of
 from flows.whatif.wording import (

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from flows.display.visible import visible
 from flows.simulation.kpis import Kpi
-from flows.visible import visible
 from flows.whatif.curves import over_time, parted
 from flows.whatif.plots import colour_of, cost_by_term, forest, on_time_dots, styled
 from flows.whatif.result import Result

@@ -1,6 +1,6 @@
 """The result of a what-if on a terminal, within 100 columns."""
 
-from flows.screen import Column, Drawing, Table, View, Words, beside, group, stacked, words
+from flows.display.screen import Column, Drawing, Table, View, Words, beside, group, stacked, words
 from flows.simulation.kpis import Kpi
 from flows.whatif.result import Difference, Result
 from flows.whatif.statistics import mean_of

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from flows.live.kafka_outlet import KafkaOutlet
-from flows.outcomes import Outcome
+from flows.wiring.outcomes import Outcome
 from state.settings import Settings
 from state.stores.kafka_transactions import TransactionalWriter
 from state.stores.kafka_writer import KafkaWriter

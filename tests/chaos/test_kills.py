@@ -12,8 +12,8 @@ from typing import Literal
 
 import pytest
 
-import flows.dataflow
-from flows.replay import ReplayPlan, replay
+import flows.wiring.dataflow
+from flows.replay.replay import ReplayPlan, replay
 from state.policy import Policy
 from state.stores.kafka_dead_letters import ORIGIN, headers_of
 from tests.chaos import KILLS, THOROUGH
@@ -132,6 +132,6 @@ def test_killed_while_its_recovery_store_is_made_it_starts_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(flows.dataflow, "init_db_dir", killed)
+        patch.setattr(flows.wiring.dataflow, "init_db_dir", killed)
         replay(plan)
     assert replay(plan).lines == 300

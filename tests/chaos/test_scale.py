@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.live.supervisor import supervise
-from flows.stop import Stop
+from flows.wiring.stop import Stop
 from tests.chaos import THOROUGH
 from tests.chaos.conftest import MakeLog, MakeRig
 from tests.chaos.rig import Rig

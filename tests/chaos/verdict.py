@@ -13,7 +13,7 @@ import redis
 from confluent_kafka import Message
 
 from flows.live.kafka_outlet import ACTION_ID
-from flows.outcomes import DEAD_LETTERS, outcomes
+from flows.wiring.outcomes import DEAD_LETTERS, outcomes
 from operators.chain import NO_NETWORK, build_chain, to_record
 from operators.core.contract import Chain, Record, step_all
 from operators.core.facts import Duplicate

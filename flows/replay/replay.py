@@ -13,15 +13,15 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from flows.checkpoints import Checkpoints
-from flows.dataflow import EPOCH, Flow
-from flows.journal_source import JournalSource
-from flows.outcomes import DEAD_LETTERS, Outcome, outcomes
-from flows.outlets import LogOutlet, Mark, Outlet, RedisOutlet
-from flows.progress import Progress
-from flows.shadow import compare, draw
-from flows.stop import Stop
-from flows.summary import Summary, add_up, file_digest, summarise, to_builtins
+from flows.replay.shadow import compare, draw
+from flows.replay.summary import Summary, add_up, file_digest, summarise, to_builtins
+from flows.wiring.checkpoints import Checkpoints
+from flows.wiring.dataflow import EPOCH, Flow
+from flows.wiring.journal_source import JournalSource
+from flows.wiring.outcomes import DEAD_LETTERS, Outcome, outcomes
+from flows.wiring.outlets import LogOutlet, Mark, Outlet, RedisOutlet
+from flows.wiring.progress import Progress
+from flows.wiring.stop import Stop
 from operators.chain import NO_NETWORK, Chains, to_record
 from operators.core.contract import Operator
 from operators.hygiene.hygiene import Hygiene

@@ -4,8 +4,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from flows.explain import Evidence
-from flows.progress import Progress
+from flows.explain.explain import Evidence
+from flows.wiring.progress import Progress
 from operators.chain import NO_NETWORK, Chains, to_record
 from operators.core.contract import Record
 from operators.core.facts import Anomaly, DelayRisk, Inert, OrderMoved, ProposalClosed

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.progress import Progress
+from flows.wiring.progress import Progress
 from operators.chain import NO_NETWORK, Chains, to_record
 from operators.core.contract import Record
 from operators.core.facts import DemandOutlook, Incident, LaneOutlook

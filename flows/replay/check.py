@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from flows.progress import Progress
+from flows.wiring.progress import Progress
 from operators.core.contract import Record
 from operators.core.entry import NO_NETWORK, to_record
 from operators.core.facts import Duplicate

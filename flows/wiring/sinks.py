@@ -2,16 +2,16 @@
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from flows.failure import Failure
-from flows.outcomes import Outcome
-from flows.outlets import Outlet
+from flows.wiring.failure import Failure
+from flows.wiring.outcomes import Outcome
+from flows.wiring.outlets import Outlet
 
 
 class OutletSink(FixedPartitionedSink[Outcome, None]):
     """One outlet as a sink of one partition; nothing is written after a `failure`.
 
     `received` counts what has been written. Where to go on after a crash is kept by
-    `flows.checkpoints`, not here.
+    `flows.wiring.checkpoints`, not here.
     """
 
     def __init__(self, name: str, outlet: Outlet, failure: Failure) -> None:

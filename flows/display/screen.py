@@ -1,7 +1,7 @@
 """Tables and panels on a terminal: the only module that knows Rich.
 
-Text that it takes is data. It never is markup, no character of it acts or hides (`flows.visible`),
-and how it looks is said apart from it, as a style.
+Text that it takes is data. It never is markup, no character of it acts or hides
+(`flows.display.visible`), and how it looks is said apart from it, as a style.
 """
 
 from typing import Literal, NamedTuple, NewType
@@ -21,7 +21,7 @@ from rich.rule import Rule
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from flows.visible import visible
+from flows.display.visible import visible
 
 #: Text in its styles; made by `words`, `beside` and `stacked` only.
 Words = NewType("Words", Text)

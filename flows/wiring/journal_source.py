@@ -7,10 +7,10 @@ from typing import Protocol
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from flows.checkpoints import Checkpoints
-from flows.failure import Failure
-from flows.progress import Progress
-from flows.stop import Stop
+from flows.wiring.checkpoints import Checkpoints
+from flows.wiring.failure import Failure
+from flows.wiring.progress import Progress
+from flows.wiring.stop import Stop
 from state.codec import JournalLine
 
 #: How soon to look again where there was nothing: well below a millisecond.

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
-from flows.action_log import place_of
-from flows.progress import Progress
+from flows.explain.action_log import place_of
+from flows.wiring.progress import Progress
 from operators.chain import build_chain, to_record
 from operators.core.contract import Chain
 from state.actions import Action

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from flows.action_log import actions_in
+from flows.explain.action_log import actions_in
 from flows.whatif.statistics import interval
 from state.actions import Action, Allocate
 from state.sums import int_sum

@@ -1,7 +1,7 @@
 """Ask of a decision why another option was not taken, on the journal that led to it."""
 
-from flows.explain import Evidence, fold_to
-from flows.progress import Progress
+from flows.explain.explain import Evidence, fold_to
+from flows.wiring.progress import Progress
 from operators.core.contract import Chain
 from operators.orchestrate import Orchestrate
 from operators.orders.why_not import Ambiguous, Asked, WhyNot, Witness

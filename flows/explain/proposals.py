@@ -6,7 +6,7 @@ import orjson
 import redis
 from redis.exceptions import RedisError
 
-from flows.action_log import actions_in
+from flows.explain.action_log import actions_in
 from state.actions import Action
 from state.errors import JournalError
 from state.stores.redis_connection import store_error

@@ -1,4 +1,4 @@
-"""Outlets: where outcomes go. Each is a plain object; `flows.sinks` makes Bytewax sinks of them.
+"""Outlets: where outcomes go. Plain objects, of which `flows.wiring.sinks` makes Bytewax sinks.
 
 An outlet's `mark` says where it stands, and opening it at a mark undoes what it wrote after it.
 """
@@ -10,7 +10,7 @@ from typing import Protocol
 
 import redis
 
-from flows.outcomes import DEAD_LETTERS, Outcome
+from flows.wiring.outcomes import DEAD_LETTERS, Outcome
 from state.errors import StoreError
 from state.stores.redis_actions import RedisActionWriter, StreamEntry, Written
 from state.stores.redis_keys import CONTROL, DECIDED, KPIS

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import orjson
 from msgspec import Struct
 
-from flows.confirmations import TOLD, confirmation
+from flows.wiring.confirmations import TOLD, confirmation
 from operators.core.contract import Record
 from operators.core.facts import KpiWindow, ProposalClosed
 from state.actions import Action

@@ -5,7 +5,7 @@ from typing import Any
 
 from bytewax.operators import StatefulBatchLogic
 
-from flows.failure import Failure
+from flows.wiring.failure import Failure
 from operators.core.contract import Operator, Record, step_all
 
 #: Builds the operator of a network.
@@ -18,8 +18,8 @@ class Adapter:
     """Makes one step's logic for each network, and keeps the operators.
 
     `taken` counts the records that went in, `given` what was handed on. Bytewax keeps no state of
-    it: that is the duty of `flows.checkpoints`, which needs no pause. Nothing is folded after a
-    `failure`.
+    it: that is the duty of `flows.wiring.checkpoints`, which needs no pause. Nothing is folded
+    after a `failure`.
     """
 
     def __init__(self, build: Build, hand_on: HandOn, failure: Failure) -> None:

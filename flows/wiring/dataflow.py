@@ -16,13 +16,13 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
-from flows.adapter import Adapter
-from flows.checkpoints import Checkpoints, require_writable
-from flows.failure import Failure
-from flows.journal_source import JournalSource
-from flows.outcomes import outcomes
-from flows.outlets import Outlet
-from flows.sinks import OutletSink
+from flows.wiring.adapter import Adapter
+from flows.wiring.checkpoints import Checkpoints, require_writable
+from flows.wiring.failure import Failure
+from flows.wiring.journal_source import JournalSource
+from flows.wiring.outcomes import outcomes
+from flows.wiring.outlets import Outlet
+from flows.wiring.sinks import OutletSink
 from operators.chain import STAGES, build_chain, build_operator, to_record
 from operators.core.contract import Chain, Operator, Record
 from state.codec import JournalLine

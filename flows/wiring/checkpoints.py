@@ -24,8 +24,8 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from flows.checkpoint_file import read_checkpoint, write_checkpoint
-from flows.outlets import Mark, Outlet
+from flows.wiring.checkpoint_file import read_checkpoint, write_checkpoint
+from flows.wiring.outlets import Mark, Outlet
 from operators.core.contract import Operator
 from state.errors import SnapshotError, StoreError
 

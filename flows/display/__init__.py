@@ -1,0 +1,1 @@
+"""Show text from data to people."""

@@ -1,0 +1,1 @@
+"""Answer why: derive actions again, tell stories, ask for what was not chosen."""

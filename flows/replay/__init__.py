@@ -1,0 +1,1 @@
+"""Fold recorded logs: replay, check, compare, look ahead."""

@@ -1,0 +1,1 @@
+"""Run the chain as a dataflow: sources, sinks, outlets, checkpoints."""
