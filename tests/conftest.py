@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 import redis
 from confluent_kafka.admin import AdminClient
+from hypothesis import HealthCheck, settings
 
 from state.errors import StoreError
 from state.stores.embedded_redis import EmbeddedRedis
@@ -17,6 +18,10 @@ from state.stores.redis_connection import connect
 from tests.services import ServiceError
 from tests.services.kafka_broker import KafkaCluster, kafka_cluster
 from tests.services.redis_server import RedisServer
+
+#: An example takes as long as a busy machine makes it take.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 Server = TypeVar("Server", EmbeddedRedis, RedisServer)
 
@@ -95,7 +100,7 @@ def topics(kafka: KafkaCluster) -> Iterator[str]:
     if kafka.kind == "mock":  # it cannot delete
         return
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    left = [topic for topic in admin.list_topics(timeout=10).topics if topic.startswith(name)]
+    left = [topic for topic in admin.list_topics(timeout=60).topics if topic.startswith(name)]
     if left:
         for done in admin.delete_topics(left).values():
-            done.result(10)
+            done.result(60)

@@ -1,7 +1,7 @@
 """Checkpoints: whole or not there, taken without a pause, and brought back as they were."""
 
 import os
-import time
+import select
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from flows.wiring.outlets import Mark
 from flows.wiring.sinks import OutletSink
 from operators.core.contract import Operator, Record
 from state.errors import SnapshotError
+from tests.waiting import LONG_S, eventually
 
 
 class Counting(Operator):
@@ -67,10 +68,11 @@ def take(adapter: Adapter, network: str, *seqs: int) -> None:
 
 
 def until_ready(points: Checkpoints) -> bytes:
-    until = time.monotonic() + 20
-    while (kept := points.latest()) is None and time.monotonic() < until:
+    def ready() -> bytes | None:
         points.is_due()
-        time.sleep(0.01)
+        return points.latest()
+
+    kept = eventually(ready)
     assert kept is not None
     return kept
 
@@ -110,18 +112,21 @@ def test_the_child_holds_no_lock_and_no_connection_of_its_parent(tmp_path: Path)
     points = Checkpoints(tmp_path, 1_000.0)
     adapter, _ = a_flow(points)
 
+    gate = tmp_path / "gate"
+
     class Slow(Counting):
         def snapshot(self) -> bytes:
-            time.sleep(0.5)
+            eventually(gate.exists)
             return b""
 
     adapter.operators["eu"] = Slow()
     points.take(b"")
     os.close(write)
-    begun = time.monotonic()
-    assert os.read(read, 1) == b""  # ends as soon as nobody has the other end
-    assert time.monotonic() - begun < 0.4
+    # It ends as soon as nobody has the other end, while the child is still at work.
+    assert select.select([read], [], [], LONG_S)[0]
+    assert os.read(read, 1) == b""
     os.close(read)
+    gate.touch()
     until_ready(points)
 
 
@@ -149,10 +154,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path: Pat
     adapter.operators["eu"] = Broken()
     for wait in (True, False):
         points.take(b"second", wait=wait)
-        until = time.monotonic() + 20
-        while len(said) < 2 - wait and time.monotonic() < until:
-            points.is_due()
-            time.sleep(0.01)
+        eventually(lambda least=2 - wait: (points.is_due(), len(said) >= least)[1])
         assert points.latest() == kept
     assert len(said) == 2 and all("No space left" in each for each in said)
 

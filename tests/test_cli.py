@@ -45,7 +45,7 @@ def crossdock(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         cwd=Path(__file__).parent.parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -28,6 +27,7 @@ from state.stores.redis_actions import StreamEntry
 from state.stores.redis_failed import failed
 from state.stores.redis_keys import stream_key
 from tests.test_redis_actions import NOON, a_writer
+from tests.waiting import LONG_S, eventually
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
@@ -72,13 +72,6 @@ def write(client: redis.Redis, prefix: str, *actions: Action) -> None:
     a_writer(client, prefix).write(entries)
 
 
-def wait_for(what: Callable[[], object]) -> None:
-    until = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def start(redis_url: str, prefix: str, tmp_path: Path) -> Iterator[Start]:
     """Starts an example; its outcomes go to `outcomes(tmp_path)`."""
@@ -118,7 +111,7 @@ def completed(folder: Path) -> list[str]:
 
 def ends_well(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=LONG_S)
     assert process.returncode == 0, said.decode()
 
 
@@ -164,7 +157,7 @@ def test_customers_get_their_mail_and_the_engine_hears_of_it(
     server = MailServer()
     with server.running():
         service = start("notify_by_email.py", "--smtp", server.address)
-        wait_for(lambda: len(completed(tmp_path)) == 2)
+        eventually(lambda: len(completed(tmp_path)) == 2)
         ends_well(service)
     assert [mail["To"] for mail in server.mails] == [
         "ada@customers.example",
@@ -189,7 +182,7 @@ def test_a_mail_server_that_is_down_at_first_costs_no_mail(
         closing.settimeout(30)
         closing.accept()[0].close()
     with server.running():
-        wait_for(lambda: len(completed(tmp_path)) == 2)
+        eventually(lambda: len(completed(tmp_path)) == 2)
         ends_well(service)
     assert [mail["Message-ID"] for mail in server.mails] == [
         "<1-1.eu@crossdock.invalid>",
@@ -205,7 +198,7 @@ def test_a_customer_whom_the_mail_server_does_not_know_holds_nobody_up(
     server = MailServer()
     with server.running():
         service = start("notify_by_email.py", "--smtp", server.address)
-        wait_for(lambda: len(outcomes(tmp_path)) == 3)
+        eventually(lambda: len(outcomes(tmp_path)) == 3)
         ends_well(service)
     assert completed(tmp_path) == ["eu:1-1", "eu:3-1"]
     told = outcomes(tmp_path)[1].fact
@@ -223,13 +216,13 @@ def test_a_redelivered_notice_makes_one_mail_only(
     server = MailServer()
     with server.running():
         first = start("notify_by_email.py", "--smtp", server.address)
-        wait_for(lambda: len(completed(tmp_path)) == 2)
+        eventually(lambda: len(completed(tmp_path)) == 2)
         first.kill()
         first.wait()
         redis_client.xgroup_setid(stream_key(prefix, "eu", "notify"), "mailer", "0")
         write(redis_client, prefix, a_notice(3))
         second = start("notify_by_email.py", "--smtp", server.address, "--name", "mailer-2")
-        wait_for(lambda: len(completed(tmp_path)) == 5)
+        eventually(lambda: len(completed(tmp_path)) == 5)
         ends_well(second)
     assert len(server.mails) == 3
     told = [event.id for event in outcomes(tmp_path)]
@@ -243,7 +236,7 @@ def test_a_mail_server_that_refuses_everybody_ends_the_service_with_a_reason(
     server = MailServer()
     with server.running():
         service = start("notify_by_email.py", "--smtp", server.address)
-        _, said = service.communicate(timeout=30)
+        _, said = service.communicate(timeout=LONG_S)
     assert service.returncode == 1
     assert b"10 failures in a row" in said
     assert b"eu:11-1, which stays pending" in said
@@ -297,12 +290,12 @@ def test_the_wms_gets_each_action_under_its_key_and_repetitions_are_its_own_to_k
     wms = Wms()
     with wms.running():
         service = start("wms_webhook.py", wms.url)
-        wait_for(lambda: len(completed(tmp_path)) == 2)
+        eventually(lambda: len(completed(tmp_path)) == 2)
         service.kill()
         service.wait()
         redis_client.xgroup_setid(stream_key(prefix, "eu", "cancel"), "wms", "0")
         again = start("wms_webhook.py", wms.url, "--name", "wms-2")
-        wait_for(lambda: len(completed(tmp_path)) == 4)
+        eventually(lambda: len(completed(tmp_path)) == 4)
         ends_well(again)
     assert wms.requests == ["eu:1-1", "eu:3-1"] * 2
     assert wms.done == {"eu:1-1": a_cancel(1), "eu:3-1": a_cancel(3)}
@@ -316,7 +309,7 @@ def test_a_wms_that_is_busy_gets_the_action_again_and_one_that_refuses_does_not(
     wms = Wms(503, 200, 422, 302, 200)
     with wms.running():
         service = start("wms_webhook.py", wms.url)
-        wait_for(lambda: len(outcomes(tmp_path)) == 4)
+        eventually(lambda: len(outcomes(tmp_path)) == 4)
         ends_well(service)
     assert wms.requests == ["eu:1-1", "eu:1-1", "eu:2-1", "eu:3-1", "eu:5-1"]
     assert completed(tmp_path) == ["eu:1-1", "eu:5-1"]
@@ -328,6 +321,6 @@ def test_a_wms_that_is_busy_gets_the_action_again_and_one_that_refuses_does_not(
 
 def test_the_webhook_goes_to_http_only(start: Start) -> None:
     service = start("wms_webhook.py", "file:///etc/passwd")
-    _, said = service.communicate(timeout=30)
+    _, said = service.communicate(timeout=LONG_S)
     assert service.returncode == 2
     assert b"expected an http or https URL" in said

@@ -20,6 +20,7 @@ from state.errors import JournalError
 from state.journal_writer import JournalWriter
 from state.policy import Policy
 from state.stores.redis_keys import PROPOSALS
+from tests.waiting import eventually
 
 #: Kills per run in the suite; `make chaos` asks for more.
 KILLS = int(os.environ.get("CROSSDOCK_KILLS", "3"))
@@ -81,7 +82,7 @@ def run_killed(
             run.communicate()
             kills += 1
             continue
-        out, err = run.communicate(timeout=300)
+        out, err = run.communicate(timeout=600)
         assert run.returncode == 0, err.decode()
         return kills, json.loads(out)
 
@@ -132,19 +133,58 @@ def test_asked_to_stop_it_commits_and_goes_on_later(
     first = subprocess.Popen(
         command(log, tmp_path, redis_url, prefix), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    time.sleep(2.5)
+    eventually(lambda: (tmp_path / "out" / "parts").exists() or first.poll() is not None)
     first.send_signal(signal.SIGTERM)
-    out, err = first.communicate(timeout=60)
+    out, err = first.communicate(timeout=600)
     assert first.returncode == 0, err.decode()
     assert json.loads(out)["lines"] <= expected.lines
     again = subprocess.run(
-        command(log, tmp_path, redis_url, prefix), capture_output=True, check=False, timeout=300
+        command(log, tmp_path, redis_url, prefix), capture_output=True, check=False, timeout=600
     )
     assert again.returncode == 0, again.stderr.decode()
     assert json.loads(again.stdout)["digest"] == expected.digest
     once_more = subprocess.run(
-        command(log, tmp_path, redis_url, prefix), capture_output=True, check=False, timeout=300
+        command(log, tmp_path, redis_url, prefix), capture_output=True, check=False, timeout=600
     )
     summary = json.loads(once_more.stdout)
     assert summary["digest"] == expected.digest
     assert summary["lines"] == expected.lines
+
+
+@pytest.mark.parametrize("module", ["typer", "flows.replay", "bytewax", "river"])
+def test_asked_to_stop_while_it_starts_it_ends_well(log: Path, tmp_path: Path, module: str) -> None:
+    """A service manager asks at any moment; here it is while a module is being imported."""
+    asked = (
+        "import os, signal, sys\n"
+        "class Ask:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.meta_path.insert(0, Ask())\n"
+        "from flows.cli import main; main()\n"
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", asked, "replay", str(log), "--out", str(tmp_path / "out")),
+            *("--recovery", str(tmp_path / "recovery"), "--json"),
+        ],
+        capture_output=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(done.stdout)["lines"] == 0
+
+
+def test_asked_to_stop_while_it_starts_another_command_is_ended(tmp_path: Path) -> None:
+    asked = (
+        "import os, signal, flows.cli\n"
+        "hold = flows.cli.hold_signals\n"
+        "flows.cli.hold_signals = lambda: (hold(), os.kill(os.getpid(), signal.SIGTERM))\n"
+        "flows.cli.main()\n"
+    )
+    log = tmp_path / "log.jsonl"
+    command = [sys.executable, "-c", asked, "simulate", "--events", "9", "--out", str(log)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=600)
+    assert done.returncode == -signal.SIGTERM
+    assert not log.exists()

@@ -44,6 +44,7 @@ from state.stores.kafka_topics import KafkaTopics
 from tests.builders import START_MS, Log, fold, order
 from tests.live import deployment, make_topics, messages_of, sent
 from tests.services.kafka_broker import KafkaCluster
+from tests.waiting import LONG_S, eventually
 
 _WORLD = WorldConfig(nodes=6, regions=5, skus=40)
 EVENTS = 4_000
@@ -232,10 +233,8 @@ def test_a_recording_replays_to_the_live_runs_actions_under_the_same_ids(
 
 def stop_when(live: Settings, count: int, stop: Stop) -> None:
     """Set `stop` once there are so many records in the journal."""
-    until = time.monotonic() + 30
     try:
-        while len(journal_of(live)) < count and time.monotonic() < until:
-            time.sleep(0.05)
+        eventually(lambda: len(journal_of(live)) >= count)
     finally:
         stop.set()
 
@@ -358,9 +357,8 @@ def test_a_journal_that_was_made_anew_is_refused(
     sent(live, live.topics.journal, *raw)
     run_partition(Live(live), 0, once=True)
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    admin.delete_topics([live.topics.journal])[live.topics.journal].result(10)
-    while live.topics.journal in KafkaTopics(live.kafka).partitions():
-        time.sleep(0.05)
+    admin.delete_topics([live.topics.journal])[live.topics.journal].result(LONG_S)
+    eventually(lambda: live.topics.journal not in KafkaTopics(live.kafka).partitions())
     make_topics(live)
     sent(live, live.topics.journal, *raw)
     with pytest.raises(JournalMismatch, match="made anew"):
@@ -378,7 +376,7 @@ def test_a_journal_whose_beginning_is_gone_cannot_be_worked_out(
     sent(live, live.topics.journal, *log.read_bytes().splitlines()[:100])
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     for done in admin.delete_records([TopicPartition(live.topics.journal, 0, 50)]).values():
-        done.result(10)
+        done.result(LONG_S)
     with pytest.raises(JournalError, match="was deleted up to 50"):
         run_partition(Live(live), 0, once=True)
 

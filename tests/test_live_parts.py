@@ -48,6 +48,7 @@ from state.settings import (
 from state.stores.kafka_journal import Arrivals
 from state.stores.redis_connection import is_passing
 from tests.services import free_ports
+from tests.waiting import LONG_S, eventually
 
 
 class Kept:
@@ -258,7 +259,7 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 def get(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=LONG_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -305,11 +306,18 @@ def test_workers_are_started_again_and_stopped_together(tmp_path: Path) -> None:
         "signal.signal(signal.SIGTERM, end)\n"
         "note = pathlib.Path(sys.argv[1]); note.write_text(note.read_text() + 'x' if "
         "note.exists() else 'x')\n"
-        "time.sleep(60 if len(note.read_text()) > 1 else 0.05); sys.exit(7)\n"
+        "time.sleep(600 if len(note.read_text()) > 1 else 0.05); sys.exit(7)\n"
     )
     stop = Stop()
-    threading.Timer(4.0, stop.set).start()
     notes = [tmp_path / "0", tmp_path / "1"]
+
+    def end_in_the_second_round() -> None:
+        try:
+            eventually(lambda: all(note.exists() and note.read_text() == "xx" for note in notes))
+        finally:
+            stop.set()
+
+    threading.Thread(target=end_in_the_second_round).start()
     ended_well = supervise([0, 1], lambda p: [sys.executable, "-c", script, str(notes[p])], stop)
     assert ended_well
     assert [note.read_text() for note in notes] == ["xx", "xx"]
@@ -343,19 +351,23 @@ def test_a_worker_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     child = (
         "from flows.live.supervisor import end_with_parent; import os,time; end_with_parent();"
-        f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+        f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     )
     parent = f"import subprocess,sys; subprocess.run([sys.executable, '-c', {child!r}])"
     process = subprocess.Popen([sys.executable, "-c", parent])
-    while not note.exists() or not note.read_text():
-        time.sleep(0.02)
+    eventually(lambda: note.exists() and note.read_text())
     process.send_signal(signal.SIGKILL)
     process.wait()
     pid = int(note.read_text())
-    until = time.monotonic() + 20
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
+    stat = Path(f"/proc/{pid}/stat")
+
+    def has_ended() -> bool:
+        try:
+            return " Z " in stat.read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    eventually(has_ended)
 
 
 def test_the_schema_of_the_settings_is_printed() -> None:

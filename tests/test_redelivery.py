@@ -25,6 +25,7 @@ FORGETFUL = Policy(hygiene=Hygiene(remembered_ids=5))
 Said = tuple[str, int, int]
 
 
+@settings(deadline=None)
 @given(
     said=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 30)), max_size=120),
     pauses=st.lists(st.integers(0, 20), min_size=120, max_size=120),

@@ -1,7 +1,6 @@
 """Consumers of actions, in a group and without one, against a real Redis."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from state.actions import Action
+from state.actions import KINDS, Action
 from state.codec import encode_action
 from state.errors import StoreError
 from state.stores.embedded_redis import EmbeddedRedis
@@ -18,6 +17,7 @@ from state.stores.redis_consumer import ActionConsumer
 from state.stores.redis_follow import follow
 from state.stores.redis_keys import Poison, poison_key, stream_key
 from tests.test_redis_actions import a_writer, an_action, an_entry
+from tests.waiting import LONG_S, eventually
 
 Make = Callable[..., ActionConsumer]
 
@@ -119,12 +119,14 @@ def test_two_consumers_share_the_work(
     monkeypatch.setattr("state.stores.redis_consumer.DISCOVER_EVERY_S", 0.01)
     total = 60
     got: dict[str, list[int]] = {"one": [], "two": []}
+    both = threading.Barrier(2)
     consumers = {name: consumer(name, batch=2) for name in got}
 
     def work(name: str) -> None:
         def handle(action: Action) -> None:
             got[name].append(action.seq)
-            time.sleep(0.001)
+            if len(got[name]) == 1:
+                both.wait(LONG_S)  # neither takes all before the other has begun
             if sum(map(len, got.values())) >= total:
                 for each in consumers.values():
                     each.stop()
@@ -134,10 +136,9 @@ def test_two_consumers_share_the_work(
     threads = [threading.Thread(target=work, args=(name,)) for name in got]
     for thread in threads:
         thread.start()
-    time.sleep(0.1)
     a_writer(redis_client, prefix).write([an_entry(seq) for seq in range(1, total + 1)])
     for thread in threads:
-        thread.join(10)
+        thread.join(LONG_S)
     assert sorted(got["one"] + got["two"]) == list(range(1, total + 1))
     assert min(map(len, got.values())) > 0
     for seqs in got.values():
@@ -150,12 +151,10 @@ def test_stop_is_prompt(redis_client: redis.Redis, prefix: str, consumer: Make) 
     seen: list[Action] = []
     thread = threading.Thread(target=idle.run, args=(seen.append,))
     thread.start()
-    while len(seen) < 2:
-        time.sleep(0.01)
-    before = time.monotonic()
+    eventually(lambda: len(seen) == 2)
     idle.stop()
-    thread.join(5)
-    assert time.monotonic() - before < 0.5
+    thread.join(LONG_S)
+    assert not thread.is_alive()
     assert taken(consumer(), 1) == ["eu:1-1"]  # stops after the one in hand, mid-batch
     assert pending(redis_client, prefix) == 1
 
@@ -170,12 +169,12 @@ def test_a_group_may_begin_with_what_comes_from_now_on(
     got: list[str] = []
     thread = threading.Thread(target=lambda: got.extend(taken(late, 2)))
     thread.start()
-    while not redis_client.exists(stream_key(prefix, "eu", "hold")):  # the group is there
-        time.sleep(0.01)
-    time.sleep(0.1)
+    streams = [stream_key(prefix, "eu", kind) for kind in KINDS]
+    eventually(lambda: all(redis_client.exists(key) for key in streams))
+    eventually(lambda: all(redis_client.xinfo_groups(key) for key in streams))
     writer.write([an_entry(2)])
     writer.write([an_entry(3, network="us")])  # appears later: from its beginning
-    thread.join(5)
+    thread.join(LONG_S)
     assert sorted(got) == ["eu:2-1", "us:3-1"]
 
 

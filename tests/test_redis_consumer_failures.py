@@ -22,6 +22,7 @@ from state.stores.redis_handling import Patience
 from state.stores.redis_keys import failed_key, stream_key
 from tests.test_redis_actions import NOON, a_writer, an_action, an_entry
 from tests.test_redis_consumer import pending, taken
+from tests.waiting import LONG_S
 
 Make = Callable[..., ActionConsumer]
 
@@ -179,7 +180,7 @@ def test_an_action_that_kills_its_process_is_put_aside_and_no_other_one(
             [sys.executable, "-c", _DIES_AT_3, redis_url, prefix],
             capture_output=True,
             check=False,
-            timeout=30,
+            timeout=LONG_S,
         )
         codes.append(done.returncode)
         seen += map(int, done.stdout.split())
@@ -321,7 +322,7 @@ def test_a_stop_between_two_attempts_leaves_the_action_as_if_not_delivered(
     thread.start()
     assert failed_once.wait(10)
     waiting.stop()
-    thread.join(10)
+    thread.join(LONG_S)
     assert not thread.is_alive()
     assert deliveries(redis_client, prefix) == [0]
     assert put_aside(redis_client, prefix) == []
@@ -349,7 +350,7 @@ def test_nobody_takes_over_while_a_consumer_waits_for_the_next_attempt(
 
     one.run(handle)
     other.stop()
-    thread.join(10)
+    thread.join(LONG_S)
     assert tried == [1, 1, 1, 2]
     assert robbed == []
 

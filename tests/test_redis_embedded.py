@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from state.errors import StoreError
 from state.stores import embedded_redis
 from state.stores.embedded_redis import SNAPSHOT, EmbeddedRedis, find_server
 from state.stores.redis_connection import connect
+from tests.waiting import eventually
 
 
 def runs(pid: int) -> bool:
@@ -104,9 +104,6 @@ def test_it_ends_with_a_process_that_is_killed() -> None:
         assert parent.stdout is not None
         pid, _, work = parent.stdout.readline().strip().partition(" ")
         parent.kill()
-    until = time.monotonic() + 5
-    while runs(int(pid)) and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not runs(int(pid))
+    eventually(lambda: not runs(int(pid)))
     (Path(work) / "redis.log").unlink()
     Path(work).rmdir()

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from tests.services import HOST, Child, ServiceError, answers, free_ports
 from tests.services.kafka_artifacts import KafkaMissing, find_java, kafka_jars
 from tests.services.kafka_broker import KafkaBroker, KafkaCluster, kafka_cluster, mock_broker
 from tests.services.redis_server import RedisLacksTls, RedisServer
+from tests.waiting import LONG_S, eventually
 
 Config = dict[str, str | int | float | bool]
 
@@ -57,15 +57,15 @@ def plain(bootstrap: str) -> Config:
 def create(bootstrap: str, topic: str, copies: int = 1) -> None:
     admin = AdminClient(plain(bootstrap))
     made = admin.create_topics([NewTopic(topic, 1, copies, config={"min.insync.replicas": "1"})])
-    made[topic].result(20)
+    made[topic].result(LONG_S)
 
 
 def send(config: Config, topic: str, *bodies: bytes) -> list[KafkaError | None]:
     told: list[KafkaError | None] = []
-    producer = Producer({**config, "acks": "all", "message.timeout.ms": 20_000})
+    producer = Producer({**config, "acks": "all", "message.timeout.ms": 180_000})
     for body in bodies:
         producer.produce(topic, body, on_delivery=lambda error, _: told.append(error))
-    assert producer.flush(30) == 0
+    assert producer.flush(LONG_S) == 0
     return told
 
 
@@ -73,11 +73,15 @@ def read(config: Config, topic: str, count: int, group: str = "readers") -> list
     consumer = Consumer({**config, "group.id": group, "auto.offset.reset": "earliest"})
     try:
         consumer.subscribe([topic])
-        until, found = time.monotonic() + 30, list[bytes | None]()
-        while len(found) < count and time.monotonic() < until:
+        found: list[bytes | None] = []
+
+        def is_read() -> bool:
             message = consumer.poll(0.2)
             if message is not None and message.error() is None:
                 found.append(message.value())
+            return len(found) >= count
+
+        eventually(is_read)
         return found
     finally:
         consumer.close()
@@ -89,15 +93,16 @@ def refusal(config: Config) -> int | None:
     # It tries again for ever, and tells of the reason on the side.
     told_to: dict[str, Any] = {"log_level": 0, "error_cb": told.append}
     admin = AdminClient({**config, **told_to})
-    until = time.monotonic() + 10
-    while not told and time.monotonic() < until:
+
+    def is_let_in() -> bool:
         try:
             admin.list_topics(timeout=0.2)
         except KafkaException:
             admin.poll(0)
-        else:
-            return None
-    return told[0].code()
+            return False
+        return True
+
+    return None if eventually(lambda: is_let_in() or told) is True else told[0].code()
 
 
 def test_the_shared_kafka_gives_back_what_it_took(kafka: KafkaCluster, topics: str) -> None:
@@ -134,7 +139,7 @@ def test_a_paused_broker_is_silent_until_it_is_resumed(secured: KafkaBroker) -> 
             admin.list_topics(timeout=1)
     finally:
         secured.resume()
-    assert admin.list_topics(timeout=20).brokers
+    assert admin.list_topics(timeout=LONG_S).brokers
 
 
 def test_of_three_brokers_any_one_may_be_killed(real_kafka: None) -> None:
@@ -142,7 +147,7 @@ def test_of_three_brokers_any_one_may_be_killed(real_kafka: None) -> None:
         create(cluster.bootstrap, "kept", copies=3)
         config = plain(cluster.bootstrap)
         send(config, "kept", b"before")
-        leader = AdminClient(config).list_topics("kept", 10).topics["kept"].partitions[0].leader
+        leader = AdminClient(config).list_topics("kept", LONG_S).topics["kept"].partitions[0].leader
         cluster.kill(leader)
         assert send(config, "kept", b"after") == [None]
         assert read(config, "kept", 2) == [b"before", b"after"]
@@ -151,11 +156,17 @@ def test_of_three_brokers_any_one_may_be_killed(real_kafka: None) -> None:
 def test_a_topic_that_was_made_anew_has_another_id(secured: KafkaBroker) -> None:
     admin = AdminClient(plain(secured.bootstrap))
     ids = set()
+
+    def topic_id() -> str:
+        described = admin.describe_topics(TopicCollection(["anew"]))["anew"].result(LONG_S)
+        return str(described.topic_id)
+
+    # The broker answers before it has carried out what it was asked: its metadata comes later.
     for _ in range(2):
         create(secured.bootstrap, "anew")
-        described = admin.describe_topics(TopicCollection(["anew"]))["anew"].result(10)
-        ids.add(str(described.topic_id))
-        admin.delete_topics(["anew"])["anew"].result(10)
+        ids.add(eventually(topic_id, but=(KafkaException,)))
+        admin.delete_topics(["anew"])["anew"].result(LONG_S)
+        eventually(lambda: "anew" not in admin.list_topics(timeout=LONG_S).topics)
     assert len(ids) == 2
 
 
@@ -187,7 +198,7 @@ def test_another_user_has_the_rights_that_were_given_and_no_more(secured: KafkaB
         permission_type=AclPermissionType.ALLOW,
     )
     admin = AdminClient(plain(secured.bootstrap))
-    admin.create_acls([allowed])[allowed].result(10)
+    admin.create_acls([allowed])[allowed].result(LONG_S)
     config = {**secured.secure_config("clerk", "clerk's"), "log_level": 0}
     assert send(config, "open", b"one") == [None]
     (refused,) = send(config, "closed", b"one")
@@ -268,12 +279,12 @@ def test_redis_that_appends_keeps_what_it_acknowledged_over_a_kill() -> None:
 
 
 def test_redis_paused_is_silent_until_it_is_resumed() -> None:
-    with RedisServer() as server, server.client() as client:
+    with RedisServer() as server, server.client(timeout_s=1.0) as client:
         server.pause()
         with pytest.raises(redis.TimeoutError):
             client.set("a", "1")
         server.resume()
-        assert client.ping()
+        assert eventually(client.ping, but=(redis.TimeoutError,))
         server.pause()  # and a paused one can be ended
 
 
@@ -328,18 +339,14 @@ def test_a_child_is_ended_by_the_death_of_its_parent(tmp_path: Path) -> None:
     assert answers(port)
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    until = time.monotonic() + 5
-    while answers(port):
-        assert time.monotonic() < until, "it outlived its parent"
-        time.sleep(0.02)
+    eventually(lambda: not answers(port))  # else it outlived its parent
 
 
 def test_a_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
-    child = Child([sys.executable, "-c", f"{deaf}; time.sleep(60)"], tmp_path / "log")
+    child = Child([sys.executable, "-c", f"{deaf}; time.sleep(600)"], tmp_path / "log")
     child.start()
-    while not child.log.read_text():
-        time.sleep(0.02)
+    eventually(child.log.read_text)
     child.end(0.2)
     assert not child.runs
     child.kill()  # a second time does nothing

@@ -23,3 +23,14 @@ def test_no_file_outgrows_one_sitting() -> None:
         if (lines := len(path.read_text().splitlines())) > 400
     }
     assert not long
+
+
+def test_no_test_looks_at_a_clock() -> None:
+    """How long something takes is the machine's affair: tests wait with `tests.waiting`."""
+    clocks = ("time.monotonic", "time.perf_counter", "time.time(")
+    found = {
+        path.name
+        for path in (ROOT / "tests").glob("test_*.py")
+        if path.name != Path(__file__).name and any(clock in path.read_text() for clock in clocks)
+    }
+    assert not found

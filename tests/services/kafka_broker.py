@@ -109,7 +109,7 @@ class KafkaBroker:
         settings: Mapping[str, str] | None = None,
         jvm: Sequence[str] = SMALL_JVM,
         directory: Path | None = None,
-        start_timeout_s: float = 60.0,
+        start_timeout_s: float = 180.0,
     ) -> None:
         self._count = nodes
         self._secured = security == "sasl_tls"
@@ -254,12 +254,12 @@ class KafkaBroker:
         )
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         for done in admin.alter_user_scram_credentials([credential]).values():
-            done.result(10)
+            done.result(60)
         # The controller knows it now; each broker learns of it a moment later.
         for node in self._nodes:
             config = self.secure_config(name, password)
             config["bootstrap.servers"] = f"{HOST}:{node.secure_port}"
-            AdminClient({**config, "log_level": 0}).list_topics(timeout=10)
+            AdminClient({**config, "log_level": 0}).list_topics(timeout=60)
 
     def _started(self) -> list[_Node]:
         if not self._nodes:
@@ -386,7 +386,7 @@ def mock_broker(brokers: int = 1) -> Iterator[str]:
     asks for (create_topics, describe_topics, describe_cluster, ...) times out.
     """
     server = Producer({"test.mock.num.brokers": brokers, "log_level": 3})
-    found = server.list_topics(timeout=10).brokers.values()
+    found = server.list_topics(timeout=60).brokers.values()
     yield ",".join(f"{broker.host}:{broker.port}" for broker in found)
     server.flush(0)  # the cluster lives as long as this client does
 

@@ -57,7 +57,7 @@ class RedisServer:
         tls: bool = False,
         settings: Mapping[str, str] | None = None,
         directory: Path | None = None,
-        start_timeout_s: float = 30.0,
+        start_timeout_s: float = 180.0,
     ) -> None:
         if user is not None and password is None:
             raise ServiceError("expected a password for the user, was none")
@@ -111,13 +111,13 @@ class RedisServer:
         """Resident memory in MB."""
         return self._made().rss_mb()
 
-    def client(self) -> redis.Redis:
-        """Return a client that tries once and waits a second, the caller's to close."""
+    def client(self, timeout_s: float = 60.0) -> redis.Redis:
+        """Return a client that tries once and waits so long, the caller's to close."""
         return redis.Redis.from_url(
             self.url,
             protocol=2,
-            socket_timeout=1.0,
-            socket_connect_timeout=1.0,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
 
@@ -255,7 +255,7 @@ class RedisServer:
 
     def _answers(self, child: Child, said: int) -> bool:
         until = time.monotonic() + self._timeout_s
-        with self.client() as client:
+        with self.client(timeout_s=1.0) as client:
             while time.monotonic() < until:
                 if not child.runs:
                     told = child.log.read_bytes()[said:].decode(errors="replace")
