@@ -27,7 +27,7 @@ test: setup  ## Run the tests
 	$(BIN)/python -m pytest
 
 test-pythons: setup  ## Compare bytes with each other supported Python of the machine (a minute each, once)
-	CROSSDOCK_PYTHONS=1 $(BIN)/python -m pytest tests/test_golden.py -k python
+	CROSSDOCK_PYTHONS=1 $(BIN)/python -m pytest tests/properties/test_golden.py -k python
 
 check: setup  ## Lint, types, import directions
 	$(BIN)/ruff check .
@@ -73,7 +73,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 
 chaos: setup  ## Kill, pause, starve, poison and resume many times (CROSSDOCK_KILLS, CROSSDOCK_HOSTILE)
 	CROSSDOCK_KILLS=$${CROSSDOCK_KILLS:-200} CROSSDOCK_HOSTILE=$${CROSSDOCK_HOSTILE:-100000} \
-	  $(BIN)/python -m pytest -s tests/test_kill.py tests/chaos
+	  $(BIN)/python -m pytest -s tests/kafka/test_kill.py tests/chaos
 
 lock:  ## Renew the locked requirements from pyproject.toml
 	$(COMPILE) --extra dev --output-file requirements.txt pyproject.toml

@@ -6,7 +6,6 @@
 import json
 from hashlib import sha256
 from itertools import islice
-from pathlib import Path
 
 from flows.replay.replay import Engine, ReplayPlan, replay
 from flows.simulation.config import find_world
@@ -14,8 +13,8 @@ from flows.simulation.controller import Engine as Deciding
 from flows.simulation.simulation import Simulation
 from state.codec import encode
 from state.policy import Policy
+from tests.places import DATA
 
-DATA = Path(__file__).parent / "data"
 LOG = DATA / "golden.jsonl.zst"
 EXPECTED = DATA / "golden.json"
 #: Events of a simulated world: some days, with parcels on all kinds of ways.

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.places import ROOT
+
 #: As pyproject.toml says: `requires-python`.
 SUPPORTED = ((3, 11), (3, 12))
 #: What a deployment has, without the tools.

@@ -1,0 +1,36 @@
+"""The house stays in order: imports point one way, and files read in one sitting."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.places import ROOT
+
+
+def test_imports_point_one_way() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [str(linter), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_file_outgrows_one_sitting() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for package in ("flows", "operators", "state")
+        for path in (ROOT / package).rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert not long
+
+
+def test_no_test_looks_at_a_clock() -> None:
+    """How long something takes is the machine's affair: tests wait with `tests.waiting`."""
+    clocks = ("time.monotonic", "time.perf_counter", "time.time(")
+    found = {
+        path.name
+        for path in (ROOT / "tests").glob("test_*.py")
+        if path.name != Path(__file__).name and any(clock in path.read_text() for clock in clocks)
+    }
+    assert not found
