@@ -9,12 +9,12 @@ from msgspec import Struct
 
 from flows.explain.action_log import place_of
 from flows.wiring.progress import Progress
-from operators.chain import build_chain, to_record
+from flows.wiring.records import records
+from operators.chain import build_chain
 from operators.core.contract import Chain
 from state.actions import Action
 from state.codec import encode_action
 from state.errors import JournalError
-from state.journals import open_journal
 from state.policy import Policy, parse_policy
 
 
@@ -68,18 +68,14 @@ def fold_to(
     """
     network, seq = place_of(action_id)
     chain = build_chain(network, evidence.policy)
-    with open_journal(evidence.logs) as reader:
-        while lines := reader.read(1_000):
-            for line in lines:
-                record = to_record(line)
-                if record.network != network:
-                    continue
-                if line.seq == seq and before is not None:
-                    before(chain)
-                made = [r.fact for r in chain.step(record) if isinstance(r.fact, Action)]
-                if line.seq == seq:
-                    return made, chain
-            progress(reader.lines, *reader.progress())
+    for record in records(evidence.logs, progress):
+        if record.network != network:
+            continue
+        if record.seq == seq and before is not None:
+            before(chain)
+        made = [r.fact for r in chain.step(record) if isinstance(r.fact, Action)]
+        if record.seq == seq:
+            return made, chain
     return None, chain
 
 

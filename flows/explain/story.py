@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from flows.explain.explain import Evidence
 from flows.wiring.progress import Progress
-from operators.chain import NO_NETWORK, Chains, to_record
+from flows.wiring.records import records
+from operators.chain import NO_NETWORK, Chains
 from operators.core.contract import Record
 from operators.core.facts import Anomaly, DelayRisk, Inert, OrderMoved, ProposalClosed
 from operators.core.wording import day
@@ -21,7 +22,6 @@ from state.events import (
     StockPicked,
     StockShortPicked,
 )
-from state.journals import open_journal
 
 #: What is about shelves, SKUs and the like, which may be called like an order.
 _NOT_OF_ORDERS = ("reconcile", "transfer", "reprice", "hold", "lift")
@@ -53,15 +53,10 @@ def story_of(evidence: Evidence, about: str, progress: Progress) -> Story:
     """Fold the whole journal, and keep what concerns `about`; raises JournalError."""
     teller = _Teller(about)
     chains = Chains(evidence.policy)
-    with open_journal(evidence.logs) as reader:
-        while lines := reader.read(1_000):
-            for line in lines:
-                record = to_record(line)
-                if record.network == NO_NETWORK:
-                    continue
-                for each in chains[record.network].step(record):
-                    teller.hear(each)
-            progress(reader.lines, *reader.progress())
+    for record in records(evidence.logs, progress):
+        if record.network != NO_NETWORK:
+            for each in chains[record.network].step(record):
+                teller.hear(each)
     return Story(about, tuple(teller.names)[1:], tuple(teller.chapters))
 
 

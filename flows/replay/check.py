@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from flows.wiring.progress import Progress
+from flows.wiring.records import records
 from operators.core.contract import Record
-from operators.core.entry import NO_NETWORK, to_record
+from operators.core.entry import NO_NETWORK
 from operators.core.facts import Duplicate
 from operators.hygiene.hygiene import Hygiene
 from state.codec import DeadLetter
-from state.journals import journal_identity, open_journal
+from state.journals import journal_identity
 from state.policy import Policy
 from state.quantities import rfc3339
 
@@ -23,15 +24,10 @@ def check(logs: tuple[Path, ...], progress: Progress) -> dict[str, Any]:
     Problems are dead letters by reason, with where the first of each stand; notes are what the
     engine copes with: duplicates, disorder, facts that wait for what they refer to.
     """
-    reader = open_journal(logs)
     found = _Found()
     lines = 0
-    while batch := reader.read(1_000):
-        for line in batch:
-            found.take(to_record(line))
-        lines = reader.lines
-        progress(lines, *reader.progress())
-    reader.close()
+    for lines, record in enumerate(records(logs, progress), 1):  # noqa: B007 - counted to the last
+        found.take(record)
     waiting = sum(hygiene.parked for hygiene in found.hygienes.values())
     notes = [
         f"{count:,} {what}"

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.wiring.progress import Progress
-from operators.chain import NO_NETWORK, Chains, to_record
+from flows.wiring.records import records
+from operators.chain import NO_NETWORK, Chains
 from operators.core.contract import Record
 from operators.core.facts import DemandOutlook, Incident, LaneOutlook
-from state.journals import open_journal
 from state.policy import Policy
 
 #: Region and SKU.
@@ -41,12 +41,8 @@ def outlooks(logs: Sequence[Path], policy: Policy, progress: Progress) -> dict[s
     """Fold logs and keep what was expected last, by network; raises JournalError."""
     chains = Chains(policy)
     found: dict[str, Outlooks] = {}
-    with open_journal(logs) as reader:
-        while lines := reader.read(1_000):
-            for line in lines:
-                record = to_record(line)
-                for each in chains[record.network].step(record):
-                    found.setdefault(each.network, Outlooks()).see(each)
-            progress(reader.lines, *reader.progress())
+    for record in records(logs, progress):
+        for each in chains[record.network].step(record):
+            found.setdefault(each.network, Outlooks()).see(each)
     found.pop(NO_NETWORK, None)
     return found

@@ -21,6 +21,7 @@ from flows.wiring.journal_source import JournalSource
 from flows.wiring.outcomes import DEAD_LETTERS, Outcome, outcomes
 from flows.wiring.outlets import LogOutlet, Mark, Outlet, RedisOutlet
 from flows.wiring.progress import Progress
+from flows.wiring.records import batches
 from flows.wiring.stop import Stop
 from operators.chain import NO_NETWORK, Chains, to_record
 from operators.core.contract import Operator
@@ -253,28 +254,22 @@ def _fold(
     plan: ReplayPlan, outlets: list[Outlet], stop: Stop | None, progress: Progress | None
 ) -> tuple[int, _Found]:
     """The same without Bytewax: a loop over the journal. The yardstick, and the reference."""
-    reader = open_journal(plan.logs)
-    chains = Chains(plan.policy)
-    while not (stop is not None and stop.is_set) and (lines := reader.read(plan.batch)):
+    chains, lines = Chains(plan.policy), 0
+    for batch in batches(plan.logs, progress, size=plan.batch, stop=stop):
+        lines += len(batch)
         found: list[Outcome] = []
-        for line in lines:
-            record = to_record(line)
+        for record in batch:
             if plan.pinned and isinstance(record.fact, PolicyChanged):
                 continue
             found += outcomes(chains[record.network].step(record))
         for outlet in outlets:
             outlet.write(found)
-        if progress is not None:
-            progress(reader.lines, *reader.progress())
-    reader.close()
     by_name = {
         network: {operator.name: operator for operator in chain.operators}
         for network, chain in chains.items()
         if network != NO_NETWORK
     }
-    return reader.lines, {
-        n: _pair(named["hygiene"], named["rollups"]) for n, named in by_name.items()
-    }
+    return lines, {n: _pair(named["hygiene"], named["rollups"]) for n, named in by_name.items()}
 
 
 def _pair(hygiene: Operator, rollups: Operator) -> tuple[Hygiene, Rollups]:

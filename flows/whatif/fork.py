@@ -23,20 +23,19 @@ from flows.whatif.trial import finish
 from flows.whatif.twin_world import temper_of, world_of_twin
 from flows.wiring.checkpoint_file import read_checkpoint
 from flows.wiring.progress import Progress
-from operators.chain import NO_NETWORK, Chains, build_chain, to_record
+from flows.wiring.records import records
+from operators.chain import NO_NETWORK, Chains, build_chain
 from operators.core.contract import Chain
 from operators.governance.govern import Govern
 from operators.hygiene.hygiene import Hygiene
 from operators.orchestrate import Orchestrate
 from state.errors import JournalError
 from state.events import PolicyChanged
-from state.journals import open_journal
 from state.policy import Policy
 
 T = TypeVar("T")
 
 #: Lines folded at a time.
-_BATCH = 1_000
 
 
 class Fork(Struct, frozen=True, kw_only=True):
@@ -96,16 +95,11 @@ def fork_journal(
     `until_ms` is a recorded time. Raises JournalError if there is nothing of the network by then.
     """
     chains = Chains(policy)
-    with open_journal(logs) as reader:
-        folded = False
-        while not folded and (lines := reader.read(_BATCH)):
-            for record in map(to_record, lines):
-                past = until_ms is not None and record.now_ms > until_ms
-                if past or (until_seq is not None and record.seq > until_seq):
-                    folded = True
-                    break
-                chains[record.network].step(record)
-            progress(reader.lines, *reader.progress())
+    for record in records(logs, progress):
+        past = until_ms is not None and record.now_ms > until_ms
+        if past or (until_seq is not None and record.seq > until_seq):
+            break
+        chains[record.network].step(record)
     chains.pop(NO_NETWORK, None)
     origin = ", ".join(map(str, logs))
     begun = time.perf_counter()
