@@ -173,6 +173,13 @@ FURTHER: dict[str, tuple[str, Case, str]] = {
     "a kind": ("actions", lambda p: ["--out", str(p.out), "--kind", SPOILS], "kind"),
     "a file": ("check", lambda p: [str(p.log) + "-none"], r"\x1b[31m"),
 }
+
+
+def _soon(place: Place) -> list[str]:
+    """Wait hardly at all for an engine that does not run here."""
+    return ["--wait", "0.1", *_config(place)]
+
+
 #: Commands of a deployment, in an order in which each finds something.
 LIVE: dict[str, Case] = {
     "topics": lambda p: ["--create", *_config(p)],
@@ -182,13 +189,14 @@ LIVE: dict[str, Case] = {
     "record": lambda p: ["--once", *_config(p)],
     "dead-letters": _config,
     "requeue": lambda p: [str(p.log), *_config(p)],
-    "approve": lambda p: [p.about("allocate").id, "--by", SPOILS, "--reason", SPOILS, *_config(p)],
-    "reject": lambda p: [f"demo{SPOILS}:1-1", "--by", SPOILS, *_config(p)],
-    "control halt": lambda p: ["demo", "--by", SPOILS, "--reason", SPOILS, *_config(p)],
-    "control resume": lambda p: ["demo", "--by", SPOILS, "--reason", SPOILS, *_config(p)],
-    "control policy": lambda p: ["demo", str(p.policy), "--by", SPOILS, *_config(p)],
-    "control hold": lambda p: ["demo", "order", f"O{SPOILS}", "--by", SPOILS, *_config(p)],
-    "control lift": lambda p: ["demo", f"kind{SPOILS}", "O", "--by", SPOILS, *_config(p)],
+    "approve": lambda p: [p.about("allocate").id, "--by", SPOILS, "--reason", SPOILS, *_soon(p)],
+    "reject": lambda p: [f"demo{SPOILS}:1-1", "--by", SPOILS, *_soon(p)],
+    "control halt": lambda p: ["demo", "--by", SPOILS, "--reason", SPOILS, *_soon(p)],
+    "control resume": lambda p: ["demo", "--by", SPOILS, "--reason", SPOILS, *_soon(p)],
+    "control policy": lambda p: ["demo", str(p.policy), "--by", SPOILS, *_soon(p)],
+    "control hold": lambda p: ["demo", "order", f"O{SPOILS}", "--by", SPOILS, *_soon(p)],
+    "control retire": lambda p: ["demo", *_config(p)],
+    "control lift": lambda p: ["demo", f"kind{SPOILS}", "O", "--by", SPOILS, *_soon(p)],
 }
 
 
