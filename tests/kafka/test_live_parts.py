@@ -116,8 +116,8 @@ def test_settings_name_the_key_that_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "crossdock.toml"
     for text, told in (
         ("[kafka]\nbootstap = 'x'", "bootstap"),
-        ("[topics]\npartitions = 0", r"\$\.topics\.partitions"),
-        ("[run]\nstate = 3", r"\$\.run\.state"),
+        ("[topics]\npartitions = 0", r"at topics\.partitions"),
+        ("[run]\nstate = 3", r"at run\.state"),
         ("[kafka", "TOML"),
         ("[[feeds]]\ntopic = 'crossdock.journal'", "our own topics"),
         ("[[feeds]]\ntopic = 'a'\n[[feeds]]\ntopic = 'a'", "twice"),
