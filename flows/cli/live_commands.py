@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -29,7 +29,7 @@ Once = Annotated[bool, typer.Option("--once", help="End when all there is has be
 _MonitorPort = Annotated[
     int | None, typer.Option(help="Port of metrics and health, instead of the settings'.")
 ]
-LogLevel = Annotated[str, typer.Option(help="debug, info or warning.")]
+LogLevel = Annotated[Literal["debug", "info", "warning"], typer.Option(help="What is logged.")]
 
 
 def settings_of(config: Path | None) -> "Settings":

@@ -350,6 +350,7 @@ def test_explain_of_an_unknown_action_says_so(replayed: Replayed, tmp_path: Path
         ("actions", "--out", ".", "--kind", "teleport"),
         ("teleport",),
         ("replay", "pyproject.toml", "--policy", "/nowhere/policy.toml"),
+        ("run", "--log-level", "nonsense"),
     ],
 )
 def test_wrong_use_ends_with_code_2(arguments: tuple[str, ...]) -> None:
