@@ -39,7 +39,7 @@ class Step(Struct):
 
 
 class Figures(Struct, kw_only=True):
-    """What one variant came to. MB are 10**6 bytes, of Redis' own count."""
+    """Hold what one variant came to. MB are 10**6 bytes, of Redis' own count."""
 
     name: str
     most_mb: float = 0.0

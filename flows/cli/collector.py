@@ -1,4 +1,4 @@
-"""How Python's cyclic collector is kept out of the stream's way."""
+"""Keep Python's cyclic collector out of the stream's way."""
 
 import gc
 

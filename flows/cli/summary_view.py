@@ -1,4 +1,4 @@
-"""How the summary of a replay looks on a terminal."""
+"""Draw the summary of a replay on a terminal."""
 
 from flows.display.screen import Column, Table
 from flows.replay.summary import Summary

@@ -1,4 +1,4 @@
-"""What commands for people share: the network is known, the event is sent, the engine confirms."""
+"""Tell the engine what people decide: know the network, send the event, wait until it confirms."""
 
 import time
 from typing import TYPE_CHECKING, Annotated

@@ -95,7 +95,7 @@ class _Teller:
                 return self._names(fact)
 
     def _names(self, fact: Any) -> bool:
-        """Whether a fact or a decision is of an order or a parcel that the story is about."""
+        """Return whether a fact or decision is of an order or parcel that the story is about."""
         return any(getattr(fact, field, None) in self.names for field in ("order", "shipment"))
 
 

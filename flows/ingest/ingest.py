@@ -207,7 +207,7 @@ class _Ingest:
         return [("", each) for each in found]
 
     def _made_of(self, message: RawMessage, now_ms: int) -> list[Ingested]:
-        """What becomes of a message, and of those that waited for it; nothing yet if it waits."""
+        """Return what becomes of a message and of those that waited for it; nothing if it waits."""
         feed = self._feeds[message.topic]
         result = canonical(message, feed, now_ms, self._settings.ingest.stamp)
         if isinstance(result, DeadLetter):
@@ -227,7 +227,7 @@ class _Ingest:
         return [Ingested(message, result), *self._released(network, now_ms)]
 
     def _released(self, network: str, now_ms: int) -> list[Ingested]:
-        """What waited for a network, which is known now: stamped when it enters the journal."""
+        """Return what waited for a network that is known now, stamped as it enters the journal."""
         return [
             made
             for message in self._quarantine.released(network)

@@ -32,7 +32,7 @@ class Networks:
         return network in self.last_ms
 
     def refusal(self, network: str) -> str | None:
-        """What was expected instead of a network that is not known; None where it may come in."""
+        """Return what was expected instead of an unknown network; None where it may come in."""
         if self._allowed and network not in self._allowed:
             return f"one of the networks {', '.join(sorted(self._allowed))} (ingest.networks)"
         if len(self.last_ms) >= self._most:
@@ -40,7 +40,7 @@ class Networks:
         return None
 
     def is_named(self, network: str) -> bool:
-        """Whether the settings name it: then nothing has to introduce it."""
+        """Return whether the settings name it: then nothing has to introduce it."""
         return network in self._allowed
 
     def let_in(self, network: str) -> None:
@@ -95,7 +95,7 @@ class NetworksTopic:
         return list(found)
 
     def added(self) -> list[Message]:
-        """What has been added since the last time, without waiting. Raises StoreError."""
+        """Return what was added since the last time, without waiting. Raises StoreError."""
         return self._reader.read(_BATCH)
 
     def close(self) -> None:

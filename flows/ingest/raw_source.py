@@ -120,7 +120,7 @@ class _Partition(StatefulSourcePartition[Item, None]):
         return max(0, min(_BATCH, int(self._may_read)))
 
     def _may_wait_s(self) -> float:
-        """How long the next read may hold the flow up: until a tick, once nothing is on its way."""
+        """Return how long a read may hold the flow up: until a tick, if nothing is on its way."""
         if self._idle_turns < IDLE_TURNS:
             return 0.0
         if not self._source.tick_s:
