@@ -4,7 +4,7 @@ Read `Sourcing.decide` top-down: candidates → eliminate → price → choose. 
 is searched exhaustively, several as `operators/sourcing/splits.py` says.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from math import ceil
 
 from msgspec import Struct
@@ -17,10 +17,9 @@ from operators.sourcing.eliminations import Eliminations, Way
 from operators.sourcing.holds_filter import rule_out_held
 from operators.sourcing.outlook import Outlook
 from operators.sourcing.pricer import Lines, Pricer
-from operators.sourcing.rates import TERMS, Option, RateBook
+from operators.sourcing.rates import TERMS, Option, Rates
 from operators.sourcing.splits import Split, Splits
 from state.events import OrderPlaced
-from state.keys import ServiceId
 from state.policy import Policy
 from state.sums import float_sum, int_sum
 from state.twin import PlannedLeg, Twin
@@ -101,7 +100,7 @@ class Choice(Struct, frozen=True):
 class Sourcing:
     """Decides on the twin as it stands; changes nothing."""
 
-    def __init__(self, twin: Twin, outlook: Outlook, rates: RateBook, policy: Policy) -> None:
+    def __init__(self, twin: Twin, outlook: Outlook, rates: Rates, policy: Policy) -> None:
         self._twin, self._outlook, self._rates = twin, outlook, rates
         self.policy = policy
 
@@ -111,12 +110,8 @@ class Sourcing:
         lines: Lines,
         now_ms: int,
         excluded: Collection[str] = (),
-        discounts: Mapping[tuple[str, ServiceId], int] | None = None,
     ) -> Choice:
-        """Choose the cheapest way to serve `lines` of `order`, not from any node in `excluded`.
-
-        `discounts`, cents off the freight by (node, service), are for checking a switch point.
-        """
+        """Choose the cheapest way to serve `lines` of `order`, not from any node in `excluded`."""
         eliminated: Eliminations = {}
         supplies, closed = find_supplies(
             self._twin, self.policy.sourcing, lines, now_ms, excluded, eliminated
@@ -131,7 +126,6 @@ class Sourcing:
             self._twin, self._outlook, self._rates, self.policy, order, lines, supplies, now_ms
         )
         pricer.eliminated = eliminated
-        pricer.discounts = discounts or {}
         keep = self.policy.sourcing.alternatives + 1
         singles: list[Option] = []
         # The cheapest nodes first: what they set as the price to beat spares most of the others.

@@ -1,12 +1,11 @@
 """Parcels: the cheapest ways to send some lines of an order from one node, during one decision."""
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from msgspec import Struct
 
 from operators.prediction.lane_transit import Ratios
-from operators.prediction.two_piece_normal import lateness
 from operators.sourcing.eliminations import (
     NO_ROOM,
     OUT_OF_REACH,
@@ -16,7 +15,16 @@ from operators.sourcing.eliminations import (
     Way,
 )
 from operators.sourcing.outlook import Outlook
-from operators.sourcing.rates import LaneRates, Option, Quote, RateBook, lateness_cents
+from operators.sourcing.rates import (
+    HandOver,
+    LaneRates,
+    Option,
+    Parcel,
+    Quote,
+    Rates,
+    carbon_cents,
+    price,
+)
 from state.events import NodeRegistered, OrderPlaced
 from state.keys import ServiceId
 from state.policy import Policy
@@ -50,7 +58,7 @@ class Pricer:
         self,
         twin: Twin,
         outlook: Outlook,
-        rates: RateBook,
+        rates: Rates,
         policy: Policy,
         order: OrderPlaced,
         lines: Lines,
@@ -73,8 +81,6 @@ class Pricer:
         self._goods: dict[Lines, tuple[int, int]] = {}
         self._displaced: dict[tuple[str, str, int], int] = {}
         self._cheapest: dict[tuple[str, Lines], Option | None] = {}
-        # (node, service) -> cents off its freight.
-        self.discounts: Mapping[tuple[str, ServiceId], int] = {}
         self.eliminated: Eliminations = {}
         self.considered = 0
 
@@ -102,77 +108,48 @@ class Pricer:
             return
         self.considered += len(lane.quotes)
         to_beat = best[-1].score if len(best) == keep else _NO_LIMIT
-        if lane.least_cents > to_beat and not self.discounts:
+        if lane.least_cents > to_beat:
             return
         goods = self._goods.get(lines)
         if goods is None:
             goods = self._goods[lines] = self.weigh(lines)
         weight_g, units = goods
-        kg = weight_g / 1000
-        carbon_cents = self._weights.carbon_kg_cents * kg
-        handling = at.handling_fixed_cents + at.handling_unit_cents * units
+        weights = self._weights
+        parcel = self._parcel(at, weight_g, units)
+        kg, handling = parcel.kg, parcel.handling
         least_fixed = to_beat - handling
         ready_ms = displacement = -1
         for quote in lane.quotes:
-            freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
-            if self.discounts:
-                freight -= self.discounts.get((node, quote.service), 0)
+            freight = quote.freight(kg)
             if freight > least_fixed:
-                if quote.fixed_cents - 0.5 > least_fixed and not self.discounts:
+                if quote.fixed_cents - 0.5 > least_fixed:
                     break  # and so are all that follow: they come by what a parcel costs at least
                 continue
-            carbon = round(quote.carbon_kg_per_kg * carbon_cents)
-            sure = freight + carbon + handling
+            sure = freight + carbon_cents(quote, kg, weights) + handling
             if sure > to_beat:
                 continue
             if ready_ms < 0:
                 ready_ms = self._ready_ms(node, lines) + self._work_ms(at)
             is_light = weight_g <= quote.max_weight_g
-            hand_over_ms = self._hand_over(node, quote, ready_ms) if is_light else None
-            if hand_over_ms is None:
+            hand_over = self._hand_over(node, quote, ready_ms) if is_light else None
+            if hand_over is None:
                 if displacement < 0:
                     displacement = self._displacement(at, lines)
                 if sure + displacement <= to_beat:
                     why = NO_ROOM if is_light else TOO_HEAVY
                     self._rule_out(why, [Way(node, quote.service)])
                 continue
-            nominal_s = quote.nominal_s
-            _, usual, factor = self._days[quote.service, hand_over_ms // DAY_MS]
-            ratios = self._known_lanes.get(quote.lane, usual)
-            trouble_s = self._rates.disrupted_s(quote.service, self._region)
-            p50_s = nominal_s * (ratios.p50 * factor) + trouble_s
-            slack_s = (self._promised_ms - hand_over_ms) / 1000
-            if slack_s <= p50_s and sure + self._late_at_half > to_beat:
+            slack_s = (self._promised_ms - hand_over.at_ms) / 1000
+            if sure + self._late_at_half > to_beat and slack_s <= hand_over.median_s(quote):
                 continue  # it is late more often than not
-            p_late, late_s = lateness(
-                slack_s,
-                nominal_s * (ratios.p10 * factor) + trouble_s,
-                p50_s,
-                nominal_s * (ratios.p90 * factor) + trouble_s,
-            )
-            late = lateness_cents(p_late, late_s, self._weights)
-            if sure + late > to_beat:
+            option = price(quote, parcel, hand_over, weights)
+            if option.score > to_beat:
                 continue
             if displacement < 0:
                 displacement = self._displacement(at, lines)
-            score = sure + late + displacement
-            if score > to_beat:
+            option = option.displacing(displacement)
+            if option.score > to_beat:
                 continue
-            option = Option(
-                score,
-                node,
-                quote.service,
-                freight,
-                handling,
-                late,
-                displacement,
-                carbon,
-                quote.carbon_kg_per_kg * kg,
-                p_late,
-                hand_over_ms,
-                hand_over_ms + round(p50_s * 1000),
-                late_s,
-            )
             insort(best, option)
             if len(best) > keep:
                 best.pop()
@@ -199,50 +176,18 @@ class Pricer:
         ready_ms = supplied_ms + self._work_ms(lane.node)
         # A parcel that is being waited for already does not take its handling time again.
         if supplied_ms > self._now_ms and ready_ms > at_ms:
-            later_ms = self._hand_over(node, quote, ready_ms)
-            if later_ms is None:
+            later = self._hand_over(node, quote, ready_ms)
+            if later is None:
                 return None
-            at_ms = later_ms
-        kg = weight_g / 1000
-        nominal_s = quote.nominal_s
+            at_ms = later.at_ms
+        parcel = self._parcel(lane.node, weight_g, units, self._displacement(lane.node, lines))
         ratios = self._outlook.transit_ratios(quote.lane, at_ms)
         trouble_s = self._rates.disrupted_s(quote.service, self._region)
-        p50_s = nominal_s * ratios.p50 + trouble_s
-        p_late, late_s = lateness(
-            (self._promised_ms - at_ms) / 1000,
-            nominal_s * ratios.p10 + trouble_s,
-            p50_s,
-            nominal_s * ratios.p90 + trouble_s,
-        )
-        freight = round(quote.fixed_cents + quote.per_kg_cents * kg)
-        handling = lane.node.handling_fixed_cents + lane.node.handling_unit_cents * units
-        late = lateness_cents(p_late, late_s, self._weights)
-        displacement = self._displacement(lane.node, lines)
-        carbon = round(quote.carbon_kg_per_kg * (self._weights.carbon_kg_cents * kg))
-        return Option(
-            freight + handling + late + displacement + carbon,
-            node,
-            quote.service,
-            freight,
-            handling,
-            late,
-            displacement,
-            carbon,
-            quote.carbon_kg_per_kg * kg,
-            p_late,
-            at_ms,
-            at_ms + round(p50_s * 1000),
-            late_s,
-        )
+        return price(quote, parcel, HandOver(at_ms, ratios, trouble_s), self._weights)
 
     def least(self, node: str) -> float:
-        """What any parcel from `node` costs at least, in cents: a bound to prune splits by."""
-        least = self.lane(node).least_cents
-        if self.discounts:
-            least -= max(
-                (cents for at, cents in self.discounts.items() if at[0] == node), default=0
-            )
-        return least
+        """Return a bound below what any parcel from `node` costs, cents: splits are pruned by it."""
+        return self.lane(node).least_cents
 
     def weigh(self, lines: Lines) -> tuple[int, int]:
         """Grams and units."""
@@ -298,8 +243,14 @@ class Pricer:
         )
         return round(self._weights.displacement_unit_cents * risk)
 
-    def _hand_over(self, node: str, quote: Quote, ready_ms: int) -> int | None:
-        """The first pickup after `ready_ms` on a day when node and service have room."""
+    def _parcel(
+        self, node: NodeRegistered, weight_g: int, units: int, displacement: int = 0
+    ) -> Parcel:
+        handling = node.handling_fixed_cents + node.handling_unit_cents * units
+        return Parcel(node.node, weight_g / 1000, handling, self._promised_ms, displacement)
+
+    def _hand_over(self, node: str, quote: Quote, ready_ms: int) -> HandOver | None:
+        """Return the first pickup after `ready_ms` on a day when node and service have room."""
         at_ms = ready_ms - ready_ms % DAY_MS + quote.cutoff_ms
         if at_ms < ready_ms:
             at_ms += DAY_MS
@@ -314,7 +265,10 @@ class Pricer:
                     has_room = self._twin.capacity.nodes.has_room(node, day)
                     self._rooms[node, day] = has_room
                 if has_room:
-                    return at_ms
+                    _, usual, factor = on_day
+                    ratios = self._known_lanes.get(quote.lane, usual).times(factor)
+                    trouble_s = self._rates.disrupted_s(quote.service, self._region)
+                    return HandOver(at_ms, ratios, trouble_s)
             at_ms += DAY_MS
         return None
 

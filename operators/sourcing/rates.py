@@ -1,12 +1,16 @@
-"""Pricing: rate cards as quotes, the terms of a score, and what lateness costs.
+"""Price of a parcel: rate cards as quotes, and `price`, the only place that knows a parcel's cost.
 
 Every term is a whole number of cents, so that terms sum exactly to a score.
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from operators.prediction.lane_transit import Ratios
+from operators.prediction.two_piece_normal import lateness
 from operators.sourcing.eliminations import Way
 from state.events import NodeRegistered
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
@@ -29,6 +33,36 @@ class Quote(Struct, frozen=True, gc=False):
     lane: Lane
     cutoff_ms: int
     max_weight_g: int
+
+    def freight(self, kg: float) -> int:
+        """Return the freight of a parcel of `kg`, cents."""
+        return round(self.fixed_cents + self.per_kg_cents * kg)
+
+
+class Parcel(Struct, frozen=True, gc=False):
+    """A parcel at its node: the terms of its price that are the same by every service, in cents."""
+
+    node: str
+    kg: float
+    handling: int
+    promised_ms: int
+    displacement: int = 0
+
+
+class HandOver(Struct, frozen=True, gc=False):
+    """A handover, and what transit is expected from there.
+
+    `ratios` are quantiles of transit ÷ nominal, the weekday's factor in them; `trouble_s` seconds
+    come on top, as a carrier reported.
+    """
+
+    at_ms: int
+    ratios: Ratios
+    trouble_s: float = 0.0
+
+    def median_s(self, quote: "Quote") -> float:
+        """Return the median transit, s."""
+        return quote.nominal_s * self.ratios.p50 + self.trouble_s
 
 
 class LaneRates(Struct, frozen=True, gc=False):
@@ -64,13 +98,76 @@ class Option(Struct, frozen=True, gc=False, order=True):
 
     @property
     def way(self) -> Way:
-        """The node and service, by which options are told apart."""
+        """Return the node and service, by which options are told apart."""
         return Way(self.node, self.service)
+
+    def displacing(self, cents: int) -> "Option":
+        """Return the same parcel, if it displaces later sales worth `cents`."""
+        if not cents:
+            return self
+        score, displacement = self.score + cents, self.displacement + cents
+        return replace(self, score=score, displacement=displacement)
 
     def terms(self) -> dict[str, int]:
         """Cents by term; they sum to `score`."""
         values = (self.freight, self.handling, self.lateness, self.displacement, self.carbon)
         return dict(zip(TERMS, values, strict=True))
+
+
+def price(quote: Quote, parcel: Parcel, hand_over: HandOver, weights: Weights) -> Option:
+    """Return a parcel by a service as an option, priced in every term.
+
+    Freight by the rate card, handling and displacement as the parcel brings them, carbon by weight,
+    and lateness as expected of a two-piece normal through the quantiles of transit.
+    """
+    nominal_s, ratios, trouble_s = quote.nominal_s, hand_over.ratios, hand_over.trouble_s
+    p50_s = nominal_s * ratios.p50 + trouble_s
+    p_late, late_s = lateness(
+        (parcel.promised_ms - hand_over.at_ms) / 1000,
+        nominal_s * ratios.p10 + trouble_s,
+        p50_s,
+        nominal_s * ratios.p90 + trouble_s,
+    )
+    kg, handling, displacement = parcel.kg, parcel.handling, parcel.displacement
+    freight = quote.freight(kg)
+    carbon = carbon_cents(quote, kg, weights)
+    late = lateness_cents(p_late, late_s, weights)
+    return Option(
+        freight + handling + late + displacement + carbon,
+        parcel.node,
+        quote.service,
+        freight,
+        handling,
+        late,
+        displacement,
+        carbon,
+        quote.carbon_kg_per_kg * kg,
+        p_late,
+        hand_over.at_ms,
+        hand_over.at_ms + round(p50_s * 1000),
+        late_s,
+    )
+
+
+def carbon_cents(quote: Quote, kg: float, weights: Weights) -> int:
+    """Return the price of a parcel's emissions, cents."""
+    return round(quote.carbon_kg_per_kg * (weights.carbon_kg_cents * kg))
+
+
+class Rates(Protocol):
+    """Rates between nodes and regions, and the trouble that carriers report on the way."""
+
+    def lane(self, node: str, region: str) -> LaneRates:
+        """Return rates from `node` to `region`."""
+        ...
+
+    def lanes_to(self, region: str) -> dict[str, LaneRates]:
+        """Return rates to `region` by node, as far as they were asked for."""
+        ...
+
+    def disrupted_s(self, service: ServiceId, region: str) -> int:
+        """Return the extra transit that reported trouble causes, s."""
+        ...
 
 
 class RateBook:
