@@ -25,7 +25,7 @@ from operators.core.facts import (
 )
 from operators.governance.limits import Limits
 from operators.governance.proposals import Proposals
-from state.actions import Action, ActionData, Because, Cancel, Escalate, Release
+from state.actions import Action, ActionData, Because, Decision, Escalate
 from state.events import (
     ActionApproved,
     ActionFailed,
@@ -34,7 +34,7 @@ from state.events import (
     NetworkResumed,
 )
 from state.keys import ActionId
-from state.policy import IRREVERSIBLE, Policy, confidence_in
+from state.policy import Policy, confidence_in
 from state.quantities import from_ms
 from state.sums import int_sum
 
@@ -107,8 +107,8 @@ class Govern(Operator):
             out = self._expire(record)
         match record.fact:
             case Draft() as draft:
-                if state.proposals.open and isinstance(draft.decision, Release | Cancel):
-                    self._overtake(record, draft.decision)
+                if state.proposals.open and draft.correlation:
+                    self._overtake(record, draft.correlation, draft.decision)
                 return out + self._gate(record, draft)
             case FeedHealth() as health:
                 state.health[health.family] = health.score
@@ -178,7 +178,7 @@ class Govern(Operator):
         if state.tripped:
             return "blast_radius", f"{state.tripped}, and nobody has resumed the network yet"
         bound = state.policy.hygiene.trusted_above
-        if kind in IRREVERSIBLE:
+        if draft.decision.irreversible:
             bound = max(bound, rules.trusted_above_irreversible)
         for family in draft.rests_on:
             score = state.health.get(family, 1.0)
@@ -200,7 +200,7 @@ class Govern(Operator):
         exceeded = limits.exceeded(kind, draft.value_cents, rules.limit_of(kind), now_ms)
         if exceeded is not None:
             return exceeded
-        if kind == Escalate.verb:
+        if draft.decision.calls_a_person:
             limits.count(kind, draft.value_cents, None, now_ms)
             return None
         radius, cents = rules.blast_radius, max(draft.value_cents, 0)
@@ -246,19 +246,12 @@ class Govern(Operator):
             self._return(record, proposal, "expired")
         return out
 
-    def _overtake(self, record: Record, decision: Release | Cancel) -> None:
-        """Close what was to send units that are released, or of an order that is withdrawn.
+    def _overtake(self, record: Record, order: str, decision: Decision) -> None:
+        """Close what a decision about its order overtakes.
 
-        Approved later, it would send them twice, or to nobody.
+        Approved later, it would send units twice, or to nobody.
         """
-        proposals = self._state.proposals
-        outcome: _Outcome = "withdrawn"
-        if isinstance(decision, Cancel):
-            overtaken = proposals.take_sending(decision.order)
-        else:
-            overtaken = proposals.take_released(decision)
-            outcome = "expired" if decision.reason == "expired" else outcome
-        for proposal in overtaken:
+        for proposal, outcome in self._state.proposals.take_overtaken(order, decision):
             self._return(record, proposal, outcome)
 
     def _refuse(self, record: Record, refused: ActionFailed | ActionRejected) -> None:
