@@ -13,7 +13,7 @@ from operators.network.context import Floor
 from operators.network.due import Forget
 from operators.orders.order_desk import OrderDesk
 from operators.recovery.compensation import MakingGood
-from operators.recovery.options import Remedies
+from operators.recovery.remedies import Remedies
 from operators.stock.stock_desk import StockDesk
 from state.events import (
     ShipmentDelivered,
