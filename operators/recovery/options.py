@@ -1,7 +1,8 @@
 """Options: what may be done for a parcel that is likely to be late, or that failed, and its price.
 
 Each option is a class, and finds the remedies that it has for a parcel, each priced as its expected
-cost from now on in the same money terms, beside waiting. `OPTIONS` lists them all.
+cost from now on in the same money terms, beside waiting. `operators.recovery.remedies` lists
+them all.
 """
 
 from operators.core.facts import DelayRisk
@@ -187,10 +188,6 @@ class SendingAgain(Option):
         distance = geography.distance_km(shipped.node, shipped.region) or 0.0
         service = geography.services[ServiceId(shipped.carrier, shipped.service)]
         return freight_cents(service, distance, shipped.weight_g)
-
-
-#: All options, in the order in which they are asked.
-OPTIONS: tuple[type[Option], ...] = (Rerouting, SendingAgain)
 
 
 def late_cents(p_late: float, expected_ms: int, promised_ms: int, weights: Weights) -> int:

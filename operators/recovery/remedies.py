@@ -8,12 +8,14 @@ from operators.core.wording import day, money
 from operators.network.case_book import PARCEL_KINDS
 from operators.network.context import Floor
 from operators.recovery.option_choice import Remedy, choose, ranked, remedy_switches, waiting
-from operators.recovery.options import OPTIONS, late_cents, lines_of
+from operators.recovery.options import Option, Rerouting, SendingAgain, late_cents, lines_of
 from operators.recovery.refunds import MoneyBack, money_back, refund
 from state.actions import Alternative, Benefit, Confidence, Switch
 from state.sums import int_sum
 from state.twin import OpenOrder, Shipment
 
+#: All options, in the order in which they are asked.
+OPTIONS: tuple[type[Option], ...] = (Rerouting, SendingAgain)
 _RESTS_ON = ("telemetry",)
 
 
