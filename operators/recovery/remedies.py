@@ -3,9 +3,8 @@
 If that is waiting, nothing is done and the reason is kept.
 """
 
-from operators.core.facts import DelayRisk, Derived, Draft, Inert
+from operators.core.facts import DelayRisk, Derived, Draft, ExceptionKind, Inert
 from operators.core.wording import day, money
-from operators.network.case_book import PARCEL_KINDS
 from operators.network.context import Floor
 from operators.recovery.option_choice import Remedy, choose, ranked, remedy_switches, waiting
 from operators.recovery.options import Option, Rerouting, SendingAgain, late_cents, lines_of
@@ -16,6 +15,15 @@ from state.twin import OpenOrder, Shipment
 
 #: All options, in the order in which they are asked.
 OPTIONS: tuple[type[Option], ...] = (Rerouting, SendingAgain)
+#: Exception that a parcel is, by the reason why it failed.
+EXCEPTION_OF: dict[str, ExceptionKind] = {
+    "lost": "lost",
+    "damaged": "damage",
+    "refused": "failed_delivery",
+    "returned": "failed_delivery",
+    "other": "failed_delivery",
+    "address": "address",
+}
 _RESTS_ON = ("telemetry",)
 
 
@@ -145,7 +153,7 @@ class Remedies:
         shown: tuple[Alternative, ...],
     ) -> Draft:
         is_asked = self._floor.policy.governance.asks_a_person("refund", back.cents)
-        for kind in PARCEL_KINDS:
+        for kind in dict.fromkeys(EXCEPTION_OF.values()):
             self._floor.cases.act(kind, name, needs_person=is_asked)
         causes = (shipment.seq,)
         return refund(self._floor, order, back, "not delivered", summary, shown, causes)
