@@ -74,7 +74,7 @@ class Backorder(Decision, frozen=True, kw_only=True):
 
     @property
     def news(self) -> News:
-        """The order waits, nobody can tell until when."""
+        """The order waits, without a date."""
         return News("backordered")
 
 

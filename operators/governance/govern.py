@@ -53,7 +53,7 @@ class _State(Struct):
     policy: Policy
     fingerprint: str
     halted: str = ""
-    # Why the blast radius tripped; and until when that holds, 0 = until somebody resumes.
+    # Why the blast radius tripped; and until when that holds, 0 = until a person resumes.
     tripped: str = ""
     tripped_until_ms: int = 0
     health: dict[str, float] = field(default_factory=dict)
@@ -79,12 +79,12 @@ class Govern(Operator):
 
     @property
     def seq(self) -> int:
-        """Place in the journal of the last record folded in."""
+        """Return the place in the journal of the last record folded in."""
         return self._state.seq
 
     @property
     def proposals(self) -> list[Action]:
-        """What waits for a person to decide, the oldest first."""
+        """Return what waits for a person to decide, the oldest first."""
         return self._state.proposals.all()
 
     def returned(self) -> list[Record]:
@@ -95,7 +95,7 @@ class Govern(Operator):
         return back
 
     def step(self, record: Record) -> list[Record]:
-        """Fold in drafts and what people say."""
+        """Fold in drafts and decisions of people."""
         state = self._state
         if record.seq != state.seq:
             state.seq, state.numbered, state.closed, state.cause = record.seq, 0, 0, None
@@ -168,7 +168,7 @@ class Govern(Operator):
             state.limits.forget_window()
 
     def _doubt(self, kind: str, draft: Draft) -> _Doubt | None:
-        """Why the draft may not be trusted to act; None if it may."""
+        """Return why the draft may not be trusted to act; None if it may."""
         state = self._state
         rules = state.policy.governance
         if rules.autonomy_of(kind) == "propose":
@@ -194,7 +194,7 @@ class Govern(Operator):
         return None
 
     def _over_limit(self, kind: str, draft: Draft, record: Record) -> _Doubt | None:
-        """Why the draft is over a limit; None, and counted, if it is not."""
+        """Return why the draft is over a limit; if it is not, count it and return None."""
         state, now_ms = self._state, record.now_ms
         rules, limits = state.policy.governance, state.limits
         exceeded = limits.exceeded(kind, draft.value_cents, rules.limit_of(kind), now_ms)
@@ -236,7 +236,7 @@ class Govern(Operator):
         return [tripped, record.derive(self._action(record, call, "act"))]
 
     def _expire(self, record: Record) -> list[Record]:
-        """Say of each proposal that nobody decided in time."""
+        """Close each proposal that was not decided in time."""
         out = []
         for proposal in self._state.proposals.take_expired(record.now_ms):
             reason = "the proposal expired: nobody decided in time"
@@ -295,7 +295,7 @@ class Govern(Operator):
         )
 
     def _approve(self, record: Record, approved: ActionApproved) -> list[Record]:
-        """The approved proposal as an action to carry out, under an id of its own."""
+        """Return the approved proposal as an action to carry out, under an id of its own."""
         proposal = self._state.proposals.take(approved.action)
         if proposal is None:
             reason = "no such proposal is open"
@@ -368,9 +368,9 @@ class Govern(Operator):
         )
 
     def snapshot(self) -> bytes:
-        """What was spent, what is proposed, and the policy, as versioned plain values."""
+        """Return spending, proposals and the policy as versioned plain values."""
         return pack(_VERSION, self._state)
 
     def restore(self, data: bytes) -> None:
-        """Inverse of `snapshot`."""
+        """Become what the snapshot says."""
         self._state = unpack(_VERSION, data, _State)

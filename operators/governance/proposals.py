@@ -1,4 +1,4 @@
-"""Proposals: what waits for a person, until when, and what became of it."""
+"""Proposals: drafts that wait for a person, until they are decided, overtaken or expire."""
 
 from typing import Literal
 
