@@ -1,4 +1,4 @@
-"""The actions Crossdock emits, and the reason each one carries.
+"""The actions Crossdock emits: one class for each kind, and the envelope they travel in.
 
 `Action` is the wire form: a CloudEvents 1.0 envelope whose ``data`` holds the decision and its
 `Because`. An action's id is ``{network}:{seq}-{n}``: the nth action, from 1, caused by the journal
@@ -8,14 +8,26 @@ record at `seq`. ``{seq}-{n}`` is also its Redis stream entry id.
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
+from state.because import Alternative as Alternative
+from state.because import Because as Because
+from state.because import Benefit as Benefit
+from state.because import Confidence as Confidence
+from state.because import Contribution as Contribution
+from state.because import Draw as Draw
+from state.because import DrawOption as DrawOption
+from state.because import Eliminated as Eliminated
+from state.because import Switch as Switch
+from state.decision import Autonomy, Limit, News, Overtaken, Topic
+from state.decision import Decision as Decision
+from state.decision import Leg as Leg
+from state.decision import LegLine as LegLine
 from state.quantities import (
     HoldKind,
     HoldScope,
     Id,
     Instant,
-    Share,
     SignedTotalCents,
     SignedTotalUnits,
     Text,
@@ -27,42 +39,21 @@ from state.quantities import (
 ActMode = Literal["act", "propose"]
 
 
-class Decision(Struct, frozen=True, kw_only=True, gc=False):
-    """What is to be done. `verb` is the action's kind: the end of its wire type."""
-
-    verb: ClassVar[str] = ""
-
-
-class LegLine(Struct, frozen=True, kw_only=True, gc=False):
-    """Units of one SKU that a leg carries."""
-
-    sku: Id
-    quantity: TotalUnits
-
-
-class Leg(Struct, frozen=True, kw_only=True, gc=False):
-    """One parcel of an allocation: from a node, with a carrier's service, of these lines."""
-
-    node: Id
-    carrier: Id
-    service: Id
-    lines: tuple[LegLine, ...]
-    hand_over_by: Annotated[Instant, doc("carrier pickup that this plan counts on")]
-    expected_delivery: Annotated[
-        Instant, doc("P50: as likely to arrive before as after, by the transit forecast")
-    ]
-    p_late: Annotated[Share, doc("probability of delivery after the promise")]
-    cost_cents: Annotated[TotalCents, doc("this leg's share of the score")]
-
-
 class Allocate(Decision, frozen=True, kw_only=True):
     """Serve an order: node, carrier and service for each parcel. Its stock is reserved."""
 
     verb: ClassVar[str] = "allocate"
+    rests_on_failing: ClassVar[bool] = True
+    moves_goods: ClassVar[bool] = True
     order: Id
     legs: tuple[Leg, ...]
     reserved_until: Annotated[Instant, doc("when the reservation lapses if nothing is picked")]
     replaces: Annotated[Text | None, doc("why an earlier allocation no longer stands")] = None
+
+    @property
+    def sends(self) -> tuple[Leg, ...]:
+        """Its legs."""
+        return self.legs
 
 
 class Shortage(Struct, frozen=True, kw_only=True, gc=False):
@@ -76,15 +67,24 @@ class Backorder(Decision, frozen=True, kw_only=True):
     """Keep an order waiting: nothing feasible now. It is served when stock or capacity comes."""
 
     verb: ClassVar[str] = "backorder"
+    is_statement: ClassVar[bool] = True
     order: Id
     shortages: tuple[Shortage, ...]
     reason: Literal["no_stock", "no_route", "unknown_reference"]
+
+    @property
+    def news(self) -> News:
+        """The order waits, without a date."""
+        return News("backordered")
 
 
 class Reroute(Decision, frozen=True, kw_only=True):
     """Move a shipment that is under way to a faster service of its carrier."""
 
     verb: ClassVar[str] = "reroute"
+    usual_limit: ClassVar[Limit] = Limit(per_hour=200)
+    moves_goods: ClassVar[bool] = True
+    needs_report: ClassVar[bool] = True
     order: Id
     shipment: Id
     carrier: Id
@@ -92,20 +92,49 @@ class Reroute(Decision, frozen=True, kw_only=True):
     to_service: Id
     expected_delivery: Instant
 
+    @property
+    def news(self) -> News:
+        """The delay, with the date that the faster service leaves of it."""
+        return News("delayed", self.expected_delivery)
+
 
 class Reship(Decision, frozen=True, kw_only=True):
     """Send the content of a shipment again, from stock; the first one is given up."""
 
     verb: ClassVar[str] = "reship"
+    irreversible: ClassVar[str] = (
+        "goods leave a second time, and somebody else has to do without them"
+    )
+    usual_limit: ClassVar[Limit] = Limit(
+        per_hour=50, value_cents=50_000, value_cents_per_hour=1_000_000
+    )
+    moves_goods: ClassVar[bool] = True
+    needs_report: ClassVar[bool] = True
     order: Id
     shipment: Annotated[Id, doc("the shipment given up")]
     leg: Leg
+
+    @property
+    def sends(self) -> tuple[Leg, ...]:
+        """Its one leg."""
+        return (self.leg,)
+
+    @property
+    def gives_up(self) -> str:
+        """The parcel that is late or failed."""
+        return self.shipment
+
+    @property
+    def news(self) -> News:
+        """The new parcel's date."""
+        return News("reshipped", self.leg.expected_delivery)
 
 
 class Hold(Decision, frozen=True, kw_only=True):
     """Keep an order or a part of the network from moving, until `lift` or its end."""
 
     verb: ClassVar[str] = "hold"
+    is_of_order: ClassVar[bool] = False
     kind: HoldKind = "order"
     scope: HoldScope
     reason: Text
@@ -117,6 +146,7 @@ class Lift(Decision, frozen=True, kw_only=True):
     """A hold is over: what it kept may move again."""
 
     verb: ClassVar[str] = "lift"
+    is_of_order: ClassVar[bool] = False
     kind: HoldKind
     scope: HoldScope
     reason: Literal["lifted", "expired"]
@@ -135,19 +165,37 @@ class Release(Decision, frozen=True, kw_only=True):
     lines: tuple[LegLine, ...]
     reason: ReleaseReason
 
+    def overtakes(self, proposed: Decision) -> Overtaken:
+        """Close what was to send the released units: nothing is reserved for it any more."""
+        released = {(self.node, line.sku) for line in self.lines}
+        planned = {(leg.node, line.sku) for leg in proposed.sends for line in leg.lines}
+        if planned.isdisjoint(released):
+            return ""
+        return "expired" if self.reason == "expired" else "withdrawn"
+
 
 class Cancel(Decision, frozen=True, kw_only=True):
     """Tell the executing systems not to work on an order any more."""
 
     verb: ClassVar[str] = "cancel"
+    irreversible: ClassVar[str] = (
+        "the executing systems stop work that they may not be able to take up again"
+    )
+    needs_report: ClassVar[bool] = True
     order: Id
     reason: Text
+
+    def overtakes(self, proposed: Decision) -> Overtaken:
+        """Close what was to send goods of the order, or to move its parcels."""
+        return "withdrawn" if proposed.moves_goods else ""
 
 
 class Transfer(Decision, frozen=True, kw_only=True):
     """Move stock between nodes: ahead of demand, or for an order that goes in one parcel then."""
 
     verb: ClassVar[str] = "transfer"
+    needs_report: ClassVar[bool] = True
+    is_of_order: ClassVar[bool] = False
     origin: Id
     destination: Id
     sku: Id
@@ -159,6 +207,9 @@ class Reconcile(Decision, frozen=True, kw_only=True):
     """A count contradicts the ledger: the books are set to the count, the difference explained."""
 
     verb: ClassVar[str] = "reconcile"
+    usual_limit: ClassVar[Limit] = Limit(value_cents=200_000)
+    is_statement: ClassVar[bool] = True
+    is_of_order: ClassVar[bool] = False
     node: Id
     sku: Id
     ledger: Annotated[SignedTotalUnits, doc("units the ledger had at the count's time")]
@@ -171,6 +222,12 @@ class Refund(Decision, frozen=True, kw_only=True):
     """Compensate a customer."""
 
     verb: ClassVar[str] = "refund"
+    irreversible: ClassVar[str] = "money that left does not come back"
+    usual_limit: ClassVar[Limit] = Limit(
+        per_hour=100, value_cents=20_000, value_cents_per_hour=500_000
+    )
+    outlives_order: ClassVar[bool] = True
+    needs_report: ClassVar[bool] = True
     order: Id
     customer: Id
     cents: TotalCents
@@ -184,9 +241,11 @@ class Notify(Decision, frozen=True, kw_only=True):
     """Tell a customer what changed and what comes next."""
 
     verb: ClassVar[str] = "notify"
+    irreversible: ClassVar[str] = "a customer cannot unread a message"
+    usual_limit: ClassVar[Limit] = Limit(per_hour=2_000)
     order: Id
     customer: Id
-    topic: Literal["delayed", "backordered", "reshipped", "refunded", "lost"]
+    topic: Topic
     promised: Annotated[Instant, doc("the date the customer was promised")]
     expected: Annotated[Instant | None, doc("the new date; None = not known yet")]
     message: Text
@@ -196,6 +255,9 @@ class Reprice(Decision, frozen=True, kw_only=True):
     """Propose a price in a region, to make scarce stock last or to sell what will not go."""
 
     verb: ClassVar[str] = "reprice"
+    irreversible: ClassVar[str] = "people have seen the price, and some have bought at it"
+    usual_autonomy: ClassVar[Autonomy] = "propose"
+    is_of_order: ClassVar[bool] = False
     region: Id
     sku: Id
     price_cents: TotalCents
@@ -208,6 +270,7 @@ class Escalate(Decision, frozen=True, kw_only=True):
     """Ask a person to look."""
 
     verb: ClassVar[str] = "escalate"
+    calls_a_person: ClassVar[bool] = True
     about: Annotated[Id, doc("an order, shipment, action or feed")]
     reason: Text
 
@@ -231,105 +294,8 @@ DECISIONS: tuple[type[Decision], ...] = (
 #: Wire type, such as ``crossdock.action.allocate``, to the decision's class.
 ACTION_TYPES: dict[str, type[Decision]] = {f"crossdock.action.{d.verb}": d for d in DECISIONS}
 KINDS: tuple[str, ...] = tuple(d.verb for d in DECISIONS)
-
-
-class Alternative(Struct, frozen=True, kw_only=True, gc=False):
-    """An option that was feasible and lost."""
-
-    option: Annotated[str, doc("what it was, in words")]
-    score_cents: Annotated[int, doc("sum of its terms")]
-    terms: Annotated[dict[str, int], doc("cents by term")]
-
-
-class Eliminated(Struct, frozen=True, kw_only=True, gc=False):
-    """Options that a hard constraint ruled out."""
-
-    constraint: Annotated[str, doc("which constraint")]
-    count: Annotated[int, Meta(ge=1), doc("options it ruled out")]
-    examples: Annotated[tuple[str, ...], doc("up to three of them")]
-
-
-class Contribution(Struct, frozen=True, kw_only=True, gc=False):
-    """What one feature added to a probability, in log-odds, with sign."""
-
-    feature: str
-    log_odds: float
-
-
-class Confidence(Struct, frozen=True, kw_only=True, gc=False):
-    """The probability the action rests on, and what moved it most."""
-
-    statement: Annotated[str, doc("what the probability is of")]
-    probability: Share
-    contributions: tuple[Contribution, ...] = ()
-
-
-class Switch(Struct, frozen=True, kw_only=True, gc=False):
-    """The nearest point at which the decision would have been another."""
-
-    when: Annotated[str, doc("the change, in words")]
-    then: Annotated[str, doc("the option that would be taken")]
-    quantity: Annotated[
-        str,
-        doc(
-            "freight_cents of `node` and `service`, remedy_cents of `then`, waiting_cents, "
-            "or a key of the policy"
-        ),
-    ]
-    by: Annotated[float, doc("by how much, signed, in the quantity's unit")]
-    node: Annotated[str, doc("the node that it is about, if it is about one")] = ""
-    service: Annotated[str, doc("carrier/service that it is about, if it is about one")] = ""
-
-
-class DrawOption(Struct, frozen=True, kw_only=True, gc=False):
-    """An option that could have been drawn."""
-
-    option: Annotated[str, doc("what it is, in words")]
-    score_cents: Annotated[int, doc("sum of its terms")]
-    propensity: Annotated[Share, doc("chance of being drawn; those of all options sum to 1")]
-
-
-class Draw(Struct, frozen=True, kw_only=True, gc=False):
-    """By which chance the option was taken, so that other policies can be judged on the log."""
-
-    taken: Annotated[str, doc("the option taken, in words")]
-    place: Annotated[int, Meta(ge=0), doc("its place in `options`, from 0")]
-    propensity: Annotated[Share, doc("chance of the option taken")]
-    options: Annotated[tuple[DrawOption, ...], doc("all that could be drawn, the cheapest first")]
-
-    @property
-    def is_explored(self) -> bool:
-        """Whether another option than the cheapest was taken."""
-        return self.place > 0
-
-
-class Because(Struct, frozen=True, kw_only=True, gc=False):
-    """Why: readable first, then everything needed to check it.
-
-    ``sum(terms.values()) == score_cents`` holds exactly for every action.
-    """
-
-    summary: Annotated[str, doc("one or two sentences with numbers and units")]
-    score_cents: Annotated[int, doc("sum of the terms, minor units")]
-    terms: Annotated[dict[str, int], doc("cents by term")]
-    alternatives: tuple[Alternative, ...] = ()
-    eliminated: tuple[Eliminated, ...] = ()
-    confidence: Confidence | None = None
-    flips_if: tuple[Switch, ...] = ()
-    draw: Annotated[Draw | None, doc("given if options were drawn from, to explore")] = None
-    causes: Annotated[tuple[int, ...], doc("journal positions it follows from, ascending")] = ()
-    policy: Annotated[str, doc("hash of the policy in force")] = ""
-    model: Annotated[str, doc("version of the code and models")] = ""
-
-
-class Benefit(Struct, frozen=True, kw_only=True, gc=False):
-    """What an intervention is expected to gain over doing nothing; a forecast, like the terms."""
-
-    expected_cents: Annotated[int, doc("cost of doing nothing - score of what is done")]
-    nothing_cents: Annotated[int, doc("expected cost of doing nothing")]
-    saves_s: Annotated[
-        int | None, doc("s by which it is expected to arrive earlier; None = no parcel")
-    ] = None
+#: Kind to the decision's class.
+KIND_OF: dict[str, type[Decision]] = {d.verb: d for d in DECISIONS}
 
 
 class ActionData(Struct, frozen=True, kw_only=True, gc=False):

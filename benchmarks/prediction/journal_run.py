@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from benchmarks.prediction.forecasts import Codes, Forecasts, Naive, Row, collect
 from operators.core.contract import Record
 from operators.core.facts import DelayOutcome, DelayRisk
-from operators.forecasts.delay_conditions import Conditions
+from operators.forecasts.delay_conditions import CONDITIONS, DISRUPTED, Conditions
 from operators.forecasts.delays import Delays
 from operators.prediction.late_rates import RateBook
 from state.events import (
@@ -25,6 +25,7 @@ from state.keys import ServiceId
 from state.policy import Policy
 from state.quantities import DAY_MS, HOUR_MS, to_ms, weekday
 
+_CONDITIONS = (*(each.name for each in CONDITIONS), DISRUPTED)
 _TELEMETRY = (ShipmentDispatched, ShipmentScanned, ShipmentDelivered, ShipmentFailed)
 
 
@@ -133,6 +134,7 @@ class _Watched:
         slack_s = (to_ms(shipped.promised) - time_ms) / 1000
         due = shipped.due_at_carrier
         hour = str(time_ms % DAY_MS // HOUR_MS)
+        hindrances = dict(conditions.hindrances(service, node, region, time_ms))
         return [
             self._codes[f"service {service}"],
             self._codes[f"node {node}"],
@@ -146,10 +148,7 @@ class _Watched:
             distance,
             float(shipped.weight_g),
             float(len(shipped.lines)),
-            conditions.severity(region, time_ms),
-            conditions.severity_at_node(node, time_ms),
-            conditions.congestion(region, time_ms),
-            float(conditions.disrupted(service, region, time_ms)),
+            *(hindrances.get(name, 0.0) for name in _CONDITIONS),
             self._naive.lane("/".join(map(str, way))),
             *astuple(self._rates.rates(service, node, region, hour)),
         ]

@@ -11,7 +11,7 @@ from operators.chain import NO_NETWORK, Chains
 from operators.core.contract import Record
 from operators.core.facts import Anomaly, DelayRisk, Inert, OrderMoved, ProposalClosed
 from operators.core.wording import day
-from state.actions import Action
+from state.actions import DECISIONS, Action
 from state.events import (
     OrderCancelled,
     OrderPlaced,
@@ -23,8 +23,8 @@ from state.events import (
     StockShortPicked,
 )
 
-#: What is about shelves, SKUs and the like, which may be called like an order.
-_NOT_OF_ORDERS = ("reconcile", "transfer", "reprice", "hold", "lift")
+#: Kinds about shelves, SKUs and the like, which may be called like an order.
+_NOT_OF_ORDERS = frozenset(kind.verb for kind in DECISIONS if not kind.is_of_order)
 
 
 class Chapter(Struct, frozen=True):

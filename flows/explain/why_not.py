@@ -6,7 +6,7 @@ from operators.core.contract import Chain
 from operators.orchestrate import Orchestrate
 from operators.orders.why_not import Ambiguous, Asked, WhyNot, Witness
 from operators.sourcing.eliminations import Way
-from state.actions import Action, Allocate, Reship
+from state.actions import Action
 from state.errors import JournalError
 from state.keys import ServiceId
 
@@ -18,10 +18,8 @@ def why_not(evidence: Evidence, action: Action, asked: Asked, progress: Progress
     options, or if the journal has changed.
     """
     witnesses: list[Witness] = []
-    decision = action.data.decision
-    legs = decision.legs if isinstance(decision, Allocate) else ()
-    legs = (decision.leg,) if isinstance(decision, Reship) else legs
-    taken = frozenset(Way(leg.node, ServiceId(leg.carrier, leg.service)) for leg in legs)
+    sent = action.data.decision.sends
+    taken = frozenset(Way(leg.node, ServiceId(leg.carrier, leg.service)) for leg in sent)
 
     def place(chain: Chain) -> None:
         floor = next(o for o in chain.operators if isinstance(o, Orchestrate)).floor

@@ -41,8 +41,6 @@ _AT_ONCE_MS = 50
 _OFFICE_H = (6, 21)
 _APPROVED_MS = (5 * 60_000, 45 * 60_000)
 _ESCALATED_MS = (HOUR_MS, 4 * HOUR_MS)
-#: Kinds whose end nothing else tells of.
-_REPORTED = ("reroute", "reship", "transfer", "refund", "cancel")
 
 
 class Systems:
@@ -95,8 +93,8 @@ class Systems:
         handler = self._handlers.get(type(action.data.decision))
         if handler is None:
             problem = f"nothing here carries out {action.kind}"
-            if action.kind in ("backorder", "reconcile"):
-                return  # they say how things are, and ask for nothing
+            if action.data.decision.is_statement:
+                return
         elif action.expirytime is not None and to_ms(action.expirytime) < now_ms:
             problem = "it has expired"
         else:
@@ -109,7 +107,7 @@ class Systems:
                 action=action.id, reason=problem, kind=action.kind, order=action.correlationid
             )
             self._outbox.emit(SYSTEMS, f"{action.id} failed", failed, now_ms)
-        elif action.kind in _REPORTED:
+        elif action.data.decision.needs_report:
             done = ActionCompleted(action=action.id)
             self._outbox.emit(SYSTEMS, f"{action.id} completed", done, now_ms)
 

@@ -16,7 +16,7 @@ from flows.simulation.luck import Luck
 from flows.simulation.opening import Due, Move, Moving, OnTheRoad, Opening
 from flows.simulation.work import Line, Order, Parcel
 from flows.simulation.world import World
-from state.actions import Action, Allocate, Reship, Transfer
+from state.actions import Action, Transfer
 from state.geography import freight_cents
 from state.keys import ServiceId, TroubleKey
 from state.quantities import DAY_MS
@@ -182,14 +182,10 @@ class _Taker:
         """(Node, SKU) -> units of an order that are held for what people still have to decide."""
         found: dict[tuple[str, str], int] = {}
         for action in self._proposals:
-            match action.data.decision:
-                case Allocate(order=order, legs=legs) if order == name:
-                    pass
-                case Reship(order=order, leg=leg) if order == name:
-                    legs = (leg,)
-                case _:
-                    continue
-            for leg in legs:
+            decision = action.data.decision
+            if getattr(decision, "order", "") != name:
+                continue
+            for leg in decision.sends:
                 for line in leg.lines:
                     at = leg.node, line.sku
                     found[at] = found.get(at, 0) + line.quantity

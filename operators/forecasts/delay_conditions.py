@@ -1,4 +1,10 @@
-"""What slows shipments down, as last reported, and where things are."""
+"""Conditions: what slows shipments down, as last reported, and where things are.
+
+A report about a region is one entry of `CONDITIONS`; the model of lateness learns what it means.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -7,8 +13,10 @@ from state.geography import Geography
 from state.keys import ServiceId, TroubleKey
 from state.quantities import HOUR_MS, to_ms
 
-#: Weather and traffic reports count this long.
+#: A report counts this long.
 _REPORT_MS = 6 * HOUR_MS
+#: Travel time over free flow, from which more makes no difference.
+_MOST_CONGESTION = 3.0
 
 
 class Report(Struct, array_like=True):
@@ -18,51 +26,77 @@ class Report(Struct, array_like=True):
     time_ms: int
 
 
+class Condition(Struct, frozen=True):
+    """A report about a region that delays parcels bound for it, or that start there.
+
+    `value` is the hindrance that it reports, 0 if none. `name` names its feature, and is what
+    people read unless `operators.prediction.situation` has other words for it.
+    """
+
+    name: str
+    reported_by: type[Fact]
+    value: Callable[[Any], float]
+    at_origin: bool = False
+
+
+CONDITIONS = (
+    Condition("weather", WeatherObserved, lambda seen: seen.severity),
+    Condition("weather at origin", WeatherObserved, lambda seen: seen.severity, at_origin=True),
+    Condition(
+        "traffic", TrafficObserved, lambda seen: min(seen.congestion - 1.0, _MOST_CONGESTION)
+    ),
+)
+#: Trouble that carriers report has a scope and an end of its own.
+DISRUPTED = "disrupted"
+
+_BY_REPORT = {
+    kind: tuple(each for each in CONDITIONS if each.reported_by is kind)
+    for kind in {each.reported_by: None for each in CONDITIONS}
+}
+
+
 class Conditions(Struct):
-    """Reports by region, disruptions by scope. Part of an operator's state."""
+    """Reports by condition and region, disruptions by scope. Part of an operator's state."""
 
     geography: Geography = field(default_factory=Geography)
-    weather: dict[str, Report] = field(default_factory=dict)
-    traffic: dict[str, Report] = field(default_factory=dict)
+    reports: dict[str, dict[str, Report]] = field(default_factory=dict)
     # Expected end of what carriers reported, ms.
     disruptions: dict[TroubleKey, int] = field(default_factory=dict)
 
     def learn(self, fact: Fact, time_ms: int) -> None:
         """Take in a report or a registration; other facts are ignored."""
-        match fact:
-            case WeatherObserved():
-                self.weather[fact.region] = Report(fact.severity, time_ms)
-            case TrafficObserved():
-                self.traffic[fact.region] = Report(fact.congestion, time_ms)
-            case CarrierDisrupted():
-                key = TroubleKey.of(fact.carrier, fact.service, fact.region)
-                self.disruptions[key] = to_ms(fact.until) if fact.delay_s else 0
-            case _:
-                self.geography.learn(fact)
+        if isinstance(fact, CarrierDisrupted):
+            key = TroubleKey.of(fact.carrier, fact.service, fact.region)
+            self.disruptions[key] = to_ms(fact.until) if fact.delay_s else 0
+            return
+        reported = _BY_REPORT.get(type(fact), ())
+        for each in reported:
+            region: str = fact.region  # type: ignore[attr-defined] # every report names one
+            self.reports.setdefault(each.name, {})[region] = Report(each.value(fact), time_ms)
+        if not reported:
+            self.geography.learn(fact)
 
-    def severity(self, region: str, time_ms: int) -> float:
-        """Weather severity in a region as far as it is known; 0 is fair."""
-        return _recent(self.weather.get(region), time_ms, 0.0)
+    def hindrances(
+        self, service: ServiceId, node: str, region: str, time_ms: int
+    ) -> tuple[tuple[str, float], ...]:
+        """Return the conditions in force on a way, each with its value, in a fixed order."""
+        found = []
+        for each in CONDITIONS:
+            place = self._region_of(node) if each.at_origin else region
+            report = self.reports.get(each.name, {}).get(place)
+            if report is not None and time_ms - report.time_ms <= _REPORT_MS and report.value > 0:
+                found.append((each.name, report.value))
+        if self._is_disrupted(service, region, time_ms):
+            found.append((DISRUPTED, 1.0))
+        return tuple(found)
 
-    def severity_at_node(self, node: str, time_ms: int) -> float:
-        """Weather severity where a node is."""
+    def _region_of(self, node: str) -> str:
         registered = self.geography.nodes.get(node)
-        return self.severity(registered.region, time_ms) if registered else 0.0
+        return registered.region if registered else ""
 
-    def congestion(self, region: str, time_ms: int) -> float:
-        """Congestion in a region as far as it is known; 1 is free."""
-        return _recent(self.traffic.get(region), time_ms, 1.0)
-
-    def disrupted(self, service: ServiceId, region: str, time_ms: int) -> bool:
-        """Whether a service is disrupted on its way to a region."""
+    def _is_disrupted(self, service: ServiceId, region: str, time_ms: int) -> bool:
         if not self.disruptions:
             return False
         return any(
             self.disruptions.get(key, 0) > time_ms for key in TroubleKey.meeting(service, region)
         )
-
-
-def _recent(report: Report | None, time_ms: int, usual: float) -> float:
-    if report is None or time_ms - report.time_ms > _REPORT_MS:
-        return usual
-    return report.value

@@ -77,10 +77,7 @@ class Forecaster:
             forecast=usual.late_log_odds((shipment.promised_ms - time_ms) / 1000),
             handover_late_s=shipment.handover_late_s,
             eta_slack_s=None if eta_ms is None else (shipment.promised_ms - eta_ms) / 1000,
-            weather=conditions.severity(way.region, time_ms),
-            origin_weather=conditions.severity_at_node(way.node, time_ms),
-            congestion=conditions.congestion(way.region, time_ms),
-            disrupted=conditions.disrupted(way.service, way.region, time_ms),
+            conditions=conditions.hindrances(way.service, way.node, way.region, time_ms),
         )
         features, of_transit = self._late.features(now)
         p_late = shipment.p_latest = self._late.p_late(features)

@@ -32,7 +32,7 @@ from state.policy import Delays as DelayRules
 from state.policy import Policy
 from state.quantities import to_ms
 
-_VERSION = "delays/4"
+_VERSION = "delays/5"
 
 
 class _Ended(Struct, array_like=True):

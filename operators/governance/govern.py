@@ -25,7 +25,7 @@ from operators.core.facts import (
 )
 from operators.governance.limits import Limits
 from operators.governance.proposals import Proposals
-from state.actions import Action, ActionData, Because, Cancel, Escalate, Release
+from state.actions import Action, ActionData, Because, Decision, Escalate
 from state.events import (
     ActionApproved,
     ActionFailed,
@@ -34,7 +34,7 @@ from state.events import (
     NetworkResumed,
 )
 from state.keys import ActionId
-from state.policy import IRREVERSIBLE, Policy, confidence_in
+from state.policy import Policy, confidence_in
 from state.quantities import from_ms
 from state.sums import int_sum
 
@@ -53,7 +53,7 @@ class _State(Struct):
     policy: Policy
     fingerprint: str
     halted: str = ""
-    # Why the blast radius tripped; and until when that holds, 0 = until somebody resumes.
+    # Why the blast radius tripped; and until when that holds, 0 = until a person resumes.
     tripped: str = ""
     tripped_until_ms: int = 0
     health: dict[str, float] = field(default_factory=dict)
@@ -79,12 +79,12 @@ class Govern(Operator):
 
     @property
     def seq(self) -> int:
-        """Place in the journal of the last record folded in."""
+        """Return the place in the journal of the last record folded in."""
         return self._state.seq
 
     @property
     def proposals(self) -> list[Action]:
-        """What waits for a person to decide, the oldest first."""
+        """Return what waits for a person to decide, the oldest first."""
         return self._state.proposals.all()
 
     def returned(self) -> list[Record]:
@@ -95,7 +95,7 @@ class Govern(Operator):
         return back
 
     def step(self, record: Record) -> list[Record]:
-        """Fold in drafts and what people say."""
+        """Fold in drafts and decisions of people."""
         state = self._state
         if record.seq != state.seq:
             state.seq, state.numbered, state.closed, state.cause = record.seq, 0, 0, None
@@ -107,8 +107,8 @@ class Govern(Operator):
             out = self._expire(record)
         match record.fact:
             case Draft() as draft:
-                if state.proposals.open and isinstance(draft.decision, Release | Cancel):
-                    self._overtake(record, draft.decision)
+                if state.proposals.open and draft.correlation:
+                    self._overtake(record, draft.correlation, draft.decision)
                 return out + self._gate(record, draft)
             case FeedHealth() as health:
                 state.health[health.family] = health.score
@@ -168,7 +168,7 @@ class Govern(Operator):
             state.limits.forget_window()
 
     def _doubt(self, kind: str, draft: Draft) -> _Doubt | None:
-        """Why the draft may not be trusted to act; None if it may."""
+        """Return why the draft may not be trusted to act; None if it may."""
         state = self._state
         rules = state.policy.governance
         if rules.autonomy_of(kind) == "propose":
@@ -178,7 +178,7 @@ class Govern(Operator):
         if state.tripped:
             return "blast_radius", f"{state.tripped}, and nobody has resumed the network yet"
         bound = state.policy.hygiene.trusted_above
-        if kind in IRREVERSIBLE:
+        if draft.decision.irreversible:
             bound = max(bound, rules.trusted_above_irreversible)
         for family in draft.rests_on:
             score = state.health.get(family, 1.0)
@@ -194,13 +194,13 @@ class Govern(Operator):
         return None
 
     def _over_limit(self, kind: str, draft: Draft, record: Record) -> _Doubt | None:
-        """Why the draft is over a limit; None, and counted, if it is not."""
+        """Return why the draft is over a limit; if it is not, count it and return None."""
         state, now_ms = self._state, record.now_ms
         rules, limits = state.policy.governance, state.limits
         exceeded = limits.exceeded(kind, draft.value_cents, rules.limit_of(kind), now_ms)
         if exceeded is not None:
             return exceeded
-        if kind == Escalate.verb:
+        if draft.decision.calls_a_person:
             limits.count(kind, draft.value_cents, None, now_ms)
             return None
         radius, cents = rules.blast_radius, max(draft.value_cents, 0)
@@ -236,7 +236,7 @@ class Govern(Operator):
         return [tripped, record.derive(self._action(record, call, "act"))]
 
     def _expire(self, record: Record) -> list[Record]:
-        """Say of each proposal that nobody decided in time."""
+        """Close each proposal that was not decided in time."""
         out = []
         for proposal in self._state.proposals.take_expired(record.now_ms):
             reason = "the proposal expired: nobody decided in time"
@@ -246,19 +246,12 @@ class Govern(Operator):
             self._return(record, proposal, "expired")
         return out
 
-    def _overtake(self, record: Record, decision: Release | Cancel) -> None:
-        """Close what was to send units that are released, or of an order that is withdrawn.
+    def _overtake(self, record: Record, order: str, decision: Decision) -> None:
+        """Close what a decision about its order overtakes.
 
-        Approved later, it would send them twice, or to nobody.
+        Approved later, it would send units twice, or to nobody.
         """
-        proposals = self._state.proposals
-        outcome: _Outcome = "withdrawn"
-        if isinstance(decision, Cancel):
-            overtaken = proposals.take_sending(decision.order)
-        else:
-            overtaken = proposals.take_released(decision)
-            outcome = "expired" if decision.reason == "expired" else outcome
-        for proposal in overtaken:
+        for proposal, outcome in self._state.proposals.take_overtaken(order, decision):
             self._return(record, proposal, outcome)
 
     def _refuse(self, record: Record, refused: ActionFailed | ActionRejected) -> None:
@@ -302,7 +295,7 @@ class Govern(Operator):
         )
 
     def _approve(self, record: Record, approved: ActionApproved) -> list[Record]:
-        """The approved proposal as an action to carry out, under an id of its own."""
+        """Return the approved proposal as an action to carry out, under an id of its own."""
         proposal = self._state.proposals.take(approved.action)
         if proposal is None:
             reason = "no such proposal is open"
@@ -375,9 +368,9 @@ class Govern(Operator):
         )
 
     def snapshot(self) -> bytes:
-        """What was spent, what is proposed, and the policy, as versioned plain values."""
+        """Return spending, proposals and the policy as versioned plain values."""
         return pack(_VERSION, self._state)
 
     def restore(self, data: bytes) -> None:
-        """Inverse of `snapshot`."""
+        """Become what the snapshot says."""
         self._state = unpack(_VERSION, data, _State)

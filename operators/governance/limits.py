@@ -1,4 +1,4 @@
-"""Limits: what has been done lately, by kind and by all kinds together, against what may be."""
+"""Limits: actions and money of late, by kind and of all kinds, against what the policy allows."""
 
 from msgspec import Struct, field
 
@@ -10,7 +10,7 @@ _STEPS = 60
 
 
 class _Spent(Struct):
-    """What one kind has done in the current hour of journal time."""
+    """Actions and cents of one kind in the current hour of journal time."""
 
     hour: int = 0
     actions: int = 0
@@ -27,7 +27,7 @@ class Limits(Struct):
     cents: int = 0
 
     def exceeded(self, kind: str, cents: int, limit: Limit, now_ms: int) -> tuple[str, str] | None:
-        """Which of the kind's own limits an action would break, and how; None if it breaks none."""
+        """Return the limit of the kind that an action would break, and how; None if none."""
         spent = self.spent.setdefault(kind, _Spent())
         hour = now_ms // HOUR_MS
         if spent.hour != hour:
@@ -41,7 +41,7 @@ class Limits(Struct):
         return None
 
     def overreach(self, cents: int, radius: BlastRadius, now_ms: int) -> str:
-        """How an action would go beyond what all kinds may do together; empty if it would not."""
+        """Return how an action would exceed the blast radius; empty if it would not."""
         oldest = now_ms // _step_ms(radius) - _STEPS
         while self.steps and self.steps[0][0] <= oldest:
             _, actions, spent = self.steps.pop(0)
@@ -73,7 +73,7 @@ class Limits(Struct):
             self.steps.append((step, 1, cents))
 
     def forget_window(self) -> None:
-        """Begin the window anew: somebody looked, or the rules are others."""
+        """Begin a new window: a person looked, or the rules are others."""
         self.steps.clear()
         self.actions = self.cents = 0
 

@@ -1,12 +1,16 @@
-"""Proposals: what waits for a person, until when, and what became of it."""
+"""Proposals: drafts that wait for a person, until they are decided, overtaken or expire."""
+
+from typing import Literal
 
 from msgspec import Struct, field
 
 from operators.core.deadlines import Deadlines
-from state.actions import Action, Allocate, Release, Reroute, Reship
+from state.actions import Action, Decision
 from state.codec import decode_action, encode_action
 from state.keys import ActionId
 from state.quantities import to_ms
+
+Ended = Literal["expired", "withdrawn"]
 
 
 class Proposals(Struct):
@@ -22,12 +26,13 @@ class Proposals(Struct):
         assert action.expirytime is not None
         expires_ms = to_ms(action.expirytime)
         # Money that a customer is owed stays owed when the order ends.
-        about = "" if action.kind == "refund" else action.correlationid or ""
+        outlives = action.data.decision.outlives_order
+        about = "" if outlives else action.correlationid or ""
         self.open[action.id] = (encode_action(action), expires_ms, about)
         self.deadlines.set(expires_ms, action.id)
 
     def all(self) -> list[Action]:
-        """The open proposals, the oldest first; they stay."""
+        """Return the open proposals, the oldest first; they stay."""
         return [decode_action(raw) for raw, _, _ in self.open.values()]
 
     def take(self, action_id: str) -> Action | None:
@@ -50,29 +55,26 @@ class Proposals(Struct):
 
     def take_sending(self, order: str) -> list[Action]:
         """Take out what was to send goods of an order, or to move its parcels."""
-        kinds = (Allocate.verb, Reship.verb, Reroute.verb)
-        return [e for e in self._about(order) if e.kind in kinds and self.open.pop(e.id)]
+        return [
+            each
+            for each in self._about(order)
+            if each.data.decision.moves_goods and self.open.pop(each.id)
+        ]
 
-    def take_released(self, release: Release) -> list[Action]:
-        """Take out what was to send units that are released: nothing is held for it any more."""
-        released = {(release.node, line.sku) for line in release.lines}
-        found = []
-        for each in self._about(release.order):
-            match each.data.decision:
-                case Allocate(legs=legs):
-                    pass
-                case Reship(leg=leg):
-                    legs = (leg,)
-                case _:
-                    continue
-            planned = {(leg.node, line.sku) for leg in legs for line in leg.lines}
-            if not planned.isdisjoint(released):
-                found.append(each)
+    def take_overtaken(self, order: str, by: Decision) -> list[tuple[Action, Ended]]:
+        """Take out what a decision about the order makes pointless, each with its outcome."""
+        if type(by).overtakes is Decision.overtakes:  # spares decoding for what overtakes nothing
+            return []
+        found: list[tuple[Action, Ended]] = []
+        for each in self._about(order):
+            outcome = by.overtakes(each.data.decision)
+            if outcome:
+                found.append((each, outcome))
                 del self.open[each.id]
         return found
 
     def of_record(self, seq: int) -> tuple[tuple[str, str], ...]:
-        """(Order, kind) of what is open of the record at `seq`."""
+        """Return (order, kind) of what is open of the record at `seq`."""
         ids = ((ActionId.parse(name), raw) for name, (raw, _, _) in self.open.items())
         found = [decode_action(raw) for of, raw in ids if of is not None and of.seq == seq]
         return tuple((action.correlationid or "", action.kind) for action in found)

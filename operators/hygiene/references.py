@@ -6,31 +6,19 @@ from typing import Any, TypeVar
 from msgspec import Struct, field
 
 from state.events import (
-    CarrierCapacityChanged,
-    CarrierDisrupted,
+    EVENT_TYPES,
     CarrierRegistered,
     Fact,
     HoldPlaced,
-    InboundScheduled,
-    NodeCapacityChanged,
     NodeRegistered,
-    PriceChanged,
     RegionRegistered,
     ShipmentDelivered,
     ShipmentDispatched,
     ShipmentFailed,
     ShipmentScanned,
     SkuRegistered,
-    StockAdjusted,
-    StockCounted,
-    StockPicked,
-    StockReceived,
-    StockReturned,
-    StockShortPicked,
-    TrafficObserved,
     TransferArrived,
     TransferDeparted,
-    WeatherObserved,
 )
 from state.keys import Ref, ServiceId
 from state.quantities import DAY_MS
@@ -174,6 +162,9 @@ class References(Struct):
                 return None if self.is_known(said) else said
 
 
+_Find = Callable[[References, Any], Ref | None]
+
+
 def _drop_older(times: dict[Ref, int], before_ms: int) -> None:
     while times:
         oldest = next(iter(times))
@@ -191,18 +182,6 @@ def _shipment(known: References, fact: Any) -> Ref | None:
     return known._moving(Ref("shipment", fact.shipment))
 
 
-def _shelf(known: References, fact: Any) -> Ref | None:
-    return known._node(fact.node) or known._sku(fact.sku)
-
-
-def _dispatched(known: References, fact: ShipmentDispatched) -> Ref | None:
-    return (
-        known._node(fact.node)
-        or known._service(fact.carrier, fact.service)
-        or known._region(fact.region)
-    )
-
-
 def _departed(known: References, fact: TransferDeparted) -> Ref | None:
     return known._node(fact.origin) or known._node(fact.destination) or known._sku(fact.sku)
 
@@ -211,28 +190,33 @@ def _arrived(known: References, fact: TransferArrived) -> Ref | None:
     return known._moving(Ref("transfer", fact.transfer)) or known._node(fact.node)
 
 
+_FIELDS: dict[str, _Find] = {
+    "node": lambda known, fact: known._node(fact.node),
+    "sku": lambda known, fact: known._sku(fact.sku),
+    "region": lambda known, fact: known._region(fact.region),
+    "service": lambda known, fact: known._service(fact.carrier, fact.service),
+}
+
+
+def _first_of(first: _Find, *others: _Find) -> _Find:
+    """Ask one after another until something is missing."""
+    if not others:
+        return first
+    then = _first_of(*others)
+    return lambda known, fact: first(known, fact) or then(known, fact)
+
+
 # A table, not a match: this is asked of every event.
-_MISSING: dict[type[Fact], Callable[[References, Any], Ref | None]] = {
+_MISSING: dict[type[Fact], _Find] = {
+    **{
+        kind: _first_of(*(_FIELDS[field] for field in kind.refers_to))
+        for kind in EVENT_TYPES.values()
+        if kind.refers_to
+    },
     ShipmentScanned: _shipment,
     ShipmentDelivered: _shipment,
     ShipmentFailed: _shipment,
-    ShipmentDispatched: _dispatched,
-    StockPicked: _shelf,
-    StockCounted: _shelf,
-    StockReceived: _shelf,
-    StockAdjusted: _shelf,
-    StockShortPicked: _shelf,
-    StockReturned: _shelf,
-    InboundScheduled: _shelf,
     TransferDeparted: _departed,
     TransferArrived: _arrived,
-    NodeCapacityChanged: lambda known, fact: known._node(fact.node),
-    TrafficObserved: lambda known, fact: known._region(fact.region),
-    WeatherObserved: lambda known, fact: known._region(fact.region),
-    CarrierCapacityChanged: lambda known, fact: known._service(fact.carrier, fact.service),
-    CarrierDisrupted: lambda known, fact: (
-        known._service(fact.carrier, fact.service) or known._region(fact.region)
-    ),
     HoldPlaced: References._held,
-    PriceChanged: lambda known, fact: known._sku(fact.sku) or known._region(fact.region),
 }

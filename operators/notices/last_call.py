@@ -11,7 +11,7 @@ from operators.prediction.two_piece_normal import lateness
 
 
 class Odds(Struct, array_like=True):
-    """What was last said of a parcel under way, and when; all but `p_late` in ms since epoch."""
+    """The latest prediction for a parcel under way; all but `p_late` in ms since epoch."""
 
     p_late: float
     said_ms: int
@@ -21,11 +21,11 @@ class Odds(Struct, array_like=True):
 
     @classmethod
     def of(cls, risk: DelayRisk, now_ms: int) -> "Odds":
-        """The odds that a risk gives."""
+        """Return the odds that a risk gives."""
         return cls(risk.p_late, now_ms, risk.earliest_ms, risk.expected_ms, risk.latest_ms)
 
     def p_late_by(self, now_ms: int, promised_ms: int) -> float:
-        """P(late), given that the parcel has not arrived by `now_ms`.
+        """Return P(late), given that the parcel has not arrived by `now_ms`.
 
         By Bayes: being late explains it fully, being in time only by what was to come after now.
         """
@@ -46,5 +46,5 @@ class Odds(Struct, array_like=True):
         return p_beyond
 
     def date_after(self, promised_ms: int) -> int | None:
-        """When a late parcel is to be expected, as far as the band tells; None if it does not."""
+        """Return when a late parcel is expected, as far as the band tells; None if it does not."""
         return next((ms for ms in (self.expected_ms, self.latest_ms) if ms > promised_ms), None)

@@ -1,8 +1,8 @@
-"""Notices: what the customer hears. Changes that come close together make one message.
+"""Notices: messages to customers on changes. Changes close together make one message.
 
 A notice waits until its order has been quiet for a while (an event-time session window), so that a
-risk that passes again is never told, and a reroute that follows a delay is told with its new date.
-A customer who was told hears again only if the date slips materially.
+risk that passes again is never notified, and a reroute that follows a delay goes out with its new
+date. A notified customer gets another message only if the date slips materially.
 """
 
 from typing import Literal
@@ -14,13 +14,20 @@ from operators.core.deadlines import Deadlines
 from operators.core.facts import DelayOutcome, DelayRisk, Draft, Inert, OrderMoved, PolicyInForce
 from operators.core.wording import day, money
 from operators.notices.last_call import Odds
-from state.actions import Allocate, Backorder, Confidence, Notify, Refund, Reroute, Reship
+from state.actions import Allocate, Confidence, Notify, Refund
+from state.decision import Topic
 from state.events import OrderPlaced
 from state.policy import NEVER, Policy, is_reached
 from state.policy import Notices as NoticeRules
 from state.quantities import from_ms, to_ms
 
 _VERSION = "notices/3"
+#: Topics of notices that wait for quiet, in the words that follow "Your order X".
+TOPICS: dict[Topic, str] = {
+    "delayed": "is delayed",
+    "backordered": "has to wait for stock. We write when it leaves",
+    "reshipped": "is on its way to you again",
+}
 _ENDED = ("cancelled", "delivered", "lost", "abandoned")
 _WAITING = ("backordered", "unfillable")
 
@@ -28,7 +35,7 @@ _WAITING = ("backordered", "unfillable")
 class _Pending(Struct, array_like=True):
     """A notice that waits for quiet. `expected_ms` None: the new date is not known."""
 
-    topic: str
+    topic: Topic
     expected_ms: int | None
     first_ms: int
     latest_ms: int
@@ -37,7 +44,7 @@ class _Pending(Struct, array_like=True):
 
 
 class _Customer(Struct, array_like=True):
-    """Whom an order is for, what was promised, and what was told last.
+    """The customer of an order, the promise made, and the last notice sent.
 
     `planned_ms` is when its last parcel was to arrive as it was planned.
     """
@@ -55,7 +62,7 @@ class _Customer(Struct, array_like=True):
 
 
 class _Due(Struct, frozen=True, array_like=True, gc=False):
-    """What falls due of an order: that its customer is told, or the last call."""
+    """A deadline of an order: its customer is to be told, or it is the last call."""
 
     what: Literal["tell", "last call"]
     order: str
@@ -100,7 +107,7 @@ class Notices(Operator):
             case OrderMoved() as moved if moved.before in _WAITING and moved.after not in _WAITING:
                 customer = state.orders.get(moved.order)
                 if customer is not None and customer.pending is not None:
-                    customer.pending = None  # served before anybody was told
+                    customer.pending = None  # served before any notice
             case PolicyInForce() as changed:
                 state.rules = changed.policy.notices
                 state.notify_above = changed.policy.delays.notify_above
@@ -132,26 +139,30 @@ class Notices(Operator):
         self._await(record, risk.order, "delayed", risk.expected_ms, risk.confidence)
 
     def _action(self, record: Record, draft: Draft) -> list[Record]:
-        match draft.decision:
-            case Allocate() as decision if decision.order in self._state.orders:
-                customer = self._state.orders[decision.order]
+        state, decision = self._state, draft.decision
+        match decision:
+            case Allocate() if decision.order in state.orders:
+                customer = state.orders[decision.order]
                 customer.planned_ms = max(to_ms(leg.expected_delivery) for leg in decision.legs)
                 customer.is_shipped = False
-            case Refund() as decision if decision.order in self._state.orders:
+            case Refund() if decision.order in state.orders:
                 return [record.derive(self._refunded(decision, draft, record.seq))]
-            case Backorder() as decision:
-                self._await(record, decision.order, "backordered", None, None)
-            case Reroute() as decision if self._state.notify_above < NEVER:
-                expected_ms = to_ms(decision.expected_delivery)
-                self._await(record, decision.order, "delayed", expected_ms, draft.confidence)
-            case Reship() as decision:
-                expected_ms = to_ms(decision.leg.expected_delivery)
-                if decision.order in self._state.orders:
-                    self._state.orders[decision.order].odds.pop(decision.shipment, None)
-                self._await(record, decision.order, "reshipped", expected_ms, draft.confidence)
             case _:
-                pass
+                self._changed(record, draft)
         return []
+
+    def _changed(self, record: Record, draft: Draft) -> None:
+        """Let the customer hear what a decision changes, and forget a parcel that it gives up."""
+        decision, order = draft.decision, draft.correlation or ""
+        customer, news = self._state.orders.get(order), decision.news
+        if customer is None or news is None:
+            return
+        if decision.gives_up:
+            customer.odds.pop(decision.gives_up, None)
+        if news.topic == "delayed" and self._state.notify_above >= NEVER:
+            return
+        expected_ms = None if news.expected is None else to_ms(news.expected)
+        self._await(record, order, news.topic, expected_ms, draft.confidence)
 
     def _refunded(self, decision: Refund, draft: Draft, seq: int) -> Draft:
         """Tell at once what is paid: the order may end with it, and so does what was pending."""
@@ -181,7 +192,7 @@ class Notices(Operator):
         self,
         record: Record,
         order: str,
-        topic: str,
+        topic: Topic,
         expected_ms: int | None,
         confidence: Confidence | None,
     ) -> None:
@@ -260,16 +271,12 @@ class Notices(Operator):
             return Inert(kind="notify", about=order, reason="the customer knows already")
         customer.told, customer.told_ms = pending.topic, expected_ms
         new_date = f" We now expect it on {day(expected_ms)} UTC." if expected_ms else ""
-        message = {
-            "delayed": f"Your order {order} is delayed.",
-            "backordered": f"Your order {order} has to wait for stock. We write when it leaves.",
-            "reshipped": f"Your order {order} is on its way to you again.",
-        }[pending.topic] + new_date
+        message = f"Your order {order} {TOPICS[pending.topic]}.{new_date}"
         return Draft(
             decision=Notify(
                 order=order,
                 customer=customer.customer,
-                topic=pending.topic,  # type: ignore[arg-type] # checked by the table above
+                topic=pending.topic,
                 promised=from_ms(customer.promised_ms),
                 expected=from_ms(expected_ms) if expected_ms is not None else None,
                 message=message,
@@ -287,7 +294,7 @@ class Notices(Operator):
         )
 
     def _is_news(self, customer: _Customer, pending: _Pending) -> bool:
-        """Whether it differs materially from what the customer was told."""
+        """Return whether it differs materially from the last notice."""
         if customer.told != pending.topic:
             return True
         if customer.told_ms is None or pending.expected_ms is None:
@@ -295,9 +302,9 @@ class Notices(Operator):
         return pending.expected_ms - customer.told_ms > self._state.rules.material_s * 1000
 
     def snapshot(self) -> bytes:
-        """Orders and pending notices as versioned plain values."""
+        """Return orders and pending notices as versioned plain values."""
         return pack(_VERSION, self._state)
 
     def restore(self, data: bytes) -> None:
-        """Inverse of `snapshot`."""
+        """Become what the snapshot says."""
         self._state = unpack(_VERSION, data, _State)

@@ -21,7 +21,7 @@ class SignalsState(Struct, array_like=True):
 
 
 class Signals:
-    """What was heard, by scope and kind; a signal counts for `memory_ms`."""
+    """Signals by scope and kind; each counts for `memory_ms`."""
 
     def __init__(self, memory_ms: int, state: SignalsState | None = None) -> None:
         self.memory_ms = memory_ms
@@ -36,7 +36,7 @@ class Signals:
             del heard[0]
 
     def of_scope(self, region: str, scope: Goods, now_ms: int) -> dict[str, float]:
-        """Log ratios in force now in exactly this scope, by kind."""
+        """Return log ratios in force now in exactly this scope, by kind."""
         found: dict[str, float] = {}
         self._collect(found, region, scope, now_ms, now_ms + 1)
         return found
@@ -44,7 +44,7 @@ class Signals:
     def of_series(
         self, series: SeriesKey, category: str, start_ms: int, end_ms: int
     ) -> dict[str, float]:
-        """Log ratios, by kind, that were in force at some time in [start_ms, end_ms)."""
+        """Return log ratios, by kind, that were in force at some time in [start_ms, end_ms)."""
         found: dict[str, float] = {}
         if self._state.heard:
             for scope in (ALL_GOODS, Goods("category", category), Goods("sku", series.sku)):
@@ -53,7 +53,7 @@ class Signals:
         return found
 
     def state(self) -> SignalsState:
-        """Plain values that restore it, shared with it."""
+        """Return plain values that restore it, shared with it."""
         return self._state
 
     def _collect(

@@ -61,10 +61,13 @@ class LateModel:
         features: Features = {}
         of_transit: Features = {}
         named = self._named(now)
+        kinds = OF_TRANSIT
+        if now.conditions:
+            kinds = kinds.union(kind for kind, _ in now.conditions)
         for name, value in named:
             slot = slots[name]
             features[slot] = value
-            if name[0] in OF_TRANSIT:
+            if name[0] in kinds:
                 of_transit[slot] = value
         if len(features) < len(named):
             # Two names in one slot add up, so that contributions stay exact.

@@ -1,8 +1,8 @@
-"""What is known of a shipment when a prediction is made, as features, and what they say in words.
+"""The situation of a shipment when a prediction is made: its features, and their words.
 
 Every name ends in the stage or the phase it holds for: what matters before the first scan and what
 matters after it are learned apart. Names are bounded by the registered services, nodes and regions.
-What brings a linear model level with boosted trees is here: bins, crosses, late rates.
+Bins, crosses and late rates bring a linear model level with boosted trees.
 """
 
 from bisect import bisect_right
@@ -28,15 +28,15 @@ _LENGTH_EDGES = (2.0, 3.5, 5.0, 7.0, 10.0, 15.0, 22.0, 30.0, 42.0, 60.0, 90.0, 1
 _MOOD_EDGES = (-1.5, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _LEAST_REMAINING_S = 600.0
-_MOST_CONGESTION = 3.0
 FIRST_STAGE = "dispatched"
 #: Names are made of numbers very often; text of small numbers is kept.
 _TEXT = tuple(str(number) for number in range(64))
 
 Named = list[tuple[Name, float]]
 
-#: Kinds of features that the median of what remains rests on. What all shipments of a day have in
-#: common is left to P(late): a day's parcels are learned together, and would all push it.
+#: Kinds of features, beside all conditions, that the median of what remains rests on. What all
+#: shipments of a day have in common is left to P(late): they are learned together, and would all
+#: push it.
 OF_TRANSIT = frozenset(
     {
         "tours",
@@ -46,10 +46,6 @@ OF_TRANSIT = frozenset(
         "mood",
         "network quick rate",
         "node rate",
-        "weather",
-        "weather at origin",
-        "traffic",
-        "disrupted",
         "handover",
         "carrier's estimate",
     }
@@ -57,17 +53,18 @@ OF_TRANSIT = frozenset(
 
 
 def hour_of(time_ms: int) -> str:
-    """Hour of the day, UTC."""
+    """Return the hour of the day, UTC."""
     return _TEXT[time_ms % DAY_MS // HOUR_MS]
 
 
 class Situation(Struct, frozen=True, gc=False):
-    """What is known of a shipment when a prediction is made. Times in s or ms, rates as ratios.
+    """Knowledge of a shipment when a prediction is made. Times in s or ms, rates as ratios.
 
     `nominal_s` is what the carrier publishes for all of the way, or for the rest of it;
     `remaining_s` is what usually remains from here, `forecast` the log-odds of being late by it.
     `handover_late_s` is how late it was given to the carrier, `eta_slack_s` how long before the
-    promise the carrier expects to deliver; None where nobody said.
+    promise the carrier expects to deliver; None where neither is known. `conditions` are those in
+    force on its way, by name, each with its hindrance: a number above 0.
     """
 
     stage: str
@@ -81,10 +78,7 @@ class Situation(Struct, frozen=True, gc=False):
     forecast: float
     handover_late_s: float | None = None
     eta_slack_s: float | None = None
-    weather: float = 0.0
-    origin_weather: float = 0.0
-    congestion: float = 1.0
-    disrupted: bool = False
+    conditions: tuple[tuple[str, float], ...] = ()
 
     @property
     def hour(self) -> str:
@@ -93,7 +87,7 @@ class Situation(Struct, frozen=True, gc=False):
 
 
 def features_of(now: Situation, rates: LateRates) -> Named:
-    """The active features with their values, which are finite."""
+    """Return the active features with their values, which are finite."""
     stage, service, node, region = now.stage, now.service, now.node, now.region
     phase = stage if stage == FIRST_STAGE else "underway"
     slack_s = (now.promised_ms - now.time_ms) / 1000
@@ -134,17 +128,11 @@ def features_of(now: Situation, rates: LateRates) -> Named:
     if now.eta_slack_s is not None:
         edge = bisect_right(_ETA_EDGES, now.eta_slack_s / 3600)
         features.append((("carrier's estimate", stage, _TEXT[edge]), 1.0))
-    if now.weather:
-        features.append((("weather", phase), now.weather))
-    if now.origin_weather:
-        features.append((("weather at origin", phase), now.origin_weather))
-    if now.congestion > 1.0:
-        features.append((("traffic", phase), min(now.congestion - 1.0, _MOST_CONGESTION)))
-    if now.disrupted:
-        features.append((("disrupted", phase), 1.0))
+    features += [((name, phase), value) for name, value in now.conditions]
     return features
 
 
+#: Kinds that do not read well as they are called.
 _IN_WORDS = {
     "forecast": "transit forecast",
     "network rate": "late rate of the network",
@@ -163,7 +151,7 @@ _IN_WORDS = {
 
 
 def in_words(name: Name) -> str:
-    """A feature's name as people read it: bins as ranges with units, the stage at the end."""
+    """Return a feature's name for people: bins as ranges with units, the stage at the end."""
     kind, stage, *details = map(str, name)
     match kind, details:
         case "usual", _:
@@ -197,7 +185,7 @@ def in_words(name: Name) -> str:
         case "carrier's estimate", (edge,):
             text = f"the carrier expects it {_range(_ETA_EDGES, int(edge))} h before the promise"
         case _:
-            text = _IN_WORDS[kind]
+            text = _IN_WORDS.get(kind, kind)
     match stage:
         case "dispatched":
             return f"{text}, at handover"

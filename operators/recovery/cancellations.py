@@ -33,7 +33,7 @@ class Cancellations:
         return out
 
     def returned(self, returned: StockReturned) -> None:
-        """Goods picked for an order that was cancelled are on their shelf again."""
+        """Close the case of a cancelled order whose goods are on their shelf again."""
         if returned.order is not None and returned.order not in self._floor.twin.orders:
             self._floor.cases.close("cancelled_after_pick", returned.order)
 

@@ -1,4 +1,4 @@
-"""Making good: what customers get when an order cannot be served, or arrives far too late."""
+"""Compensation of customers whose order cannot be served, or arrives far too late."""
 
 from operators.core.facts import Derived, Inert, OrderMoved
 from operators.core.wording import money, span
@@ -22,7 +22,7 @@ class MakingGood:
     def unfillable(self, name: str) -> list[Derived]:
         """Weigh an order that waits long past its promise: wait on, or pay back what is missing.
 
-        Nobody knows when it can be served: it is expected to take as long again as it has taken.
+        It is expected to take as long again as it has taken.
         """
         floor = self._floor
         order = floor.twin.orders.get(name)
@@ -82,7 +82,7 @@ class MakingGood:
         return [*out, *self._orders.move(order, "shipped" if order.is_shipped else "allocated")]
 
     def late_arrival(self, order: OpenOrder, arrived_ms: int) -> list[Derived]:
-        """Goodwill for an order that arrived very late, if the policy gives any."""
+        """Give goodwill for an order that arrived very late, if the policy gives any."""
         rules = self._floor.policy.exceptions
         late_s = (arrived_ms - order.promised_ms) / 1000
         if late_s < max(rules.goodwill_after_s, 1) or order.is_withdrawn:

@@ -1,18 +1,53 @@
-"""The choice between remedies by price, and where it would turn: apart, so that it can be tried."""
+"""Remedies side by side: what each does, the choice by price, and where it would turn."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
+from operators.network.context import Floor
+from operators.network.legs import commit
 from operators.recovery.refunds import MoneyBack
 from operators.sourcing.eliminations import Way
+from operators.sourcing.explanation import legs
 from operators.sourcing.least_cost import Plan
-from state.actions import Switch
+from state.actions import Decision, Reroute, Reship, Switch
 from state.keys import ServiceId
+from state.quantities import from_ms
 from state.sums import int_sum
+from state.twin import OpenOrder, Shipment
 
-#: What doing nothing is called.
+#: Label of doing nothing.
 WAITING = "waiting"
+#: Places of the remedies without an act among those of equal cost, see `Act`.
+_PAYS_BACK, _WAITS = 1, 3
+
+
+class Act(Protocol):
+    """A remedy that does something for a parcel.
+
+    `place` tells remedies of equal cost apart: moving a parcel comes before paying it back (1), and
+    that before sending it again.
+    """
+
+    @property
+    def place(self) -> int:
+        """Return the place among remedies of equal cost."""
+        ...
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Return nodes and services used; they tell remedies of equal cost and place apart."""
+        ...
+
+    @property
+    def expected_ms(self) -> int:
+        """Return when the parcel is expected by it."""
+        ...
+
+    def carry_out(self, floor: Floor, order: OpenOrder, name: str, shipment: Shipment) -> Decision:
+        """Reserve what it needs, and return what the others have to do; `name` is the parcel's."""
+        ...
 
 
 class Reroutes(Struct, frozen=True, gc=False):
@@ -21,40 +56,83 @@ class Reroutes(Struct, frozen=True, gc=False):
     service: ServiceId
     expected_ms: int
 
+    @property
+    def place(self) -> int:
+        """Return the first place."""
+        return 0
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Return the new service."""
+        return (Way("", self.service),)
+
+    def carry_out(self, floor: Floor, order: OpenOrder, name: str, shipment: Shipment) -> Decision:
+        """Return the reroute; it needs nothing reserved."""
+        return Reroute(
+            order=order.name,
+            shipment=name,
+            carrier=shipment.dispatched.carrier,
+            from_service=shipment.dispatched.service,
+            to_service=self.service.service,
+            expected_delivery=from_ms(self.expected_ms),
+        )
+
+
+class SendsAgain(Struct, frozen=True, gc=False):
+    """Sending lines of a parcel again, by a plan of one leg."""
+
+    plan: Plan
+
+    @property
+    def place(self) -> int:
+        """Return the place behind paying back."""
+        return 2
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Return the node and service of the plan."""
+        return self.plan.ways
+
+    @property
+    def expected_ms(self) -> int:
+        """Return when the new parcel is expected."""
+        return self.plan.legs[0].option.expected_ms
+
+    def carry_out(self, floor: Floor, order: OpenOrder, name: str, shipment: Shipment) -> Decision:
+        """Reserve the units, and return the reship."""
+        for sku, quantity in self.plan.legs[0].lines:
+            order.lines[sku].ordered += quantity
+        commit(floor, order, self.plan, name)
+        return Reship(order=order.name, shipment=name, leg=legs(self.plan)[0])
+
 
 class Remedy:
-    """A way on: what it costs by term, what it does, and what it pays back; waiting does neither.
-
-    Of equals, moving a parcel comes before paying it back, and that before sending it again.
-    """
+    """A way on: its cost by term, its act, and the money it pays back; waiting has neither."""
 
     def __init__(
         self,
         label: str,
         terms: dict[str, int],
-        act: Plan | Reroutes | None = None,
+        act: Act | None = None,
         back: MoneyBack | None = None,
     ) -> None:
         self.label, self.terms, self.act, self.back = label, terms, act, back
         self.score = int_sum(terms.values())
         self.is_waiting = act is None and back is None
-        ways: tuple[Way, ...] = ()
-        if isinstance(act, Reroutes):
-            place, ways = 0, (Way("", act.service),)
-        elif isinstance(act, Plan):
-            place, ways = 2, act.ways
+        self.rank: tuple[int, int, tuple[Way, ...]]
+        if act is not None:
+            self.rank = (self.score, act.place, act.ways)
         else:
-            place = 3 if self.is_waiting else 1
-        self.rank = (self.score, place, ways)
+            self.rank = (self.score, _WAITS if self.is_waiting else _PAYS_BACK, ())
 
 
 def waiting(cents: int) -> Remedy:
-    """Doing nothing: it costs what being late does."""
+    """Return the remedy of doing nothing: it costs what being late does."""
     return Remedy(WAITING, {"expected lateness": cents})
 
 
 def choose(remedies: Sequence[Remedy], least_gain_cents: int) -> Remedy:
-    """The cheapest remedy; waiting, if that is one of them and too little is saved over it."""
+    """Return the cheapest remedy; waiting, if too little is saved over it."""
     best = min(remedies, key=lambda remedy: remedy.rank)
     for remedy in remedies:
         if remedy.is_waiting and remedy.score - best.score < least_gain_cents:
@@ -63,14 +141,14 @@ def choose(remedies: Sequence[Remedy], least_gain_cents: int) -> Remedy:
 
 
 def ranked(remedies: Sequence[Remedy]) -> list[Remedy]:
-    """The cheapest first, of equals by what it does."""
+    """Return the cheapest first, of equals by place and way."""
     return sorted(remedies, key=lambda remedy: remedy.rank)
 
 
 def remedy_switches(
     best: Remedy, others: Sequence[Remedy], least_gain_cents: int, currency: str
 ) -> tuple[Switch, ...]:
-    """What would have to be cheaper for `best`, which was chosen, to lose: another way, or waiting.
+    """Return what would have to be cheaper for the chosen `best` to lose: another way, or waiting.
 
     `others` come with the cheapest first.
     """

@@ -1,4 +1,4 @@
-"""Refunds: what giving up goods costs, and the draft that pays a customer back."""
+"""Refunds: the cost of giving up goods, and the draft that pays a customer back."""
 
 from msgspec import Struct
 
@@ -22,12 +22,12 @@ class MoneyBack(Struct, frozen=True):
 
     @property
     def score(self) -> int:
-        """Sum of the terms, in cents."""
+        """Return the sum of the terms, in cents."""
         return int_sum(self.terms.values())
 
 
 def money_back(placed: OrderPlaced, lines: Lines, rules: Exceptions) -> MoneyBack:
-    """What paying `lines` of an order back comes to; what was not ordered is worth nothing.
+    """Return the price of paying `lines` of an order back; lines not ordered are worth nothing.
 
     The price itself is no cost: goods that are never sold are kept, or were lost already.
     """
@@ -49,7 +49,7 @@ def refund(
     alternatives: tuple[Alternative, ...] = (),
     causes: tuple[int, ...] = (),
 ) -> Draft:
-    """The draft that pays `back`; `summary` says why, the amount is added to it."""
+    """Return the draft that pays `back`; `summary` says why, the amount is added to it."""
     cents = back.cents
     return Draft(
         decision=Refund(

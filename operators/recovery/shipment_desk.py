@@ -3,7 +3,6 @@
 from operators.core.facts import (
     DelayRisk,
     Derived,
-    ExceptionKind,
     ExceptionParty,
     Inert,
     OrderMoved,
@@ -13,7 +12,7 @@ from operators.network.context import Floor
 from operators.network.due import Forget
 from operators.orders.order_desk import OrderDesk
 from operators.recovery.compensation import MakingGood
-from operators.recovery.options import Remedies
+from operators.recovery.remedies import EXCEPTION_OF, Remedies
 from operators.stock.stock_desk import StockDesk
 from state.events import (
     ShipmentDelivered,
@@ -24,9 +23,6 @@ from state.events import (
 from state.policy import is_reached
 from state.twin import OpenOrder, Shipment
 from state.twin.orders import LineProgress
-
-#: What kind of exception a parcel is that fails this way; the others are failed deliveries.
-_KINDS: dict[str, ExceptionKind] = {"lost": "lost", "damaged": "damage", "address": "address"}
 
 
 class ShipmentDesk:
@@ -40,7 +36,7 @@ class ShipmentDesk:
         self._remedies = Remedies(floor)
 
     def dispatched(self, shipped: ShipmentDispatched, time_ms: int) -> list[Derived]:
-        """A parcel is under way: it uses up what its order still needed."""
+        """Take up a parcel that is under way: it uses up what its order still needed."""
         twin, name = self._floor.twin, shipped.shipment
         if name in twin.shipments:
             reason = "the shipment is already under way"
@@ -68,7 +64,7 @@ class ShipmentDesk:
         return out
 
     def scanned(self, scan: ShipmentScanned, time_ms: int, event: str) -> list[Derived]:
-        """A carrier saw the parcel."""
+        """Note that a carrier saw the parcel."""
         shipment = self._floor.twin.shipments.get(scan.shipment)
         if shipment is not None:
             shipment.saw(scan.status, time_ms, event, terminal=False)
@@ -79,7 +75,7 @@ class ShipmentDesk:
         return []
 
     def delivered(self, delivered: ShipmentDelivered, time_ms: int, event: str) -> list[Derived]:
-        """The parcel arrived; with the last one, the order is done."""
+        """Note that the parcel arrived; with the last one, the order is done."""
         shipment = self._floor.twin.shipments.get(delivered.shipment)
         if shipment is None or not self._ended(
             delivered.shipment, shipment, "delivered", time_ms, event
@@ -95,7 +91,7 @@ class ShipmentDesk:
         return out + self.close_if_done(order)
 
     def failed(self, failed: ShipmentFailed, time_ms: int, event: str) -> list[Derived]:
-        """The parcel will not arrive: send it again or pay it back, whichever costs less."""
+        """Send a parcel that will not arrive again, or pay it back, whichever costs less."""
         shipment = self._floor.twin.shipments.get(failed.shipment)
         if shipment is None or not self._ended(failed.shipment, shipment, "failed", time_ms, event):
             return []
@@ -107,13 +103,12 @@ class ShipmentDesk:
     def _make_good(
         self, order: OpenOrder, name: str, shipment: Shipment, reason: str, party: ExceptionParty
     ) -> list[Derived]:
-        kind = _KINDS.get(reason, "failed_delivery")
-        self._floor.cases.open(kind, party, name, order.name)
+        self._floor.cases.open(EXCEPTION_OF[reason], party, name, order.name)
         out = self._remedies.make_good(order, name, shipment, reason)
         return out + self.close_if_done(order)
 
     def at_risk(self, risk: DelayRisk) -> list[Derived]:
-        """A parcel's P(late) is news: act if it is high and something pays."""
+        """Act on a parcel's P(late) if it is high and something pays."""
         shipment = self._floor.twin.shipments.get(risk.shipment)
         if shipment is None or shipment.is_terminal:
             return []

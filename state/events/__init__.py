@@ -1,4 +1,7 @@
-"""All events of the journal, by family; `EVENT_TYPES` maps the wire type to its payload."""
+"""All events of the journal, a module for each family.
+
+`EVENT_TYPES` maps the wire type to its payload. Most payloads can be imported from here, too.
+"""
 
 from state.events.base import Fact
 from state.events.control import (
@@ -45,48 +48,10 @@ from state.events.telemetry import (
     WeatherObserved,
 )
 
+#: A fact belongs to the family whose module defines it.
 _FAMILIES: dict[str, tuple[type[Fact], ...]] = {
-    "reference": (
-        NodeRegistered,
-        RegionRegistered,
-        SkuRegistered,
-        CarrierRegistered,
-        PolicyChanged,
-    ),
-    "inventory": (
-        StockCounted,
-        StockReceived,
-        StockPicked,
-        StockShortPicked,
-        StockAdjusted,
-        StockReturned,
-        InboundScheduled,
-        TransferDeparted,
-        TransferArrived,
-        NodeCapacityChanged,
-    ),
-    "telemetry": (
-        ShipmentDispatched,
-        ShipmentScanned,
-        ShipmentDelivered,
-        ShipmentFailed,
-        CarrierCapacityChanged,
-        CarrierDisrupted,
-        TrafficObserved,
-        WeatherObserved,
-    ),
-    "demand": (OrderPlaced, OrderCancelled, SignalObserved, PriceChanged),
-    "control": (
-        ClockTicked,
-        ActionApproved,
-        ActionRejected,
-        ActionCompleted,
-        ActionFailed,
-        NetworkHalted,
-        NetworkResumed,
-        HoldPlaced,
-        HoldLifted,
-    ),
+    family: tuple(cls for cls in Fact.__subclasses__() if cls.__module__ == f"{__name__}.{family}")
+    for family in ("reference", "inventory", "telemetry", "demand", "control")
 }
 
 #: Wire type, such as ``crossdock.order.placed``, to the payload's class.

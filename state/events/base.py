@@ -1,6 +1,6 @@
 """The base of every event payload."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from msgspec import Struct
 
@@ -12,3 +12,6 @@ class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fal
     """
 
     suffix: ClassVar[str] = ""
+    #: What has to be registered for it to take effect, by field, in the order it is asked for:
+    #: ``node``, ``sku``, ``region``, ``service`` (of the field ``carrier``).
+    refers_to: ClassVar[tuple[Literal["node", "sku", "region", "service"], ...]] = ()

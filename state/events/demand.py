@@ -44,17 +44,6 @@ class OrderCancelled(Fact, frozen=True, kw_only=True):
     reason: Text = ""
 
 
-class PriceChanged(Fact, frozen=True, kw_only=True):
-    """What a SKU costs from now on. A price for everywhere ends those of single regions."""
-
-    suffix: ClassVar[str] = "price.changed"
-
-    sku: Id
-    region: Annotated[Id | None, doc("None = everywhere: the list price")] = None
-    price_cents: Annotated[int, Meta(ge=1, le=10**9), doc("per unit, minor units")]
-    reason: Text = ""
-
-
 class SignalObserved(Fact, frozen=True, kw_only=True):
     """Something that leads demand, as a ratio to its usual level."""
 
@@ -67,3 +56,15 @@ class SignalObserved(Fact, frozen=True, kw_only=True):
     ratio: Annotated[
         float, Meta(ge=0.0, le=1_000.0), doc("observed ÷ usual; 1 = as usual, 2 = twice")
     ]
+
+
+class PriceChanged(Fact, frozen=True, kw_only=True):
+    """What a SKU costs from now on. A price for everywhere ends those of single regions."""
+
+    suffix: ClassVar[str] = "price.changed"
+    refers_to = ("sku", "region")
+
+    sku: Id
+    region: Annotated[Id | None, doc("None = everywhere: the list price")] = None
+    price_cents: Annotated[int, Meta(ge=1, le=10**9), doc("per unit, minor units")]
+    reason: Text = ""

@@ -16,6 +16,7 @@ class StockCounted(Fact, frozen=True, kw_only=True):
     """A count of what is sellable on the shelf at `time`; it overrides the ledger up to then."""
 
     suffix: ClassVar[str] = "stock.counted"
+    refers_to = ("node", "sku")
 
     node: Id
     sku: Id
@@ -26,6 +27,7 @@ class StockReceived(Fact, frozen=True, kw_only=True):
     """Units put on the shelf."""
 
     suffix: ClassVar[str] = "stock.received"
+    refers_to = ("node", "sku")
 
     node: Id
     sku: Id
@@ -37,6 +39,7 @@ class StockPicked(Fact, frozen=True, kw_only=True):
     """Units taken off the shelf for an order."""
 
     suffix: ClassVar[str] = "stock.picked"
+    refers_to = ("node", "sku")
 
     node: Id
     sku: Id
@@ -48,6 +51,7 @@ class StockShortPicked(Fact, frozen=True, kw_only=True):
     """A picker found fewer units than asked for; the shelf is then empty."""
 
     suffix: ClassVar[str] = "stock.short_picked"
+    refers_to = ("node", "sku")
 
     node: Id
     sku: Id
@@ -60,6 +64,7 @@ class StockAdjusted(Fact, frozen=True, kw_only=True):
     """A correction of the shelf by a signed number of units."""
 
     suffix: ClassVar[str] = "stock.adjusted"
+    refers_to = ("node", "sku")
 
     node: Id
     sku: Id
@@ -71,6 +76,7 @@ class StockReturned(Fact, frozen=True, kw_only=True):
     """Units a customer sent back; only sellable ones go on the shelf."""
 
     suffix: ClassVar[str] = "stock.returned"
+    refers_to = ("node", "sku")
 
     node: Id
     sku: Id
@@ -83,6 +89,7 @@ class InboundScheduled(Fact, frozen=True, kw_only=True):
     """Units that are due at a node; a later one with the same id replaces it (0 = cancelled)."""
 
     suffix: ClassVar[str] = "inbound.scheduled"
+    refers_to = ("node", "sku")
 
     inbound: Id
     node: Id
@@ -119,6 +126,7 @@ class NodeCapacityChanged(Fact, frozen=True, kw_only=True):
     """What a node can pack per day from now on; 0 closes it."""
 
     suffix: ClassVar[str] = "node.capacity_changed"
+    refers_to = ("node",)
 
     node: Id
     parcels_per_day: Annotated[int, Meta(ge=0, le=10**9), doc("parcels per day, UTC; 0 = closed")]

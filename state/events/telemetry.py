@@ -48,6 +48,7 @@ class ShipmentDispatched(Fact, frozen=True, kw_only=True):
     """A parcel was handed to a carrier."""
 
     suffix: ClassVar[str] = "shipment.dispatched"
+    refers_to = ("node", "service", "region")
 
     shipment: Annotated[Id, doc("carrier + tracking code + ship date: codes alone are recycled")]
     order: Id
@@ -97,6 +98,7 @@ class CarrierCapacityChanged(Fact, frozen=True, kw_only=True):
     """What a service accepts per day from now on."""
 
     suffix: ClassVar[str] = "carrier.capacity_changed"
+    refers_to = ("service",)
 
     carrier: Id
     service: Id
@@ -107,6 +109,7 @@ class CarrierDisrupted(Fact, frozen=True, kw_only=True):
     """A carrier reports trouble: strike, closed hub, breakdown."""
 
     suffix: ClassVar[str] = "carrier.disrupted"
+    refers_to = ("service", "region")
 
     carrier: Id
     service: Annotated[Id | None, doc("None = all of its services")] = None
@@ -120,6 +123,7 @@ class TrafficObserved(Fact, frozen=True, kw_only=True):
     """Road traffic in a region."""
 
     suffix: ClassVar[str] = "traffic.observed"
+    refers_to = ("region",)
 
     region: Id
     congestion: Annotated[Ratio, doc("travel time ÷ free-flow travel time; 1 = free")]
@@ -129,6 +133,7 @@ class WeatherObserved(Fact, frozen=True, kw_only=True):
     """Weather in a region, as far as it slows transport."""
 
     suffix: ClassVar[str] = "weather.observed"
+    refers_to = ("region",)
 
     region: Id
     severity: Annotated[Share, doc("0 = fair, 1 = nothing moves")]

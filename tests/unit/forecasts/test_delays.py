@@ -8,6 +8,7 @@ import pytest
 
 from operators.core.contract import Record
 from operators.core.facts import Alarm, DelayOutcome, DelayRisk
+from operators.forecasts.delay_conditions import CONDITIONS, DISRUPTED
 from operators.forecasts.delays import Delays
 from operators.prediction.late_rates import LateRates
 from operators.prediction.lateness import LateModel
@@ -237,10 +238,7 @@ def situation(
         forecast=-1.0,
         handover_late_s=None if due_h is None else due_h * 3_600.0,
         eta_slack_s=None if due_h is None else due_h * 3_600.0,
-        weather=0.5,
-        origin_weather=0.5,
-        congestion=9.0,
-        disrupted=True,
+        conditions=(*((each.name, 0.5) for each in CONDITIONS), (DISRUPTED, 1.0)),
     )
 
 
