@@ -8,10 +8,11 @@ from operators.network.case_book import CaseBook, CaseBookState
 from operators.network.due import Due, Unfillable
 from operators.network.pickups import Pickups
 from operators.prediction.price_elasticity import PriceState
-from operators.sourcing.by_rule import RuleSourcing
-from operators.sourcing.least_cost import Sourcing
+from operators.sourcing.by_rule import ByRule
+from operators.sourcing.least_cost import LeastCost
 from operators.sourcing.node_record import NodeRecords
 from operators.sourcing.outlook import Outlook
+from operators.sourcing.plan import Sourcer
 from operators.sourcing.rates import RateBook
 from state.keys import ShelfKey, TroubleKey
 from state.policy import Policy
@@ -53,7 +54,7 @@ class Floor:
         self.deadlines = state.deadlines
         self.rates = RateBook(state.twin)
         self.rates.disruptions = state.disruptions
-        self.sourcing = self._sourcing_by(state.policy)
+        self.sourcing: Sourcer = self._sourcing_by(state.policy)
         self.cases = CaseBook(state.cases)
         # (node, SKU) whose promises may be covered no longer since the record in hand came.
         self.shaken: dict[tuple[str, str], None] = {}
@@ -86,11 +87,11 @@ class Floor:
             self.nodes.forget()
         self.sourcing = self._sourcing_by(policy)
 
-    def _sourcing_by(self, policy: Policy) -> Sourcing | RuleSourcing:
-        """What decides under `policy`; it holds no state, so another one may take over any time."""
+    def _sourcing_by(self, policy: Policy) -> Sourcer:
+        """Return the sourcer of a policy; it holds no state, so another may take over any time."""
         if policy.sourcing.rule == "least_cost":
-            return Sourcing(self.twin, self.outlook, self.rates, policy)
-        return RuleSourcing(self.twin, self.rates, policy)
+            return LeastCost(self.twin, self.outlook, self.rates, policy)
+        return ByRule(self.twin, self.rates, policy)
 
     def turn_to(self, record: Record) -> None:
         """Turn to another record of the journal."""

@@ -14,7 +14,7 @@ from operators.network.context import Floor
 from operators.network.due import Lapse
 from operators.network.movable import movable, watch
 from operators.network.replan import nodes_and_lines, ways
-from operators.sourcing.least_cost import Plan
+from operators.sourcing.plan import Plan
 from state.actions import LegLine, Release, ReleaseReason
 from state.twin import OpenOrder, PlannedLeg
 

@@ -3,7 +3,7 @@
 from operators.network.context import Floor
 from operators.network.due import Freeze, Look
 from operators.network.replan import nodes_and_lines, planned, ways
-from operators.sourcing.least_cost import Plan
+from operators.sourcing.plan import Plan
 from state.keys import Ref
 from state.policy import Policy
 from state.twin import OpenOrder

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from operators.network.context import Floor
-from operators.sourcing.least_cost import Choice, Plan, Shipped
+from operators.sourcing.plan import Choice, Plan, PlanLeg
 from operators.sourcing.pricer import Lines, Pricer, Supply
 from state.events import OrderPlaced
 from state.keys import ANY_SERVICE
@@ -50,23 +50,27 @@ def decide_from(
     return floor.sourcing.decide(placed, lines, floor.now_ms, elsewhere | set(order.excluded))
 
 
-def price(floor: Floor, placed: OrderPlaced, legs: list[PlannedLeg]) -> Plan | None:
-    """What `legs` cost if they stay, by today's prices, with their own stock lifted.
+def price(
+    floor: Floor, placed: OrderPlaced, legs: list[PlannedLeg], late_ms: int | None = None
+) -> Plan | None:
+    """Return what `legs` cost if they stay, by today's prices, with their own stock lifted.
 
+    They miss their pickups by `late_ms`; if that is not given, by a day at a node that is closed.
     None if the stock or a service is no longer there.
     """
-    shipped: list[Shipped] = []
+    shipped: list[PlanLeg] = []
     for leg in legs:
         option_of = _pricer(floor, placed, leg)
         if option_of is None:
             return None
-        # A closed node is expected to miss the pickup, and to make the next day's.
-        is_closed = floor.twin.capacity.nodes.is_closed(leg.node)
-        at_ms = leg.hand_over_ms + is_closed * DAY_MS
+        missed_ms = late_ms
+        if missed_ms is None:
+            missed_ms = floor.twin.capacity.nodes.is_closed(leg.node) * DAY_MS
+        at_ms = leg.hand_over_ms + missed_ms
         option = option_of.planned(leg.node, leg.service, leg.lines, at_ms)
         if option is None:
             return None
-        shipped.append(Shipped(option, leg.lines))
+        shipped.append(PlanLeg(option, leg.lines))
     split = round(floor.policy.sourcing.split_fixed_cents * (len(legs) - 1))
     return Plan(int_sum(each.option.score for each in shipped) + split, tuple(shipped), split)
 

@@ -9,7 +9,7 @@ from operators.sourcing.explanation import (
     eliminated,
     legs,
 )
-from operators.sourcing.least_cost import Choice, Plan
+from operators.sourcing.plan import Choice, Plan
 from operators.sourcing.pricer import Lines
 from state.actions import Allocate, Draw, Switch
 from state.quantities import from_ms

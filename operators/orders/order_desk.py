@@ -9,7 +9,7 @@ from operators.network.legs import commit, give_up
 from operators.orders.allocation import RESTS_ON, allocation
 from operators.sourcing.explanation import eliminated, shortages
 from operators.sourcing.exploration import explore
-from operators.sourcing.least_cost import Choice, Plan
+from operators.sourcing.plan import Choice, Plan
 from operators.sourcing.switches import switches
 from state.actions import Allocate, Backorder, Cancel, Draw
 from state.events import OrderCancelled, OrderPlaced

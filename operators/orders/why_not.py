@@ -4,7 +4,7 @@ A witness stands where decisions on nodes and services are made, and prices what
 that very moment: on the stock, capacity and predictions that the decision itself saw.
 """
 
-from typing import Any
+from collections.abc import Collection
 
 import msgspec
 from msgspec import Struct
@@ -14,13 +14,14 @@ from operators.network.context import Floor
 from operators.sourcing.candidates import find_supplies
 from operators.sourcing.eliminations import NOTHING_LEFT, Eliminations, Way, in_words
 from operators.sourcing.holds_filter import rule_out_held
-from operators.sourcing.least_cost import Choice, Plan, Sourcing
+from operators.sourcing.plan import Choice, Plan
 from operators.sourcing.pricer import Lines, Pricer, Supply
 from operators.sourcing.rates import Option
 from state.actions import Alternative
 from state.events import OrderPlaced
 from state.geography import Geography
 from state.keys import ANY_SERVICE, SLASH, Ref, ServiceId
+from state.policy import Policy
 from state.spoken import readings
 
 #: More than any network offers from one node: nothing is passed over for being dearer.
@@ -128,7 +129,7 @@ class Ambiguous(ValueError):
     """A question that may mean several options; each is named with a way to say just that."""
 
 
-class Witness(Sourcing):
+class Witness:
     """Stands in for a floor's sourcing: decides the same, and answers for one order.
 
     A record may decide on an order several times, also to see what would be if another order made
@@ -136,27 +137,33 @@ class Witness(Sourcing):
     """
 
     def __init__(self, floor: Floor, order: str, asked: Asked, taken: frozenset[Way]) -> None:
-        self._real, self._floor = floor.sourcing, floor
+        self._sourcer, self._floor = floor.sourcing, floor
         self._order, self._asked, self._taken = order, asked, taken
-        self.policy = floor.sourcing.policy
         self.answer: WhyNot | None = None
-        self._excluded: tuple[Any, ...] | None = None
+        self._excluded: frozenset[str] | None = None
         self._is_sure = False
 
-    def decide(self, order: OrderPlaced, lines: Lines, now_ms: int, *excluded: Any) -> Choice:
-        """What the real one decides; what is excluded is handed on as it came."""
-        choice = self._real.decide(order, lines, now_ms, *excluded)
+    @property
+    def policy(self) -> Policy:
+        """Return the policy of the sourcer that it stands in for."""
+        return self._sourcer.policy
+
+    def decide(
+        self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: Collection[str] = ()
+    ) -> Choice:
+        """Choose as the sourcer does that it stands in for."""
+        choice = self._sourcer.decide(order, lines, now_ms, excluded)
         if order.order == self._order and not self._is_sure:
             # With more nodes excluded, it is about bringing all of it to one of them.
-            is_alike = self._excluded in (None, excluded)
+            out = frozenset(excluded)
+            is_alike = self._excluded in (None, out)
             is_it = (
                 is_alike and choice.plan is not None and frozenset(choice.plan.ways) == self._taken
             )
-            self._excluded = excluded if self._excluded is None else self._excluded
+            self._excluded = out if self._excluded is None else self._excluded
             if is_it or self.answer is None:
-                given = order, lines, now_ms, excluded
                 wanted = meant_by(self._asked, self._floor.twin.geography)
-                self.answer = _answer(self._floor, *given, wanted, choice)
+                self.answer = _answer(self._floor, order, lines, now_ms, excluded, wanted, choice)
             self._is_sure = is_it
         return choice
 
@@ -166,7 +173,7 @@ def _answer(
     order: OrderPlaced,
     lines: Lines,
     now_ms: int,
-    excluded: tuple[Any, ...],
+    excluded: Collection[str],
     wanted: Wanted,
     choice: Choice,
 ) -> WhyNot:
@@ -177,7 +184,7 @@ def _answer(
         floor.policy.sourcing,
         lines,
         now_ms,
-        excluded[0] if excluded else (),
+        excluded,
         eliminated,
     )
     rule_out_held(floor.twin, order.region, lines, supplies, closed, eliminated)

@@ -24,7 +24,7 @@ from operators.orders.order_desk import OrderDesk
 from operators.reallocation.consolidation import Consolidation, bring, find_consolidation
 from operators.reallocation.swap import Exchange, Side, find_exchange
 from operators.sourcing.eliminations import BARRED
-from operators.sourcing.least_cost import Choice, Plan
+from operators.sourcing.plan import Choice, Plan
 from operators.stock.transfer_desk import TransferDesk
 from state.actions import Switch
 from state.keys import ANY_SERVICE, Pickup, ServiceId

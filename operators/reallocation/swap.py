@@ -13,7 +13,7 @@ from operators.network.context import Floor
 from operators.network.legs import held, lifted
 from operators.network.movable import may_take, movable
 from operators.network.replan import decide, lines_of, planned, price
-from operators.sourcing.least_cost import Choice, Plan
+from operators.sourcing.plan import Choice, Plan
 from operators.sourcing.pricer import Lines
 from state.events import OrderPlaced
 from state.twin import OpenOrder

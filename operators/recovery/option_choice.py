@@ -10,7 +10,7 @@ from operators.network.legs import commit
 from operators.recovery.refunds import MoneyBack
 from operators.sourcing.eliminations import Way
 from operators.sourcing.explanation import legs
-from operators.sourcing.least_cost import Plan
+from operators.sourcing.plan import Plan
 from state.actions import Decision, Reroute, Reship, Switch
 from state.keys import ServiceId
 from state.quantities import from_ms

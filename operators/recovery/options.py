@@ -5,16 +5,18 @@ cost from now on in the same money terms, beside waiting. `operators.recovery.re
 them all.
 """
 
+from msgspec.structs import replace
+
 from operators.core.facts import DelayRisk
 from operators.network.context import Floor
-from operators.prediction.two_piece_normal import lateness
+from operators.prediction.lane_transit import Ratios
 from operators.recovery.option_choice import Remedy, Reroutes, SendsAgain
 from operators.recovery.refunds import MoneyBack, money_back
 from operators.sourcing.pricer import Lines
-from operators.sourcing.rates import lateness_cents
+from operators.sourcing.rates import HandOver, Parcel, Quote, lateness_cents, price
 from state.actions import Reroute, Reship
-from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
-from state.keys import Lane, Ref, ServiceId
+from state.geography import freight_cents, nominal_transit_s
+from state.keys import Ref, ServiceId
 from state.policy import Weights
 from state.sums import int_sum
 from state.twin import OpenOrder, Shipment
@@ -61,49 +63,51 @@ class Rerouting(Option):
         return self._reroutes(risk, shipment)
 
     def _reroutes(self, risk: DelayRisk, shipment: Shipment) -> list[Remedy]:
-        """Faster services of the same carrier, for the rest of the way."""
+        """Return faster services of the same carrier, for the rest of the way."""
         if shipment.status not in _REROUTABLE or self._is_off(Reroute.verb):
             return []
         floor, shipped = self._floor, shipment.dispatched
-        geography, weights = floor.twin.geography, floor.policy.weights
-        distance = geography.distance_km(shipped.node, shipped.region)
-        current = geography.services[ServiceId(shipped.carrier, shipped.service)]
+        current = floor.twin.geography.services[ServiceId(shipped.carrier, shipped.service)]
+        distance = floor.twin.geography.distance_km(shipped.node, shipped.region)
         if distance is None:
             return []
         nominal_s = max(nominal_transit_s(current, distance), 1.0)
         left = min(1.0, max(0.0, (risk.expected_ms - floor.now_ms) / 1000 / nominal_s))
-        slack_s = (risk.promised_ms - floor.now_ms) / 1000
+        parcel = Parcel(shipped.node, shipped.weight_g / 1000, 0, risk.promised_ms)
         remedies = []
-        for name, service in geography.services.items():
-            faster_s = nominal_transit_s(service, distance)
-            if name.carrier != shipped.carrier or faster_s >= nominal_s:
+        for quote in floor.rates.lane(shipped.node, shipped.region).quotes:
+            if quote.service.carrier != shipped.carrier or quote.nominal_s >= nominal_s:
                 continue
-            if name in geography.withdrawn or Ref.service(name) in floor.twin.holds:
+            if shipped.weight_g > quote.max_weight_g:
                 continue
-            if shipped.weight_g > service.max_weight_g or (
-                service.max_distance_km and distance > service.max_distance_km
-            ):
-                continue
-            lane = Lane(name, shipped.node, shipped.region)
-            ratios = floor.outlook.transit_ratios(lane, floor.now_ms)
-            p50_s = faster_s * ratios.p50 * left
-            # What remains is wider, relative to itself, than the whole.
-            low, high = ratios.p10 / ratios.p50, ratios.p90 / ratios.p50
-            p_late, late_s = lateness(
-                slack_s,
-                p50_s * min(low, 1.0 - _REMAINING_SPREAD),
-                p50_s,
-                p50_s * max(high, 1.0 + _REMAINING_SPREAD),
+            ratios = floor.outlook.transit_ratios(quote.lane, floor.now_ms)
+            sent = price(
+                _for_rest(quote, left),
+                parcel,
+                HandOver(floor.now_ms, _widened(ratios)),
+                floor.policy.weights,
             )
-            grams = carbon_gco2e(service, distance * left, shipped.weight_g)
             terms = {
-                "freight": freight_cents(service, distance, shipped.weight_g),
-                "expected lateness": lateness_cents(p_late, late_s, weights),
-                "carbon": round(grams / 1000 * weights.carbon_kg_cents),
+                "freight": sent.freight,
+                "expected lateness": sent.lateness,
+                "carbon": sent.carbon,
             }
-            act = Reroutes(name, floor.now_ms + round(p50_s * 1000))
-            remedies.append(Remedy(f"moving it to {name}", terms, act))
+            act = Reroutes(quote.service, sent.expected_ms)
+            remedies.append(Remedy(f"moving it to {quote.service}", terms, act))
         return remedies
+
+
+def _for_rest(quote: Quote, left: float) -> Quote:
+    """Return a quote for the share `left` of the way; freight is charged in full."""
+    carbon_kg_per_kg = quote.carbon_kg_per_kg * left
+    return replace(quote, nominal_s=quote.nominal_s * left, carbon_kg_per_kg=carbon_kg_per_kg)
+
+
+def _widened(ratios: Ratios) -> Ratios:
+    """Return transit of a rest: it is wider, relative to itself, than the whole."""
+    low = min(ratios.p10, ratios.p50 * (1.0 - _REMAINING_SPREAD))
+    high = max(ratios.p90, ratios.p50 * (1.0 + _REMAINING_SPREAD))
+    return Ratios(low, ratios.p50, high)
 
 
 class SendingAgain(Option):

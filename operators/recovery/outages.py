@@ -10,11 +10,9 @@ from operators.network.context import Floor
 from operators.network.due import WeighOn
 from operators.network.legs import leave, lifted
 from operators.network.movable import moves_alone, start_ms
-from operators.network.replan import decide
+from operators.network.replan import decide, price
 from operators.network.trouble import Trouble
 from operators.orders.order_desk import OrderDesk
-from operators.prediction.two_piece_normal import lateness
-from operators.sourcing.rates import lateness_cents
 from state.actions import Allocate, Release
 from state.events import CarrierCapacityChanged, CarrierDisrupted, NodeCapacityChanged
 from state.keys import Ref, TroubleKey
@@ -23,8 +21,6 @@ from state.twin import OpenOrder, PlannedLeg
 
 #: Orders weighed per record: bounds the work of one event.
 _MOST_WEIGHED = 25
-#: P10 and P90 of what remains until a delivery, relative to its median.
-_LOW, _HIGH = 0.75, 1.4
 #: Of a node's trouble.
 _NO_CARRIER = TroubleKey("", "", "")
 
@@ -110,12 +106,18 @@ class Outages:
     def _leave(
         self, trouble: Trouble, order: OpenOrder, leg: PlannedLeg, late_ms: int
     ) -> list[Derived]:
-        """Source what a leg holds in another way, if that is cheaper than to wait."""
+        """Source what a leg has reserved in another way, if that is cheaper than to wait.
+
+        Both ways are priced alike: waiting as the parcel that stands, handed over when the trouble
+        has passed; a carrier's delay is in the transit of both.
+        """
         floor = self._floor
-        waiting = leg.cents + self._late_cents(order, leg.expected_ms + late_ms)
-        elsewhere = self._price_elsewhere(order, leg)
-        gain = -1 if elsewhere is None else waiting - elsewhere
-        if gain < floor.policy.exceptions.least_gain_cents:
+        missed_ms = 0 if trouble.delay_ms else late_ms
+        with lifted(floor, [leg]):
+            waiting = price(floor, order.placed, [leg], missed_ms)
+            elsewhere = decide(floor, order, order.placed, leg.held_lines).plan
+        least = floor.policy.exceptions.least_gain_cents
+        if elsewhere is None or (waiting and waiting.score - elsewhere.score < least):
             reason = "there is no other way" if elsewhere is None else "waiting is cheapest"
             reason = f"{reason} while {trouble.kind.replace('_', ' ')}"
             is_priced = elsewhere is not None
@@ -124,20 +126,8 @@ class Outages:
         order.follows(floor.seq)
         out = leave(floor, order, [leg], "reassigned")
         state = "is slow" if trouble.delay_ms else "takes nothing"
-        cost = money(waiting, floor.policy.currency)
-        why = f"{trouble.about} {state}, and waiting would cost {cost}"
+        cost = "be impossible"
+        if waiting is not None:
+            cost = f"cost {money(waiting.score, floor.policy.currency)}"
+        why = f"{trouble.about} {state}, and waiting would {cost}"
         return out + self._orders.source(order, why=why)
-
-    def _price_elsewhere(self, order: OpenOrder, leg: PlannedLeg) -> int | None:
-        """Return cents of the cheapest way if the leg held nothing; changes nothing."""
-        floor = self._floor
-        with lifted(floor, [leg]):
-            choice = decide(floor, order, order.placed, leg.held_lines)
-        return None if choice.plan is None else choice.plan.score
-
-    def _late_cents(self, order: OpenOrder, expected_ms: int) -> int:
-        now_ms = self._floor.now_ms
-        left_s = max((expected_ms - now_ms) / 1000, 1.0)
-        slack_s = (order.promised_ms - now_ms) / 1000
-        p_late, late_s = lateness(slack_s, left_s * _LOW, left_s, left_s * _HIGH)
-        return lateness_cents(p_late, late_s, self._floor.policy.weights)

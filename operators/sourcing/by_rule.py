@@ -21,10 +21,10 @@ from operators.sourcing.candidates import (
 )
 from operators.sourcing.eliminations import Eliminations, Way
 from operators.sourcing.holds_filter import rule_out_held
-from operators.sourcing.least_cost import Choice, Plan, Shipped
 from operators.sourcing.outlook import Outlook
+from operators.sourcing.plan import Choice, Plan, PlanLeg
 from operators.sourcing.pricer import Lines, Pricer, Supply
-from operators.sourcing.rates import LaneRates, Option, RateBook
+from operators.sourcing.rates import LaneRates, Option, Rates
 from state.events import OrderPlaced
 from state.keys import ServiceId
 from state.policy import Policy, Weights
@@ -38,10 +38,10 @@ _PAID_AT_ONCE = Weights(
 )
 
 
-class RuleSourcing:
+class ByRule:
     """Decides by the policy's rule on the twin as it stands; changes nothing."""
 
-    def __init__(self, twin: Twin, rates: RateBook, policy: Policy) -> None:
+    def __init__(self, twin: Twin, rates: Rates, policy: Policy) -> None:
         self._twin, self._rates = twin, _NominalRates(rates)
         self._outlook = Outlook()  # stays empty: transit is what the services name
         self.policy = policy
@@ -71,11 +71,11 @@ class RuleSourcing:
         return Choice(plans[0], runners_up, eliminated, {}, pricer.considered)
 
 
-class _NominalRates(RateBook):
-    """The rates of another book, without the trouble that carriers report."""
+class _NominalRates:
+    """The rates of a book, without the trouble that carriers report."""
 
-    def __init__(self, rates: RateBook) -> None:
-        self._book = rates
+    def __init__(self, book: Rates) -> None:
+        self._book = book
 
     def lane(self, node: str, region: str) -> LaneRates:
         return self._book.lane(node, region)
@@ -160,7 +160,7 @@ class _Search:
             options: list[Option] = []
             services = len(self._geography.services)
             self._pricer.collect(node, lines, options, keep=services + 1)
-            plans = [Plan(option.score, (Shipped(option, lines),), 0) for option in options]
+            plans = [Plan(option.score, (PlanLeg(option, lines),), 0) for option in options]
             known = self._sent[node, lines] = sorted(plans, key=self._rank)
         return known
 

@@ -2,7 +2,7 @@
 
 from operators.core.wording import day, money, span
 from operators.sourcing.eliminations import in_words
-from operators.sourcing.least_cost import Choice, Plan
+from operators.sourcing.plan import Choice, Plan
 from state.actions import (
     Alternative,
     Confidence,

@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 from msgspec.structs import replace
 
-from operators.sourcing.least_cost import Choice
+from operators.sourcing.plan import Choice
 from state.actions import Draw, DrawOption
 from state.policy import Exploration
 

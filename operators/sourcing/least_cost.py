@@ -1,13 +1,11 @@
 """Sourcing: which node, carrier and service serve an order, in one argmin over money.
 
-Read `Sourcing.decide` top-down: candidates → eliminate → price → choose. One parcel from one node
+Read `LeastCost.decide` top-down: candidates → eliminate → price → choose. One parcel from one node
 is searched exhaustively, several as `operators/sourcing/splits.py` says.
 """
 
 from collections.abc import Collection
 from math import ceil
-
-from msgspec import Struct
 
 from operators.sourcing.candidates import (
     find_supplies,
@@ -16,88 +14,17 @@ from operators.sourcing.candidates import (
 from operators.sourcing.eliminations import Eliminations, Way
 from operators.sourcing.holds_filter import rule_out_held
 from operators.sourcing.outlook import Outlook
+from operators.sourcing.plan import Choice, Plan, PlanLeg
 from operators.sourcing.pricer import Lines, Pricer
-from operators.sourcing.rates import TERMS, Option, Rates
+from operators.sourcing.rates import Option, Rates
 from operators.sourcing.splits import Split, Splits
 from state.events import OrderPlaced
 from state.policy import Policy
-from state.sums import float_sum, int_sum
-from state.twin import PlannedLeg, Twin
+from state.sums import int_sum
+from state.twin import Twin
 
 
-class Shipped(Struct, frozen=True, gc=False):
-    """One leg of a plan: an option, and the lines it carries."""
-
-    option: Option
-    lines: Lines
-
-    def planned(self, seq: int, shipment: str = "") -> PlannedLeg:
-        """It as an order keeps it, decided by journal record `seq` instead of `shipment`."""
-        option = self.option
-        return PlannedLeg(
-            seq,
-            option.node,
-            option.service,
-            self.lines,
-            option.hand_over_ms,
-            option.expected_ms,
-            option.score - option.lateness,
-            shipment,
-            dict(self.lines),
-        )
-
-
-class Plan(Struct, frozen=True, gc=False):
-    """A way to serve a whole order; `split` is what its further parcels cost in annoyance."""
-
-    score: int
-    legs: tuple[Shipped, ...]
-    split: int
-
-    def terms(self) -> dict[str, int]:
-        """Cents by term over all legs; they sum to `score`."""
-        total = dict.fromkeys(TERMS, 0)
-        for leg in self.legs:
-            for name, cents in leg.option.terms().items():
-                total[name] += cents
-        if self.split:
-            total["split"] = self.split
-        return total
-
-    @property
-    def carbon_kg(self) -> float:
-        """All legs' kg of CO2e."""
-        return float_sum(leg.option.carbon_kg for leg in self.legs)
-
-    @property
-    def ways(self) -> tuple[Way, ...]:
-        """Node and service of each leg."""
-        return tuple(leg.option.way for leg in self.legs)
-
-    def describe(self) -> str:
-        """Node and service of each leg, in words."""
-        return " + ".join(map(str, self.ways))
-
-
-class Choice(Struct, frozen=True):
-    """The outcome: a plan and what it beat, or None and what is missing.
-
-    `eliminated` maps a constraint to what it ruled out, in the order found. `missing` maps a SKU
-    to the units that no node can promise. `gap_cents` is by how much a cheaper plan that was not
-    looked at may at most undercut it, 0 if there is none. All plans that cost less than
-    `known_below` cents, each parcel by the service that is cheapest for it, are among those named.
-    """
-
-    plan: Plan | None
-    runners_up: tuple[Plan, ...]
-    eliminated: Eliminations
-    missing: dict[str, int]
-    considered: int
-    gap_cents: int = 0
-    known_below: float = 0.0
-
-
-class Sourcing:
+class LeastCost:
     """Decides on the twin as it stands; changes nothing."""
 
     def __init__(self, twin: Twin, outlook: Outlook, rates: Rates, policy: Policy) -> None:
@@ -132,7 +59,7 @@ class Sourcing:
         least = {node: pricer.least(node) for node in supplies}
         for _, node in sorted((least[node], node) for node in whole):
             pricer.collect(node, lines, singles, keep)
-        plans = [Plan(o.score, (Shipped(o, lines),), 0) for o in singles]
+        plans = [Plan(o.score, (PlanLeg(o, lines),), 0) for o in singles]
         proven = float("inf")
         if self.policy.sourcing.max_legs > 1 and not (plans and len(lines) == 1):
             search = Splits(lines, supplies, pricer, self.policy.sourcing, least)
@@ -152,7 +79,7 @@ class Sourcing:
 
 
 def _joined(split: Split) -> Plan:
-    legs = tuple(Shipped(o, share) for o, share in zip(split.options, split.shares, strict=True))
+    legs = tuple(PlanLeg(o, share) for o, share in zip(split.options, split.shares, strict=True))
     return Plan(split.score, legs, split.score - int_sum(o.score for o in split.options))
 
 

@@ -186,7 +186,7 @@ class Pricer:
         return price(quote, parcel, HandOver(at_ms, ratios, trouble_s), self._weights)
 
     def least(self, node: str) -> float:
-        """Return a bound below what any parcel from `node` costs, cents: splits are pruned by it."""
+        """Return a bound below what any parcel from `node` costs, cents, to prune splits by."""
         return self.lane(node).least_cents
 
     def weigh(self, lines: Lines) -> tuple[int, int]:
@@ -251,9 +251,7 @@ class Pricer:
 
     def _hand_over(self, node: str, quote: Quote, ready_ms: int) -> HandOver | None:
         """Return the first pickup after `ready_ms` on a day when node and service have room."""
-        at_ms = ready_ms - ready_ms % DAY_MS + quote.cutoff_ms
-        if at_ms < ready_ms:
-            at_ms += DAY_MS
+        at_ms = quote.next_pickup(ready_ms)
         for _ in range(_DAYS_AHEAD):
             day = at_ms // DAY_MS
             on_day = self._days.get((quote.service, day))

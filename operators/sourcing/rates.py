@@ -16,6 +16,7 @@ from state.events import NodeRegistered
 from state.geography import carbon_gco2e, freight_cents, nominal_transit_s
 from state.keys import Lane, Ref, ServiceId, TroubleKey
 from state.policy import Weights
+from state.quantities import DAY_MS
 from state.twin import Twin
 
 #: The terms of an allocation's score, in the order in which people ask about them.
@@ -37,6 +38,11 @@ class Quote(Struct, frozen=True, gc=False):
     def freight(self, kg: float) -> int:
         """Return the freight of a parcel of `kg`, cents."""
         return round(self.fixed_cents + self.per_kg_cents * kg)
+
+    def next_pickup(self, ready_ms: int) -> int:
+        """Return the first daily pickup of the service from `ready_ms` on, ms."""
+        at_ms = ready_ms - ready_ms % DAY_MS + self.cutoff_ms
+        return at_ms if at_ms >= ready_ms else at_ms + DAY_MS
 
 
 class Parcel(Struct, frozen=True, gc=False):

@@ -8,7 +8,7 @@ no more from a lower freight than the runner-up does, and no weight that rises m
 from collections.abc import Callable
 from math import ceil
 
-from operators.sourcing.least_cost import Choice, Plan
+from operators.sourcing.plan import Choice, Plan
 from state.actions import Switch
 from state.policy import Policy
 

@@ -16,8 +16,7 @@ from operators.core.wording import money, span
 from operators.network.context import Floor
 from operators.network.due import PlanRestocks, Restock
 from operators.prediction.demand_counts import exceeds
-from operators.prediction.two_piece_normal import lateness
-from operators.sourcing.rates import lateness_cents
+from operators.sourcing.rates import HandOver, Parcel, price
 from operators.stock.transfer_desk import TransferDesk
 from state.actions import Alternative, Benefit, Confidence, Switch, Transfer
 from state.keys import Ref
@@ -242,34 +241,37 @@ class Repositioning:
         return replace(need, mean=mean, variance=variance, spared_cents=spared_cents)
 
     def _serve_cents(self, node: str, region: str, kg: float) -> float:
-        """What a parcel of one unit costs from `node`: mean over the usual promises, in cents."""
+        """Return what a parcel of one unit costs from `node`: mean over usual promises, cents.
+
+        Each promise takes the service that is cheapest for it. Trouble that carriers report is left
+        out: it will have passed.
+        """
         floor = self._floor
         lane = floor.rates.lane(node, region)
-        if lane.node is None or not lane.quotes:
+        if lane.node is None:
             return inf
         weights = floor.policy.weights
+        handling = lane.node.handling_fixed_cents + lane.node.handling_unit_cents
         ready_ms = floor.now_ms + lane.node.handling_time_s * 1000
+        able = [
+            (quote, quote.next_pickup(ready_ms))
+            for quote in lane.quotes
+            if kg * 1000 <= quote.max_weight_g
+        ]
+        ways = [
+            (quote, HandOver(at_ms, floor.outlook.transit_ratios(quote.lane, at_ms)))
+            for quote, at_ms in able
+        ]
         total = 0.0
         slacks = floor.outlook.usual_slacks()
         for slack_s in slacks:
+            parcel = Parcel(node, kg, handling, floor.now_ms + round(slack_s * 1000))
             best = inf
-            for quote in lane.quotes:
-                cents = quote.fixed_cents + quote.per_kg_cents * kg
-                if cents >= best or quote.max_weight_g < kg * 1000:
-                    continue
-                at_ms = ready_ms - ready_ms % DAY_MS + quote.cutoff_ms
-                at_ms += DAY_MS * (at_ms < ready_ms)
-                ratios = floor.outlook.transit_ratios(quote.lane, at_ms)
-                nominal_s = quote.nominal_s
-                p_late, late_s = lateness(
-                    slack_s - (at_ms - floor.now_ms) / 1000,
-                    nominal_s * ratios.p10,
-                    nominal_s * ratios.p50,
-                    nominal_s * ratios.p90,
-                )
-                best = min(best, cents + lateness_cents(p_late, late_s, weights))
+            for quote, hand_over in ways:
+                if quote.freight(kg) + handling < best:
+                    best = min(best, price(quote, parcel, hand_over, weights).score)
             total += best
-        return total / len(slacks) + lane.node.handling_fixed_cents + lane.node.handling_unit_cents
+        return total / len(slacks)
 
     def _offer(self, sku: str, need: _Need, other: _Need) -> _Offer | None:
         """As many units from `other` as each gain more than they cost; None if none does."""

@@ -14,7 +14,7 @@ from flows.explain.offpolicy import (
     realised_costs,
 )
 from operators.sourcing.exploration import explore
-from operators.sourcing.least_cost import Choice, Plan, Shipped
+from operators.sourcing.plan import Choice, Plan, PlanLeg
 from operators.sourcing.rates import Option
 from state.actions import Allocate
 from state.events import ShipmentDelivered, StockCounted, StockPicked, StockShortPicked
@@ -28,7 +28,7 @@ BOLD = Policy(exploration=Exploration(share=0.4, most_extra_cents=10_000))
 
 def plan(name: str, score: int) -> Plan:
     option = Option(score, name, ServiceId("POST", "x"), score, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0.0)
-    return Plan(score, (Shipped(option, (("BOOK", 1),)),), 0)
+    return Plan(score, (PlanLeg(option, (("BOOK", 1),)),), 0)
 
 
 _CHOICES = st.lists(st.integers(0, 200), min_size=1, max_size=5).map(

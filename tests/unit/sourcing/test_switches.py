@@ -1,7 +1,7 @@
 """Switch points are true when applied, and splits are the best of all there are."""
 
+from collections.abc import Collection
 from itertools import product
-from typing import Any
 
 import msgspec
 from hypothesis import given, settings
@@ -19,8 +19,10 @@ from operators.recovery.option_choice import (
     remedy_switches,
 )
 from operators.sourcing.candidates import find_supplies
-from operators.sourcing.least_cost import Choice, Sourcing
+from operators.sourcing.least_cost import LeastCost
+from operators.sourcing.plan import Choice, Sourcer
 from operators.sourcing.pricer import Pricer
+from operators.sourcing.rates import LaneRates, Quote, RateBook, Rates
 from operators.sourcing.switches import switches
 from state.actions import Switch
 from state.codec import JournalLine
@@ -98,9 +100,67 @@ def cases(draw: st.DrawFn) -> tuple[Floor, OrderPlaced, Lines]:
     return floor, placed, lines
 
 
-def decide(floor: Floor, placed: OrderPlaced, lines: Lines, **changes: Any) -> Choice:
-    sourcing = Sourcing(floor.twin, floor.outlook, floor.rates, floor.policy)
-    return sourcing.decide(placed, lines, START_MS, **changes)
+class CutQuote(Quote, frozen=True, gc=False):
+    """A quote whose freight is `cut` cents lower, whatever the parcel."""
+
+    cut: int = 0
+
+    def freight(self, kg: float) -> int:
+        return round(self.fixed_cents + self.cut + self.per_kg_cents * kg) - self.cut
+
+
+class CutRates:
+    """The rates of a book with one service at one node `cut` cents cheaper."""
+
+    def __init__(self, book: RateBook, node: str, service: ServiceId, cut: int) -> None:
+        self._book, self._node, self._service, self._cut = book, node, service, cut
+
+    def lane(self, node: str, region: str) -> LaneRates:
+        lane = self._book.lane(node, region)
+        if node != self._node:
+            return lane
+        quotes = [self._cut_if_asked(quote) for quote in lane.quotes]
+        quotes.sort(key=lambda quote: (quote.fixed_cents, quote.service))
+        least = lane.least_cents - self._cut
+        return msgspec.structs.replace(lane, quotes=tuple(quotes), least_cents=least)
+
+    def lanes_to(self, region: str) -> dict[str, LaneRates]:
+        return {}
+
+    def disrupted_s(self, service: ServiceId, region: str) -> int:
+        return self._book.disrupted_s(service, region)
+
+    def _cut_if_asked(self, quote: Quote) -> Quote:
+        if quote.service != self._service:
+            return quote
+        given = msgspec.structs.asdict(quote)
+        return CutQuote(**{**given, "fixed_cents": quote.fixed_cents - self._cut}, cut=self._cut)
+
+
+def decide(
+    floor: Floor,
+    placed: OrderPlaced,
+    lines: Lines,
+    rates: Rates | None = None,
+    policy: Policy | None = None,
+    now_ms: int = START_MS,
+    excluded: Collection[str] = (),
+) -> Choice:
+    sourcing = LeastCost(floor.twin, floor.outlook, rates or floor.rates, policy or floor.policy)
+    return sourcing.decide(placed, lines, now_ms, excluded)
+
+
+def reweighed(policy: Policy, switch: Switch, share: float = 1.0) -> Policy:
+    section, _, key = switch.quantity.partition(".")
+    assert section == "weights"
+    value = getattr(policy.weights, key) + switch.by * share
+    weights = msgspec.structs.replace(policy.weights, **{key: value})
+    return msgspec.structs.replace(policy, weights=weights)
+
+
+def cut(floor: Floor, switch: Switch, share: float = 1.0) -> CutRates:
+    cents = round(-switch.by * share)
+    return CutRates(floor.rates, switch.node, said(floor, switch), cents)
 
 
 def said(floor: Floor, switch: Switch) -> ServiceId:
@@ -113,14 +173,8 @@ def applied(
 ) -> Choice:
     """The choice after a share of the change."""
     if switch.quantity == "freight_cents":
-        cut = {(switch.node, said(floor, switch)): round(-switch.by * share)}
-        return decide(floor, placed, lines, discounts=cut)
-    section, _, key = switch.quantity.partition(".")
-    assert section == "weights"
-    value = getattr(floor.policy.weights, key) + switch.by * share
-    weights = msgspec.structs.replace(floor.policy.weights, **{key: value})
-    changed = msgspec.structs.replace(floor.policy, weights=weights)
-    return Sourcing(floor.twin, floor.outlook, floor.rates, changed).decide(placed, lines, START_MS)
+        return decide(floor, placed, lines, cut(floor, switch, share))
+    return decide(floor, placed, lines, policy=reweighed(floor.policy, switch, share))
 
 
 @settings(max_examples=300, deadline=None)
@@ -217,24 +271,22 @@ def test_every_switch_point_of_a_remedy_holds(
 class Proving:
     """Sourcing that applies each switch point of its choices and decides again, on the spot."""
 
-    def __init__(self, sourcing: Any, floor: Floor) -> None:
+    def __init__(self, sourcing: Sourcer, floor: Floor) -> None:
         self._sourcing, self._floor = sourcing, floor
+        self.policy = sourcing.policy
         self.applied = 0
 
-    def decide(self, placed: OrderPlaced, lines: Lines, now_ms: int, excluded: Any = ()) -> Choice:
-        floor = self._floor
-        choice: Choice = self._sourcing.decide(placed, lines, now_ms, excluded)
+    def decide(
+        self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: Collection[str] = ()
+    ) -> Choice:
+        floor, placed = self._floor, order
+        choice = self._sourcing.decide(placed, lines, now_ms, excluded)
         for switch in switches(choice, floor.policy):
-            changed, discounts = floor.policy, None
             if switch.quantity == "freight_cents":
-                discounts = {(switch.node, said(floor, switch)): round(-switch.by)}
+                rates, policy = cut(floor, switch), floor.policy
             else:
-                key = switch.quantity.removeprefix("weights.")
-                value = getattr(changed.weights, key) + switch.by
-                weights = msgspec.structs.replace(changed.weights, **{key: value})
-                changed = msgspec.structs.replace(changed, weights=weights)
-            sourcing = Sourcing(floor.twin, floor.outlook, floor.rates, changed)
-            plan = sourcing.decide(placed, lines, now_ms, excluded, discounts).plan
+                rates, policy = None, reweighed(floor.policy, switch)
+            plan = decide(floor, placed, lines, rates, policy, now_ms, excluded).plan
             assert plan is not None and plan.describe() == switch.then, switch
             self.applied += 1
         return choice
@@ -254,7 +306,8 @@ def test_every_switch_point_of_a_recorded_run_holds_when_and_where_it_was_said()
     for each in recorded():
         floor = orchestrate.floor
         if proving is None or floor.sourcing is not proving:
-            proving = floor.sourcing = Proving(floor.sourcing, floor)  # type: ignore[assignment]
+            proving = Proving(floor.sourcing, floor)
+            floor.sourcing = proving
         chain.step(to_record(each))
     assert proving is not None and proving.applied > 500
 
