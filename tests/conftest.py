@@ -27,7 +27,7 @@ Server = TypeVar("Server", EmbeddedRedis, RedisServer)
 
 
 #: The Redis contract is tried on the one that our wheel carries and on the machine's own.
-_SERVERS = ("carried", "installed")
+_SERVERS = ("carried", pytest.param("installed", marks=pytest.mark.slow))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -83,7 +83,15 @@ def test_what_there_is_for_what_ifs_is_listed_without_running_one() -> None:
     assert imported_by("whatif", "--list") <= CODEC
 
 
-@pytest.mark.parametrize("command", ["ingest", "record", "topics", "dead-letters"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ingest",
+        "record",
+        "topics",
+        pytest.param("dead-letters", marks=pytest.mark.slow),
+    ],
+)
 def test_what_moves_messages_needs_no_models(command: str, tmp_path: Path) -> None:
     config = tmp_path / "crossdock.toml"
     config.write_text('[kafka]\nbootstrap = "127.0.0.1:1"\n')

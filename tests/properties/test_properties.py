@@ -278,9 +278,10 @@ def long_log() -> Log:
     return log
 
 
+@pytest.mark.slow
 def test_the_hash_seed_of_the_interpreter_does_not_matter() -> None:
     snapshots = set()
-    for seed in ("0", "1", "4242"):
+    for seed in ("0", "4242"):
         done = subprocess.run(
             [sys.executable, "-c", _SCRIPT],
             env={**os.environ, "PYTHONHASHSEED": seed},

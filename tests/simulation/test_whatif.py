@@ -43,13 +43,13 @@ WORLD = WorldConfig(
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six days of a tiny network, cut off in the middle of things."""
+    """Three days of a tiny network, cut off in the middle of things."""
     path = tmp_path_factory.mktemp("log") / "log.jsonl"
     simulation = Simulation(3, WORLD)
     with JournalWriter(path) as writer:
         for event in simulation.run(Engine(WORLD.network, Policy())):
             writer.write(event)
-            if simulation.now_ms > WORLD.start_ms + 6 * 86_400_000:
+            if simulation.now_ms > WORLD.start_ms + 3 * 86_400_000:
                 break
     return path
 
@@ -63,6 +63,7 @@ def crossdock(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_arms_differ_in_what_they_decide_and_in_nothing_else() -> None:
     comparison = Comparison(
         world_name="tiny",
@@ -85,6 +86,7 @@ def test_arms_differ_in_what_they_decide_and_in_nothing_else() -> None:
     assert [share for _, share in heard] == sorted(share for _, share in heard)
 
 
+@pytest.mark.slow
 def test_runs_in_other_processes_are_the_same_runs() -> None:
     comparison = Comparison(
         world_name="tiny",
@@ -99,6 +101,7 @@ def test_runs_in_other_processes_are_the_same_runs() -> None:
     assert [run.digest for run in apart.arms[0].runs] == [run.digest for run in here.arms[0].runs]
 
 
+@pytest.mark.slow
 def test_a_disturbance_costs_and_is_seen_where_it_happens() -> None:
     fire = find_scenario("node_fire")
     runs = [
@@ -201,7 +204,7 @@ def test_the_command_writes_a_table_a_result_and_a_report(tmp_path: Path) -> Non
         'name = "bad_day"\ntitle = "A strike"\n[[disturbances]]\nwhat = "carrier_strike"\n'
         "start_h = 10\nend_h = 30\n"
     )
-    arguments = ("whatif", "--world", world, "--scenario", scenario, "--days", 2, "--seeds", 2)
+    arguments = ("whatif", "--world", world, "--scenario", scenario, "--days", 1, "--seeds", 2)
     told = crossdock(*arguments, "--workers", 1, "--policy", "ours", "--out", tmp_path / "out")
     assert told.exit_code == 0, told.output
     assert "bad_day" in told.output and "cost-to-serve per order" in told.output

@@ -4,6 +4,7 @@ from itertools import product
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -259,6 +260,7 @@ def test_every_switch_point_of_a_recorded_run_holds_when_and_where_it_was_said()
     assert proving is not None and proving.applied > 500
 
 
+@pytest.mark.slow
 def test_terms_of_every_action_of_a_recorded_run_sum_to_its_score() -> None:
     kinds = set()
     for action in fold(recorded()).actions:
