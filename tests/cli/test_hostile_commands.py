@@ -177,7 +177,10 @@ def test_every_command_is_tried() -> None:
     assert EVENT_TYPES  # all of them pass through `spoiled_event`, whichever the world makes
 
 
-@pytest.mark.parametrize("command", ON_FILES)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(c, marks=pytest.mark.slow) if c == "whatif" else c for c in ON_FILES],
+)
 def test_a_command_shows_hostile_text_as_data(command: str, replayed: Place) -> None:
     arguments, shown = ON_FILES[command]
     _, told = on_terminal(*command.split(), *arguments(replayed))

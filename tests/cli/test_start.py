@@ -68,12 +68,14 @@ def test_a_log_is_checked_without_the_chain(folder: Path) -> None:
     assert imported_by("check", folder / "log.jsonl") <= CODEC | DRAWS
 
 
+@pytest.mark.slow
 def test_a_fold_needs_no_kafka_and_no_simulation(folder: Path) -> None:
     found = imported_by("replay", folder / "log.jsonl", "--engine", "fold")
     assert "operators.chain" in found
     assert not found & {*KAFKA, "flows.simulation.simulation", "matplotlib", "jinja2"}
 
 
+@pytest.mark.slow
 def test_an_order_is_explained_without_stores_dataflow_or_plots(folder: Path) -> None:
     found = imported_by("explain", "O-1", "--log", folder / "log.jsonl")
     assert found <= CODEC | CHAIN | DRAWS

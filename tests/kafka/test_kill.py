@@ -204,6 +204,7 @@ def test_a_run_is_not_resumed_as_another(log: Path, tmp_path: Path) -> None:
         replay(plan)
 
 
+@pytest.mark.slow
 def test_asked_to_stop_it_commits_and_goes_on_later(
     whole: Whole, tmp_path: Path, redis_url: str, prefix: str
 ) -> None:

@@ -22,6 +22,8 @@ from tests.services.kafka_artifacts import KafkaMissing
 from tests.services.kafka_broker import KafkaBroker
 from tests.services.redis_server import RedisServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[KafkaBroker]:
@@ -107,7 +109,6 @@ def test_a_wrong_password_ends_with_what_to_check(
     assert "not-the-password" not in str(refused.value)
 
 
-@pytest.mark.slow
 def test_a_listener_whose_certificate_is_not_ours_is_refused(
     broker: KafkaBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

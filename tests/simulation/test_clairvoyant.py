@@ -91,6 +91,7 @@ def test_it_is_below_the_whole_numbers_and_near_them(truth, stock, capacity):
     assert 0.97 * whole <= solution.bound_cents <= whole
 
 
+@pytest.mark.slow
 def test_the_world_charges_what_a_plan_says_or_more():
     """Carry the programme's plans out; what goes as planned costs exactly what it says."""
     truth = find_truth(TINY, 1, DAYS)

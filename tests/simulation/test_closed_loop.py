@@ -53,7 +53,7 @@ from tests.worlds import (
     ("policy", "runner"),
     [
         ("ours", "dataflow"),
-        ("nearest", "fold"),
+        pytest.param("nearest", "fold", marks=pytest.mark.slow),
         pytest.param("ours", "fold", marks=pytest.mark.slow),
         pytest.param("nearest", "dataflow", marks=pytest.mark.slow),
     ],
@@ -95,6 +95,7 @@ def test_the_same_seed_and_policy_give_the_same_run_in_any_process() -> None:
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_another_policy_or_seed_is_another_run() -> None:
     runs = [engine_run(policy, days=2) for policy in ("ours", "nearest", "cheapest")]
     runs.append(engine_run("ours", seed=2, days=2))

@@ -48,7 +48,6 @@ from tests.worlds import (
 )
 
 RUNS = [
-    ("nearest", "stock_corruption", 4),
     ("ours", "perfect_storm", 1),
     ("proposing", "holiday_crunch", 6),
 ]
@@ -57,6 +56,7 @@ FURTHER = [
     ("ours", "node_fire", 1),
     ("nearest", "node_fire", 2),
     ("ours", "stock_corruption", 3),
+    ("nearest", "stock_corruption", 4),
     ("cheapest", "perfect_storm", 5),
 ]
 

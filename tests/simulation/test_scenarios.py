@@ -51,8 +51,8 @@ from tests.worlds import (
     shelves_of,
 )
 
-#: Between them they hit carriers, nodes, shelves, demand and prices.
-SAMPLED = {"node_fire", "perfect_storm"}
+#: It hits carriers, nodes and demand at once.
+SAMPLED = {"perfect_storm"}
 
 
 def within(ran: Ran, start_h: float, end_h: float, *kinds: type[F]) -> list[tuple[Event, F]]:

@@ -167,6 +167,7 @@ def test_a_fork_goes_on_with_the_open_work_and_with_names_of_its_own(log: Path, 
     assert engine.dead_letters <= 3
 
 
+@pytest.mark.slow
 def test_a_forks_scenarios_are_paired_and_its_first_fact_may_be_another_policy(fork: Fork) -> None:
     comparison = ForkComparison(
         fork=fork,
@@ -196,6 +197,7 @@ def test_what_cannot_be_forked_is_refused_with_a_way_on(log: Path, tmp_path: Pat
         fork_journal([log], Policy(), until_seq=60)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_table_a_result_and_a_report(tmp_path: Path) -> None:
     world = tmp_path / "tiny.toml"
     world.write_text('network = "tiny"\nnodes = 4\nregions = 4\nskus = 20\norders_per_day = 30.0\n')

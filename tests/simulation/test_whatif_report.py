@@ -339,6 +339,7 @@ def test_names_are_texts_whatever_they_look_like() -> None:
     assert any("[red]" in line for line in printed(result))
 
 
+@pytest.mark.slow
 def test_little_is_enough() -> None:
     one = a_result(("none", "fire"), ("ours",), 1, points=1, nodes=1)
     Page(report(one))

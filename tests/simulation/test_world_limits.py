@@ -31,6 +31,8 @@ from tests.worlds import (
     disturbed_run,
 )
 
+pytestmark = pytest.mark.slow
+
 CROWDED = (
     DemandSpike(start_h=24, end_h=72, ratio=8.0),
     CarrierStrike(start_h=40, end_h=60, strength=0.7),
@@ -43,7 +45,7 @@ def crowded_run(policy: str) -> Ran:
     return disturbed_run(*CROWDED, policy=policy)
 
 
-@pytest.mark.parametrize("policy", [pytest.param("ours", marks=pytest.mark.slow), "nearest"])
+@pytest.mark.parametrize("policy", ["ours", "nearest"])
 def test_no_node_begins_more_parcels_on_a_day_than_its_capacity(policy: str) -> None:
     """Nor any while it is closed."""
     room: dict[str, int] = {}
@@ -64,7 +66,7 @@ def test_no_node_begins_more_parcels_on_a_day_than_its_capacity(policy: str) -> 
     assert filled > 0
 
 
-@pytest.mark.parametrize("policy", [pytest.param("ours", marks=pytest.mark.slow), "nearest"])
+@pytest.mark.parametrize("policy", ["ours", "nearest"])
 def test_no_service_takes_more_parcels_on_a_day_than_its_capacity(policy: str) -> None:
     room: dict[str, int] = {}
     taken: Counter[tuple[str, int]] = Counter()
@@ -118,7 +120,6 @@ def held(simulation: Simulation) -> Counter[str]:
     return sizes
 
 
-@pytest.mark.slow
 def test_a_longer_run_holds_no_more_than_a_shorter_one() -> None:
     simulation = Simulation(5, TINY)
     sizes: list[Counter[str]] = []

@@ -249,6 +249,7 @@ def recorded() -> list[JournalLine]:
     return journal
 
 
+@pytest.mark.slow
 def test_every_switch_point_of_a_recorded_run_holds_when_and_where_it_was_said() -> None:
     chain, proving = build_chain("reference", Policy()), None
     orchestrate = next(each for each in chain.operators if isinstance(each, Orchestrate))
