@@ -105,7 +105,7 @@ def test_another_policy_or_seed_is_another_run() -> None:
 # Whoever decides, the world is the same.
 
 
-@pytest.mark.parametrize("policy", ["nearest", "cheapest"])
+@pytest.mark.parametrize("policy", ["nearest", pytest.param("cheapest", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "kind",
     [
@@ -131,7 +131,7 @@ def test_what_no_decision_can_touch_is_the_same_under_any_policy(
     assert told(ours)
 
 
-@pytest.mark.parametrize("policy", ["nearest", "cheapest"])
+@pytest.mark.parametrize("policy", ["nearest", pytest.param("cheapest", marks=pytest.mark.slow)])
 def test_supply_withdrawals_and_closures_are_the_same_under_any_policy(policy: str) -> None:
     ours, theirs, end_ms = both(policy)
 
@@ -150,7 +150,7 @@ def test_supply_withdrawals_and_closures_are_the_same_under_any_policy(policy: s
     assert withdrawn(ours) == withdrawn(theirs) != []
 
 
-@pytest.mark.parametrize("policy", ["nearest", "cheapest"])
+@pytest.mark.parametrize("policy", ["nearest", pytest.param("cheapest", marks=pytest.mark.slow)])
 def test_parcels_sent_the_same_way_at_the_same_time_have_the_same_journey(policy: str) -> None:
     ours, theirs, end_ms = both(policy)
 

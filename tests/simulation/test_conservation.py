@@ -49,7 +49,6 @@ from tests.worlds import (
 
 RUNS = [
     ("ours", "perfect_storm", 1),
-    ("proposing", "holiday_crunch", 6),
 ]
 FURTHER = [
     ("ours", NONE, 1),
@@ -58,6 +57,7 @@ FURTHER = [
     ("ours", "stock_corruption", 3),
     ("nearest", "stock_corruption", 4),
     ("cheapest", "perfect_storm", 5),
+    ("proposing", "holiday_crunch", 6),
 ]
 
 

@@ -116,6 +116,7 @@ def test_a_disturbance_costs_and_is_seen_where_it_happens() -> None:
     assert len(fallen) == 1
 
 
+@pytest.mark.slow
 def test_a_fork_of_a_checkpoint_is_a_fork_of_the_journal(
     log: Path, fork: Fork, tmp_path: Path
 ) -> None:
