@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pythons check audit format bench bench-live bench-idle bench-world bench-decisions bench-prediction chaos lock clean
+.PHONY: help setup demo test test-all test-pythons check audit format bench bench-live bench-idle bench-world bench-decisions bench-prediction chaos lock clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -23,7 +23,10 @@ $(STAMP): pyproject.toml requirements.txt
 demo: setup  ## Simulate a network, replay it, show actions with their reasons
 	@$(BIN)/python -m flows.demo
 
-test: setup  ## Run the tests
+test: setup  ## Run the tests, a sample of each kind of sweep among them (six minutes of CPU)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: setup  ## Run all tests: the sweeps too, and faults of everything the engine stands on
 	$(BIN)/python -m pytest
 
 test-pythons: setup  ## Compare bytes with each other supported Python of the machine (a minute each, once)

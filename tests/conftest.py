@@ -27,13 +27,18 @@ Server = TypeVar("Server", EmbeddedRedis, RedisServer)
 
 
 #: The Redis contract is tried on the one that our wheel carries and on the machine's own.
-_SERVERS = ("carried", "installed")
+_SERVERS = ("carried", pytest.param("installed", marks=pytest.mark.slow))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     is_contract = metafunc.module.__name__.rpartition(".")[2].startswith("test_redis_")
     if is_contract and "redis_url" in metafunc.fixturenames and not os.environ.get("REDIS_URL"):
         metafunc.parametrize("redis_url", _SERVERS, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests of the broker come last: idle, it takes a tenth of a core until the run ends."""
+    items.sort(key=lambda item: "kafka" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")

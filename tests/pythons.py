@@ -55,7 +55,7 @@ def environment_of(python: Python) -> str:
         pytest.skip(f"nothing is installed for Python {python} yet: make test-pythons")
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([python.path, "-m", "venv", folder], check=True)
-    pip = [ours, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [ours, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--require-hashes", "-r", _REQUIREMENTS], check=True)
     stamp.write_text(wanted)
     return str(ours)

@@ -30,6 +30,7 @@ from state.events import (
     TransferDeparted,
     WeatherObserved,
 )
+from state.events.telemetry import ParcelStatus
 from state.quantities import HoldKind, from_ms
 from tests.builders import DAY, HOUR, NODES, PLACES, SKUS, START_MS, Log, dispatch, order
 
@@ -92,7 +93,9 @@ def telemetry(draw: st.DrawFn) -> Fact:
     number = draw(_NAMES)
     shipment = f"S-{number}"
     lines = {draw(_SKUS): draw(_UNITS)}
-    status = st.sampled_from(["picked_up", "in_transit", "out_for_delivery", "delivery_delayed"])
+    status: st.SearchStrategy[ParcelStatus] = st.sampled_from(
+        ["picked_up", "in_transit", "out_for_delivery", "delivery_delayed"]
+    )
     return draw(
         st.sampled_from(
             [

@@ -192,8 +192,8 @@ def disturbed_run(
 
 def both(policy: str) -> tuple[Ran, Ran, int]:
     """Runs of two policies in a world that is hit by much, and until when both can be compared."""
-    ours = engine_run("ours", "perfect_storm", seed=3, world=SMALL, days=6)
-    theirs = engine_run(policy, "perfect_storm", seed=3, world=SMALL, days=6)
+    ours = engine_run("ours", "perfect_storm", days=6)
+    theirs = engine_run(policy, "perfect_storm", days=6)
     return ours, theirs, min(ours.journal[-1].recorded_ms, theirs.journal[-1].recorded_ms)
 
 

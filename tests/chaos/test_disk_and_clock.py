@@ -19,6 +19,8 @@ from tests.chaos.rig import Rig
 from tests.services.kafka_broker import KafkaBroker
 from tests.services.redis_server import RedisServer
 
+pytestmark = pytest.mark.slow
+
 _RATE = 800.0
 
 

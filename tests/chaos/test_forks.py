@@ -8,6 +8,8 @@ from flows.simulation.config import WORLDS, find_world
 from tests.chaos import THOROUGH
 from tests.forks import ALL_SCENARIOS, fork_of, hurried, journal_of, run_on
 
+pytestmark = pytest.mark.slow
+
 #: Days of a journal, and how far into it forks begin: demand has to be known.
 _DAYS, _FROM = 2.0, 0.75
 

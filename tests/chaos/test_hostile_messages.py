@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from confluent_kafka import Message
 
 from state.codec import JournalLine, decode
@@ -26,12 +27,20 @@ from tests.chaos.hostile import (
     valid,
 )
 from tests.chaos.rig import Rig
-from tests.services.kafka_broker import KafkaBroker
+from tests.services.kafka_broker import KafkaBroker, KafkaCluster
 
 #: Messages; `make chaos` sends 100,000.
 MESSAGES = int(os.environ.get("CROSSDOCK_HOSTILE", "2000"))
 _AT_ONCE = 2_000
 _SHARE_OF_EVENTS = 0.3
+
+
+@pytest.fixture(scope="module")
+def broker(kafka: KafkaCluster) -> KafkaBroker:
+    """The one of all tests: it is not harmed here."""
+    if kafka.broker is None:
+        pytest.skip("needs a broker of our own")
+    return kafka.broker
 
 
 def test_every_hostile_message_is_an_event_or_a_dead_letter_and_none_stops_ingest(

@@ -19,6 +19,8 @@ from tests.chaos.rig import Rig
 from tests.chaos.verdict import FOREIGN, read
 from tests.services.kafka_broker import KafkaBroker
 
+pytestmark = pytest.mark.slow
+
 _RATE = 1_000.0
 
 

@@ -21,10 +21,19 @@ from tests.chaos import KILLS, THOROUGH
 from tests.chaos.conftest import MakeLog, MakeRig
 from tests.chaos.rig import ROLES, Rig
 from tests.chaos.verdict import Verdict
+from tests.services.kafka_broker import KafkaBroker, KafkaCluster
 
 #: From the middle of the start to well into the steady state, with checkpoints on the way.
 _LIFE_S = (0.3, 4.0)
 _EVENTS, _RATE = (30_000, 1_200.0) if THOROUGH else (5_000, 700.0)
+
+
+@pytest.fixture(scope="module")
+def broker(kafka: KafkaCluster) -> KafkaBroker:
+    """The one of all tests: it is not harmed here."""
+    if kafka.broker is None:
+        pytest.skip("needs a broker of our own")
+    return kafka.broker
 
 
 def kill_while_it_lasts(rig: Rig, luck: random.Random, most: int) -> None:
@@ -54,7 +63,7 @@ def has_ticked(rig: Rig) -> bool:
         reader.close()
 
 
-@pytest.mark.parametrize("stamp", ["keep", "now"])
+@pytest.mark.parametrize("stamp", [pytest.param("keep", marks=pytest.mark.slow), "now"])
 def test_killed_anywhere_under_load_nothing_is_lost_and_nothing_comes_twice(
     make_rig: MakeRig, log_of: MakeLog, stamp: Literal["keep", "now"]
 ) -> None:
@@ -91,6 +100,7 @@ def children(pid: int) -> list[int]:
     return [int(child) for path in listed for child in path.read_text().split()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
 def test_killed_with_a_checkpoint_in_the_making_it_starts_again_at_once(
     make_rig: MakeRig, log_of: MakeLog

@@ -14,6 +14,8 @@ from tests.chaos.rig import Rig
 from tests.services import HOST
 from tests.services.redis_server import RedisServer
 
+pytestmark = pytest.mark.slow
+
 _RATE = 1_000.0
 #: Longer than one command waits for its answer.
 _LONG_PAUSE_S = 6.0

@@ -15,6 +15,8 @@ from tests.chaos import THOROUGH
 from tests.chaos.conftest import MakeLog, MakeRig
 from tests.chaos.rig import Rig
 
+pytestmark = pytest.mark.slow
+
 _PARTITIONS = 4
 #: One partition has three of them, the others two each.
 _NETWORKS = ("berlin", "bremen", "dresden", "essen", "hamburg", "kiel", "leipzig", "mainz", "celle")

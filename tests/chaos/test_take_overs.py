@@ -4,9 +4,13 @@ import os
 import random
 import signal
 
+import pytest
+
 from tests.chaos import KILLS
 from tests.chaos.conftest import MakeLog, MakeRig
 from tests.chaos.take_overs import elsewhere, expect_taken_over
+
+pytestmark = pytest.mark.slow
 
 _ROUNDS = max(2, KILLS // 10)
 _RATE = 400.0

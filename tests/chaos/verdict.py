@@ -192,7 +192,7 @@ class _Fold:
                 self.twice.append(f"{key} at {record.seq}")
             self.inside.add(key)
 
-    def _leaves(self, records: Iterable[Record]) -> None:
+    def _leaves(self, records: Sequence[Record]) -> None:
         for outcome in outcomes(records):
             if outcome.stream == DEAD_LETTERS:
                 continue

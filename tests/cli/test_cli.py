@@ -1,4 +1,4 @@
-"""The command as people run it: real processes, exit codes, and one JSON object on stdout."""
+"""The command as people run it: exit codes, and one JSON object on standard output."""
 
 import hashlib
 import json
@@ -22,6 +22,7 @@ from state.journal_writer import JournalWriter
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_connection import connect
 from state.stores.redis_keys import PROPOSALS
+from tests.in_process import crossdock
 from tests.places import ROOT
 
 EVENTS = 3_000
@@ -38,17 +39,6 @@ SUMMARY_KEYS = {
     "delay",
     "orders",
 }
-
-
-def crossdock(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
 
 
 def json_of(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, Any]:
@@ -142,6 +132,15 @@ def test_another_seed_is_another_log(tmp_path: Path) -> None:
     simulated(tmp_path / "7.jsonl", 7, 500)
     simulated(tmp_path / "8.jsonl", 8, 500)
     assert (tmp_path / "7.jsonl").read_bytes() != (tmp_path / "8.jsonl").read_bytes()
+
+
+def test_a_process_of_its_own_prints_and_ends_as_the_command_within_ours(log: Path) -> None:
+    for arguments, code in (("check", log, "--json"), 0), (("actions", "--out", "tests"), 1):
+        command = [*COMMAND, *map(str, arguments)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        within = crossdock(*arguments)
+        assert done.returncode == within.returncode == code
+        assert (done.stdout, done.stderr) == (within.stdout, within.stderr)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -1,9 +1,6 @@
 """Every command over a log whose every text is hostile: no traceback, and nothing acts or hides."""
 
 import os
-import pty
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,8 +15,8 @@ from state.actions import Action
 from state.codec import encode
 from state.events import EVENT_TYPES
 from tests.hostile_text import SPOILS, acting, spoiled_event
+from tests.in_process import on_terminal
 from tests.live import FEEDS
-from tests.places import ROOT
 from tests.services.kafka_broker import KafkaCluster
 
 #: In ids that the simulation made, and after the part that is cut from long texts.
@@ -43,32 +40,6 @@ class Place:
 
 
 Case = Callable[[Place], list[str]]
-
-
-def on_terminal(*arguments: str) -> tuple[int, str]:
-    """What a command shows on a terminal that has no colours, and its exit code."""
-    ours, theirs = pty.openpty()
-    # Typed out, since tests are started with signals as the suite has them.
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from flows.cli import main; main()", *arguments],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "TERM": "dumb", "COLUMNS": "4000"},
-    )
-    os.close(theirs)
-    told = b""
-    while True:
-        try:
-            more = os.read(ours, 65_536)
-        except OSError:  # the other end is closed
-            break
-        if not more:
-            break
-        told += more
-    os.close(ours)
-    return process.wait(), told.decode()
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +177,10 @@ def test_every_command_is_tried() -> None:
     assert EVENT_TYPES  # all of them pass through `spoiled_event`, whichever the world makes
 
 
-@pytest.mark.parametrize("command", ON_FILES)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(c, marks=pytest.mark.slow) if c == "whatif" else c for c in ON_FILES],
+)
 def test_a_command_shows_hostile_text_as_data(command: str, replayed: Place) -> None:
     arguments, shown = ON_FILES[command]
     _, told = on_terminal(*command.split(), *arguments(replayed))
@@ -222,6 +196,7 @@ def test_whichever_way_it_is_called(case: str, replayed: Place) -> None:
     assert shown in told
 
 
+@pytest.mark.slow
 def test_a_deployment_shows_hostile_text_as_data(deployed: Place) -> None:
     for command, arguments in LIVE.items():
         _, told = on_terminal(*command.split(), *arguments(deployed))

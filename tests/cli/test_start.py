@@ -68,12 +68,14 @@ def test_a_log_is_checked_without_the_chain(folder: Path) -> None:
     assert imported_by("check", folder / "log.jsonl") <= CODEC | DRAWS
 
 
+@pytest.mark.slow
 def test_a_fold_needs_no_kafka_and_no_simulation(folder: Path) -> None:
     found = imported_by("replay", folder / "log.jsonl", "--engine", "fold")
     assert "operators.chain" in found
     assert not found & {*KAFKA, "flows.simulation.simulation", "matplotlib", "jinja2"}
 
 
+@pytest.mark.slow
 def test_an_order_is_explained_without_stores_dataflow_or_plots(folder: Path) -> None:
     found = imported_by("explain", "O-1", "--log", folder / "log.jsonl")
     assert found <= CODEC | CHAIN | DRAWS
@@ -83,7 +85,15 @@ def test_what_there_is_for_what_ifs_is_listed_without_running_one() -> None:
     assert imported_by("whatif", "--list") <= CODEC
 
 
-@pytest.mark.parametrize("command", ["ingest", "record", "topics", "dead-letters"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ingest",
+        "record",
+        "topics",
+        pytest.param("dead-letters", marks=pytest.mark.slow),
+    ],
+)
 def test_what_moves_messages_needs_no_models(command: str, tmp_path: Path) -> None:
     config = tmp_path / "crossdock.toml"
     config.write_text('[kafka]\nbootstrap = "127.0.0.1:1"\n')

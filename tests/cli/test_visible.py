@@ -91,6 +91,7 @@ def test_a_log_line_shows_what_it_quotes(capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(line)["message"] == SPOILS
 
 
+@pytest.mark.slow
 def test_a_page_shows_what_its_names_hide() -> None:
     name = f"fire{SPOILS}"
     html = report(a_result(("none", name), ("ours", name), 2, points=4, nodes=2), command=name)

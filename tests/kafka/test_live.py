@@ -204,6 +204,7 @@ def test_a_journal_that_others_write_into_is_read_as_it_is(
     assert letters[0].key() == f"{live.topics.journal}/0/700".encode()
 
 
+@pytest.mark.slow
 def test_a_recording_replays_to_the_live_runs_actions_under_the_same_ids(
     live: Settings, log: Path, tmp_path: Path, redis_client: redis.Redis, redis_url: str
 ) -> None:

@@ -14,6 +14,8 @@ from tests.services.kafka_artifacts import KafkaMissing
 from tests.services.kafka_broker import KafkaBroker
 from tests.services.redis_server import RedisServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def broker() -> Iterator[KafkaBroker]:

@@ -197,6 +197,7 @@ def command(rig: Rig, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_command_of_a_person_says_what_took_effect_where(
     kafka: KafkaCluster, redis_url: str, tmp_path: Path
 ) -> None:

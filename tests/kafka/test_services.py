@@ -113,6 +113,7 @@ def test_the_shared_kafka_gives_back_what_it_took(kafka: KafkaCluster, topics: s
     assert read(plain(kafka.bootstrap), topic, 1) == [b"one"]
 
 
+@pytest.mark.slow
 def test_a_killed_broker_comes_back_at_the_same_place_with_its_data(real_kafka: None) -> None:
     with KafkaBroker() as broker:
         place, pid = broker.bootstrap, broker.pid()
@@ -130,6 +131,7 @@ def test_a_killed_broker_comes_back_at_the_same_place_with_its_data(real_kafka: 
         assert read(plain(place), "kept", 2, group="later") == [b"before", b"after"]
 
 
+@pytest.mark.slow
 def test_a_paused_broker_is_silent_until_it_is_resumed(secured: KafkaBroker) -> None:
     admin = AdminClient(plain(secured.bootstrap))
     secured.pause()
@@ -142,6 +144,7 @@ def test_a_paused_broker_is_silent_until_it_is_resumed(secured: KafkaBroker) -> 
     assert admin.list_topics(timeout=LONG_S).brokers
 
 
+@pytest.mark.slow
 def test_of_three_brokers_any_one_may_be_killed(real_kafka: None) -> None:
     with KafkaBroker(nodes=3) as cluster:
         create(cluster.bootstrap, "kept", copies=3)
@@ -153,6 +156,7 @@ def test_of_three_brokers_any_one_may_be_killed(real_kafka: None) -> None:
         assert read(config, "kept", 2) == [b"before", b"after"]
 
 
+@pytest.mark.slow
 def test_a_topic_that_was_made_anew_has_another_id(secured: KafkaBroker) -> None:
     admin = AdminClient(plain(secured.bootstrap))
     ids = set()
@@ -170,6 +174,7 @@ def test_a_topic_that_was_made_anew_has_another_id(secured: KafkaBroker) -> None
     assert len(ids) == 2
 
 
+@pytest.mark.slow
 def test_the_secured_listener_takes_the_right_password_over_the_right_ca_only(
     secured: KafkaBroker, tmp_path: Path
 ) -> None:
@@ -184,6 +189,7 @@ def test_the_secured_listener_takes_the_right_password_over_the_right_ca_only(
     assert refusal(config) == KafkaError._SSL
 
 
+@pytest.mark.slow
 def test_another_user_has_the_rights_that_were_given_and_no_more(secured: KafkaBroker) -> None:
     for topic in ("open", "closed"):
         create(secured.bootstrap, topic)

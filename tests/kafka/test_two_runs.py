@@ -56,6 +56,7 @@ def rig(kafka: KafkaCluster, redis_url: str, tmp_path: Path) -> Iterator[Rig]:
         yield rig
 
 
+@pytest.mark.slow
 def test_the_younger_takes_over_and_the_elder_ends(rig: Rig, log: Path) -> None:
     rig.publish([log], rate=_RATE)
     rig.start()
@@ -79,6 +80,7 @@ def test_the_younger_takes_over_and_the_elder_ends(rig: Rig, log: Path) -> None:
     assert rig.verify().actions > 100
 
 
+@pytest.mark.slow
 def test_an_elder_that_was_paused_writes_nothing_when_it_wakes(rig: Rig, log: Path) -> None:
     rig.publish([log], rate=_RATE)
     rig.start()
@@ -95,6 +97,7 @@ def test_an_elder_that_was_paused_writes_nothing_when_it_wakes(rig: Rig, log: Pa
     assert rig.verify().actions > 100
 
 
+@pytest.mark.slow
 def test_one_that_ended_well_leaves_the_partition_to_any_other(rig: Rig, log: Path) -> None:
     rig.publish([log])
     rig.join()

@@ -16,13 +16,22 @@ from tests.places import ROOT
 from tests.pythons import Python, environment_of, other_pythons
 
 
-@pytest.mark.parametrize("engine", ["fold", "dataflow", "staged"])
-@pytest.mark.parametrize("batch", [17, 1_000])
+@pytest.mark.parametrize(
+    ("engine", "batch"),
+    [
+        ("fold", 1_000),
+        ("dataflow", 17),
+        pytest.param("fold", 17, marks=pytest.mark.slow),
+        pytest.param("dataflow", 1_000, marks=pytest.mark.slow),
+        pytest.param("staged", 17, marks=pytest.mark.slow),
+        pytest.param("staged", 1_000, marks=pytest.mark.slow),
+    ],
+)
 def test_the_recorded_log_gives_the_golden_digest(engine: Engine, batch: int) -> None:
     assert replayed(engine, batch) == json.loads(EXPECTED.read_text())
 
 
-@pytest.mark.parametrize("seed", ["1", "987"])
+@pytest.mark.parametrize("seed", [pytest.param("1", marks=pytest.mark.slow), "987"])
 def test_the_golden_digest_does_not_depend_on_the_hash_seed(seed: str) -> None:
     script = "import json; from tests.golden import replayed; print(json.dumps(replayed()))"
     done = subprocess.run(

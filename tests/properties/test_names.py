@@ -131,6 +131,7 @@ def nested(kind: str, count: int) -> list[str]:
     return [f"{kind[0]}/{number:05}{marks[number % len(marks)]}" for number in range(count)]
 
 
+@pytest.mark.slow
 def test_a_recorded_log_leads_to_the_same_under_hostile_names() -> None:
     lines = recorded()[:4_000]
     actions = same_but_for_names(lines, Policy(), in_order(names_in(lines), nested))

@@ -91,7 +91,7 @@ def test_stopping_anywhere_and_restoring_changes_nothing(log: Log, data: st.Data
     assert restored.snapshot() == whole.chains["net"].snapshot()
 
 
-@MANY
+@(MANY if os.environ.get("CI") else FEW)
 @given(logs(), st.data())
 def test_redelivered_input_changes_nothing(log: Log, data: st.DataObject) -> None:
     """A redelivered line takes a place in the journal, so ids move; all else stays.
@@ -278,9 +278,10 @@ def long_log() -> Log:
     return log
 
 
+@pytest.mark.slow
 def test_the_hash_seed_of_the_interpreter_does_not_matter() -> None:
     snapshots = set()
-    for seed in ("0", "1", "4242"):
+    for seed in ("0", "4242"):
         done = subprocess.run(
             [sys.executable, "-c", _SCRIPT],
             env={**os.environ, "PYTHONHASHSEED": seed},

@@ -46,8 +46,15 @@ def options_of(truth, limits):
     return [Options(truth, limits, order, PRICES) for order in truth.orders]
 
 
-@pytest.mark.parametrize("scenario", ["none", "price_shock"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    ("seed", "scenario"),
+    [
+        (2, "price_shock"),
+        pytest.param(1, "none", marks=pytest.mark.slow),
+        pytest.param(1, "price_shock", marks=pytest.mark.slow),
+        pytest.param(2, "none", marks=pytest.mark.slow),
+    ],
+)
 def test_no_policy_beats_the_bound(seed, scenario):
     disturbed = UNDISTURBED if scenario == "none" else find_scenario(scenario)
     bound = clairvoyant_bound(TINY, seed, DAYS, disturbed, PRICES)
@@ -74,6 +81,7 @@ def test_more_stock_or_capacity_never_raises_it(truth):
     assert bound(100, 100) <= usual
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stock", "capacity"), [(1.0, 1.0), (0.5, 0.3)])
 def test_it_is_below_the_whole_numbers_and_near_them(truth, stock, capacity):
     limits = Limits(truth, stock=stock, capacity=capacity)
@@ -83,6 +91,7 @@ def test_it_is_below_the_whole_numbers_and_near_them(truth, stock, capacity):
     assert 0.97 * whole <= solution.bound_cents <= whole
 
 
+@pytest.mark.slow
 def test_the_world_charges_what_a_plan_says_or_more():
     """Carry the programme's plans out; what goes as planned costs exactly what it says."""
     truth = find_truth(TINY, 1, DAYS)

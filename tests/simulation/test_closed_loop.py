@@ -49,8 +49,15 @@ from tests.worlds import (
 # The journal is enough to decide again.
 
 
-@pytest.mark.parametrize("runner", ["dataflow", "fold"])
-@pytest.mark.parametrize("policy", ["ours", "nearest"])
+@pytest.mark.parametrize(
+    ("policy", "runner"),
+    [
+        ("ours", "dataflow"),
+        pytest.param("nearest", "fold", marks=pytest.mark.slow),
+        pytest.param("ours", "fold", marks=pytest.mark.slow),
+        pytest.param("nearest", "dataflow", marks=pytest.mark.slow),
+    ],
+)
 def test_a_replay_of_the_journal_gives_the_actions_that_were_executed(
     tmp_path: Path, policy: str, runner: Runner
 ) -> None:
@@ -68,6 +75,7 @@ def test_a_replay_of_the_journal_gives_the_actions_that_were_executed(
     assert summary.dead_letters == ran.controller.dead_letters > 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_policy_give_the_same_run_in_any_process() -> None:
     script = (
         "from tests.simulation.test_closed_loop import engine_run;"
@@ -87,16 +95,17 @@ def test_the_same_seed_and_policy_give_the_same_run_in_any_process() -> None:
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_another_policy_or_seed_is_another_run() -> None:
-    runs = [engine_run("ours"), engine_run("nearest"), engine_run("cheapest")]
-    runs.append(engine_run("ours", seed=2))
+    runs = [engine_run(policy, days=2) for policy in ("ours", "nearest", "cheapest")]
+    runs.append(engine_run("ours", seed=2, days=2))
     assert len({ran.digest for ran in runs}) == 4
 
 
 # Whoever decides, the world is the same.
 
 
-@pytest.mark.parametrize("policy", ["nearest", "cheapest"])
+@pytest.mark.parametrize("policy", ["nearest", pytest.param("cheapest", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "kind",
     [
@@ -122,7 +131,7 @@ def test_what_no_decision_can_touch_is_the_same_under_any_policy(
     assert told(ours)
 
 
-@pytest.mark.parametrize("policy", ["nearest", "cheapest"])
+@pytest.mark.parametrize("policy", ["nearest", pytest.param("cheapest", marks=pytest.mark.slow)])
 def test_supply_withdrawals_and_closures_are_the_same_under_any_policy(policy: str) -> None:
     ours, theirs, end_ms = both(policy)
 
@@ -141,7 +150,7 @@ def test_supply_withdrawals_and_closures_are_the_same_under_any_policy(policy: s
     assert withdrawn(ours) == withdrawn(theirs) != []
 
 
-@pytest.mark.parametrize("policy", ["nearest", "cheapest"])
+@pytest.mark.parametrize("policy", ["nearest", pytest.param("cheapest", marks=pytest.mark.slow)])
 def test_parcels_sent_the_same_way_at_the_same_time_have_the_same_journey(policy: str) -> None:
     ours, theirs, end_ms = both(policy)
 

@@ -48,18 +48,23 @@ from tests.worlds import (
 )
 
 RUNS = [
+    ("ours", "perfect_storm", 1),
+]
+FURTHER = [
     ("ours", NONE, 1),
     ("ours", "node_fire", 1),
     ("nearest", "node_fire", 2),
     ("ours", "stock_corruption", 3),
     ("nearest", "stock_corruption", 4),
     ("cheapest", "perfect_storm", 5),
-    ("ours", "perfect_storm", 1),
     ("proposing", "holiday_crunch", 6),
 ]
 
 
-@pytest.fixture(params=RUNS, ids=lambda run: f"{run[0]}-{run[1]}-{run[2]}")
+@pytest.fixture(
+    params=[*RUNS, *(pytest.param(run, marks=pytest.mark.slow) for run in FURTHER)],
+    ids=lambda run: f"{run[0]}-{run[1]}-{run[2]}",
+)
 def any_run(request: pytest.FixtureRequest) -> Ran:
     policy, scenario, seed = request.param
     return engine_run(policy, scenario, seed=seed, days=6)

@@ -89,7 +89,9 @@ def test_what_is_only_proposed_waits_for_people_in_a_fork_too() -> None:
     assert sorted(each for each in sent if each in ("O-1", "O-2")) == ["O-1", "O-2"]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_a_fork_of_a_simulated_journal_runs_to_its_end(seed: int) -> None:
     world, scenario, share = random_case(seed)
     events = journal_of(cheap(world), 1.8)

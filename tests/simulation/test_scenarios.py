@@ -51,6 +51,9 @@ from tests.worlds import (
     shelves_of,
 )
 
+#: It hits carriers, nodes and demand at once.
+SAMPLED = {"perfect_storm"}
+
 
 def within(ran: Ran, start_h: float, end_h: float, *kinds: type[F]) -> list[tuple[Event, F]]:
     """What happened between two hours of a scenario."""
@@ -229,7 +232,10 @@ EFFECTS: dict[str, Callable[[Ran, Ran], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in SAMPLED else pytest.param(name, marks=pytest.mark.slow) for name in SCENARIOS],
+)
 def test_every_scenario_leaves_its_mark_on_the_journal(name: str) -> None:
     ran, without = engine_run(scenario=name, days=8), engine_run(days=8)
     assert ran.digest != without.digest

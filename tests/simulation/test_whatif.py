@@ -43,13 +43,13 @@ WORLD = WorldConfig(
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six days of a tiny network, cut off in the middle of things."""
+    """Three days of a tiny network, cut off in the middle of things."""
     path = tmp_path_factory.mktemp("log") / "log.jsonl"
     simulation = Simulation(3, WORLD)
     with JournalWriter(path) as writer:
         for event in simulation.run(Engine(WORLD.network, Policy())):
             writer.write(event)
-            if simulation.now_ms > WORLD.start_ms + 6 * 86_400_000:
+            if simulation.now_ms > WORLD.start_ms + 3 * 86_400_000:
                 break
     return path
 
@@ -63,6 +63,7 @@ def crossdock(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_arms_differ_in_what_they_decide_and_in_nothing_else() -> None:
     comparison = Comparison(
         world_name="tiny",
@@ -85,6 +86,7 @@ def test_arms_differ_in_what_they_decide_and_in_nothing_else() -> None:
     assert [share for _, share in heard] == sorted(share for _, share in heard)
 
 
+@pytest.mark.slow
 def test_runs_in_other_processes_are_the_same_runs() -> None:
     comparison = Comparison(
         world_name="tiny",
@@ -99,6 +101,7 @@ def test_runs_in_other_processes_are_the_same_runs() -> None:
     assert [run.digest for run in apart.arms[0].runs] == [run.digest for run in here.arms[0].runs]
 
 
+@pytest.mark.slow
 def test_a_disturbance_costs_and_is_seen_where_it_happens() -> None:
     fire = find_scenario("node_fire")
     runs = [
@@ -113,6 +116,7 @@ def test_a_disturbance_costs_and_is_seen_where_it_happens() -> None:
     assert len(fallen) == 1
 
 
+@pytest.mark.slow
 def test_a_fork_of_a_checkpoint_is_a_fork_of_the_journal(
     log: Path, fork: Fork, tmp_path: Path
 ) -> None:
@@ -164,6 +168,7 @@ def test_a_fork_goes_on_with_the_open_work_and_with_names_of_its_own(log: Path, 
     assert engine.dead_letters <= 3
 
 
+@pytest.mark.slow
 def test_a_forks_scenarios_are_paired_and_its_first_fact_may_be_another_policy(fork: Fork) -> None:
     comparison = ForkComparison(
         fork=fork,
@@ -193,6 +198,7 @@ def test_what_cannot_be_forked_is_refused_with_a_way_on(log: Path, tmp_path: Pat
         fork_journal([log], Policy(), until_seq=60)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_table_a_result_and_a_report(tmp_path: Path) -> None:
     world = tmp_path / "tiny.toml"
     world.write_text('network = "tiny"\nnodes = 4\nregions = 4\nskus = 20\norders_per_day = 30.0\n')
@@ -201,7 +207,7 @@ def test_the_command_writes_a_table_a_result_and_a_report(tmp_path: Path) -> Non
         'name = "bad_day"\ntitle = "A strike"\n[[disturbances]]\nwhat = "carrier_strike"\n'
         "start_h = 10\nend_h = 30\n"
     )
-    arguments = ("whatif", "--world", world, "--scenario", scenario, "--days", 2, "--seeds", 2)
+    arguments = ("whatif", "--world", world, "--scenario", scenario, "--days", 1, "--seeds", 2)
     told = crossdock(*arguments, "--workers", 1, "--policy", "ours", "--out", tmp_path / "out")
     assert told.exit_code == 0, told.output
     assert "bad_day" in told.output and "cost-to-serve per order" in told.output

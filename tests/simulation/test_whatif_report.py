@@ -316,6 +316,7 @@ def test_the_report_tells_all_of_it(usual: Result, html: str) -> None:
     assert len(html) < 2_000_000
 
 
+@pytest.mark.slow
 def test_the_same_result_gives_the_same_bytes(usual: Result, tmp_path: Path) -> None:
     again = msgspec.json.decode(msgspec.json.encode(usual), type=Result)
     again.seconds = usual.seconds + 60  # how long it took is not told
@@ -324,6 +325,7 @@ def test_the_same_result_gives_the_same_bytes(usual: Result, tmp_path: Path) -> 
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+@pytest.mark.slow
 def test_names_are_texts_whatever_they_look_like() -> None:
     names = ("none", "<b>bold & $x_1$</b>", "_hidden", "[red]山火[/red]")
     result = a_result(names, ("ours", "<script>"), 2, points=4, nodes=2)
@@ -337,6 +339,7 @@ def test_names_are_texts_whatever_they_look_like() -> None:
     assert any("[red]" in line for line in printed(result))
 
 
+@pytest.mark.slow
 def test_little_is_enough() -> None:
     one = a_result(("none", "fire"), ("ours",), 1, points=1, nodes=1)
     Page(report(one))
@@ -347,6 +350,7 @@ def test_little_is_enough() -> None:
         printed(of(arms))
 
 
+@pytest.mark.slow
 def test_gaps_in_the_curves_are_no_trouble() -> None:
     result = a_result(seeds=3, points=12, nodes=3)
     for arm in result.arms:

@@ -31,6 +31,8 @@ from tests.worlds import (
     disturbed_run,
 )
 
+pytestmark = pytest.mark.slow
+
 CROWDED = (
     DemandSpike(start_h=24, end_h=72, ratio=8.0),
     CarrierStrike(start_h=40, end_h=60, strength=0.7),

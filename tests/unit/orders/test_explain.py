@@ -43,6 +43,7 @@ def allocated() -> Log:
     return log
 
 
+@pytest.mark.slow
 def test_every_action_of_a_run_comes_out_of_its_journal_again(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     with JournalReader([RECORDED]) as reader:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from itertools import product
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -300,6 +301,7 @@ def recorded() -> list[JournalLine]:
     return journal
 
 
+@pytest.mark.slow
 def test_every_switch_point_of_a_recorded_run_holds_when_and_where_it_was_said() -> None:
     chain, proving = build_chain("reference", Policy()), None
     orchestrate = next(each for each in chain.operators if isinstance(each, Orchestrate))
@@ -312,6 +314,7 @@ def test_every_switch_point_of_a_recorded_run_holds_when_and_where_it_was_said()
     assert proving is not None and proving.applied > 500
 
 
+@pytest.mark.slow
 def test_terms_of_every_action_of_a_recorded_run_sum_to_its_score() -> None:
     kinds = set()
     for action in fold(recorded()).actions:
