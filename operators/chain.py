@@ -7,7 +7,7 @@ from operators.core.loop import Loop
 from operators.forecasts.delays import Delays
 from operators.forecasts.demand import Demand
 from operators.forecasts.lanes import Lanes
-from operators.governance.govern import Govern
+from operators.governance.govern import RETURNING, Govern
 from operators.hygiene.hygiene import Hygiene
 from operators.incidents.incidents import Incidents
 from operators.notices.notices import Notices
@@ -57,7 +57,8 @@ def build_operator(name: str, network: str, policy: Policy) -> Operator:
         case "rollups":
             return Rollups(policy)
         case "loop":
-            return Loop([Orchestrate(policy), Notices(policy)], Govern(network, policy))
+            operators = [Orchestrate(policy), Notices(policy), Govern(network, policy)]
+            return Loop(operators, returning=RETURNING)
         case _:
             raise ValueError(f"expected one of {', '.join((*OPERATORS, 'loop'))}, was {name}")
 

@@ -38,6 +38,7 @@ from operators.network.due import (
     WeighOn,
     Yield,
 )
+from operators.network.messages import CaseChanged, SupplyFreed, Uncovered
 from operators.network.pickups import Pickups
 from operators.orders.hold_desk import HoldDesk
 from operators.orders.order_desk import OrderDesk
@@ -87,7 +88,7 @@ from state.policy import Policy
 from state.quantities import DAY_MS, to_ms
 from state.twin import Twin
 
-_VERSION = "orchestrate/4"
+_VERSION = "orchestrate/5"
 #: How often, in journal time, open work is looked through for what nobody will finish.
 _SWEEP_MS = DAY_MS
 
@@ -155,17 +156,26 @@ class Orchestrate(Operator):
         out.append(record)
         event = record.event
         derived = self._derived(record.fact) if event is None else self._journal(event)
-        if floor.shaken:
-            derived = [*derived, *self._stock.uncover_shaken()]
-        if floor.freed:
-            freed = floor.take_freed()
-            derived = [*derived, *self._orders.serve_waiting(freed), *self._again.supplied(freed)]
-        if derived or floor.cases.news:
+        if floor.messages.waiting:
+            derived = [*derived, *self._handle_messages()]
+        if derived or floor.messages.waiting:
             out += (record.derive(each) for each in self._note(derived))
         return out
 
+    def _handle_messages(self) -> list[Derived]:
+        """Hand the desks what others posted for them; publish changes of cases behind it."""
+        messages = self._floor.messages
+        out: list[Derived] = []
+        while shelves := messages.take(Uncovered):
+            for shelf in shelves:
+                out += self._stock.uncovered(shelf)
+        freed = {each.sku: None for each in messages.take(SupplyFreed)}
+        if freed:
+            out += self._orders.serve_waiting(freed) + self._again.supplied(freed)
+        return out
+
     def _note(self, derived: list[Derived]) -> list[Derived]:
-        """Remember decisions by their record, and add what the case book says of them."""
+        """Remember decisions by their record, and add the changes of their cases."""
         cases, rules = self._floor.cases, self._floor.policy.governance
         self._refusals.decided(derived)
         for each in derived:
@@ -173,8 +183,7 @@ class Orchestrate(Operator):
                 kind = each.decision.verb
                 is_asked = kind == "escalate" or rules.asks_a_person(kind, each.value_cents)
                 cases.act_of(each.correlation, needs_person=is_asked)
-        news, cases.news = cases.news, []
-        return [*derived, *news]
+        return [*derived, *(each.case for each in self._floor.messages.take(CaseChanged))]
 
     def _journal(self, event: Event) -> list[Derived]:
         handler = self._handlers.get(type(event.fact))

@@ -22,19 +22,24 @@ from state.events import (
 )
 from state.quantities import rfc3339
 
-#: What is confirmed.
-TOLD = frozenset(
-    {
-        *(NetworkHalted, NetworkResumed, PolicyChanged, HoldPlaced, HoldLifted),
-        *(ActionApproved, ActionRejected),
-    }
+#: Facts of control that are confirmed; each says who it is by.
+Confirmed = (
+    NetworkHalted
+    | NetworkResumed
+    | PolicyChanged
+    | HoldPlaced
+    | HoldLifted
+    | ActionApproved
+    | ActionRejected
 )
 
 
 def confirmation(record: Record, records: Sequence[Record]) -> bytes:
     """The confirmation of a control event, whose record went through the chain with `records`."""
     assert record.event is not None
-    effect = _effect(record, [each.fact for each in records if each.seq == record.seq])
+    fact = record.event.fact
+    assert isinstance(fact, Confirmed)
+    effect = _effect(record, fact, [each.fact for each in records if each.seq == record.seq])
     return orjson.dumps(
         {
             "network": record.network,
@@ -42,16 +47,16 @@ def confirmation(record: Record, records: Sequence[Record]) -> bytes:
             "time": rfc3339(record.now_ms),
             "event": record.event.id,
             "type": record.event.type,
-            "by": record.fact.by,
+            "by": fact.by,
             "took_effect": effect is not None,
             "effect": effect or "no such proposal was open",
         }
     )
 
 
-def _effect(record: Record, facts: Sequence[object]) -> str | None:
+def _effect(record: Record, fact: Confirmed, facts: Sequence[object]) -> str | None:
     """What came of it, in words; None where nothing did."""
-    match record.fact:
+    match fact:
         case NetworkHalted():
             return f"halted since {rfc3339(record.now_ms)}"
         case NetworkResumed():
@@ -72,6 +77,6 @@ def _effect(record: Record, facts: Sequence[object]) -> str | None:
                 ),
                 None,
             )
-        case _:
+        case ActionRejected() as rejected:
             closed = [e.action for e in facts if isinstance(e, ProposalClosed)]
-            return "rejected" if record.fact.action in closed else None
+            return "rejected" if rejected.action in closed else None

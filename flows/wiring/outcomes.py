@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import orjson
 from msgspec import Struct
 
-from flows.wiring.confirmations import TOLD, confirmation
+from flows.wiring.confirmations import Confirmed, confirmation
 from operators.core.contract import Record
 from operators.core.facts import KpiWindow, ProposalClosed
 from state.actions import Action
@@ -45,8 +45,7 @@ def outcomes(records: Sequence[Record]) -> list[Outcome]:
     found = []
     for record in records:
         fact = record.fact
-        kind = type(fact)
-        if kind is Action:
+        if isinstance(fact, Action):
             mode = fact.data.mode
             found.append(
                 Outcome(
@@ -58,14 +57,14 @@ def outcomes(records: Sequence[Record]) -> list[Outcome]:
                     fact.kind,
                 )
             )
-        elif kind is DeadLetter:
+        elif isinstance(fact, DeadLetter):
             found.append(Outcome(record.network, DEAD_LETTERS, "", encode_dead_letter(fact)))
-        elif kind is KpiWindow:
+        elif isinstance(fact, KpiWindow):
             found.append(Outcome(record.network, KPIS, f"{record.seq}-1", _kpis(record, fact)))
-        elif kind is ProposalClosed:
+        elif isinstance(fact, ProposalClosed):
             place = f"{record.seq}-{fact.place}"
             found.append(Outcome(record.network, DECIDED, place, _decided(record, fact)))
-        elif kind in TOLD and record.event is not None:
+        elif record.event is not None and isinstance(fact, Confirmed):
             body = confirmation(record, records)
             found.append(Outcome(record.network, CONTROL, f"{record.seq}-1", body))
     return found

@@ -11,31 +11,35 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
+from operators.core.facts import Derived
+from state.actions import Action
 from state.codec import DeadLetter, JournalLine
 from state.errors import SnapshotError
-from state.events import Event
+from state.events import Event, Fact
 
 S = TypeVar("S")
+#: What a record may carry: a journal fact, a derived one, an action, or what cannot be used.
+RecordFact = Fact | Derived | Action | DeadLetter
 
 
 class Record(Struct, frozen=True, gc=False):
     """One thing on its way down the chain.
 
-    `fact` is a journal fact, a derived fact, a draft, an action or a dead letter; its class says
-    which. `network` is empty for what could not be decoded. `now_ms` is the journal's now: the
-    largest recorded time up to this record. `event` and `line` are given for journal facts only.
-    What is `suspect` takes effect like any fact, but no model learns from it.
+    The class of `fact` says what it is. `network` is empty for what could not be decoded. `now_ms`
+    is the journal's now: the largest recorded time up to this record. `event` and `line` are given
+    for journal facts only. What is `suspect` takes effect like any fact, but no model learns from
+    it.
     """
 
     network: str
     seq: int
     now_ms: int
-    fact: Any
+    fact: RecordFact
     event: Event | None = None
     line: JournalLine | None = None
     suspect: bool = False
 
-    def derive(self, fact: object) -> "Record":
+    def derive(self, fact: RecordFact) -> "Record":
         """A record with `fact`, caused by the same journal record."""
         return Record(self.network, self.seq, self.now_ms, fact)
 

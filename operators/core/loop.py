@@ -1,43 +1,51 @@
-"""A loop: operators in a line, the last of which has something to tell the first.
+"""A loop: operators in a line, the last of which derives facts that concern the first.
 
-What a proposal held is known where it was decided, and that nobody wants it is known only behind
-the gate. So the operators from one to the other are stepped together: what comes back from the last
-goes through all of them once more, caused by the same journal record.
+What a proposal reserved is known where it was decided, and that it came to nothing is known only
+behind the gate. So the operators from one to the other are stepped together: a fact of a kind that
+returns goes through all of them once more, caused by the same journal record.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from operators.core.contract import Operator, Record, pack_all, restore_all, through
 
 
-class Returning(Operator, Protocol):
-    """An operator that has facts for the one at the beginning of its loop."""
-
-    def returned(self) -> list[Record]:
-        """What goes back now; it is handed out once."""
-        ...
-
-
 class Loop:
-    """Steps `before` and `last` as one; they keep their own names and snapshots."""
+    """Steps `operators` as one; they keep their own names and snapshots.
 
-    def __init__(self, before: Sequence[Operator], last: Returning) -> None:
+    Facts of the classes `returning` that the last one derives are led back to the first, the oldest
+    first, behind all else that the record gave.
+    """
+
+    def __init__(self, operators: Sequence[Operator], returning: tuple[type, ...]) -> None:
         self.name = "loop"
-        self.operators = (*before, last)
-        self._last = last
+        self.operators = tuple(operators)
+        self._returning = returning
         self._steps = tuple(operator.step for operator in self.operators)
 
     def step(self, record: Record) -> list[Record]:
-        """Pass one record through all operators, then what the last one sends back."""
+        """Pass one record through all operators, then what returns of it."""
         out = through(self._steps, record)
-        while back := self._last.returned():
-            for each in back:
-                out += through(self._steps, each)
-        return out
+        if len(out) == 1:
+            return out  # the record itself, passed on
+        passed: list[Record] = []
+        returned = self._part(out, None, passed)
+        for each in returned:  # grows while it is gone through
+            returned += self._part(through(self._steps, each), each, passed)
+        return passed
+
+    def _part(
+        self, records: list[Record], came_back: Record | None, passed: list[Record]
+    ) -> list[Record]:
+        """Add to `passed` what goes on down the chain; returns what goes back to the first."""
+        back: list[Record] = []
+        for each in records:
+            is_new = each is not came_back and type(each.fact) in self._returning
+            (back if is_new else passed).append(each)
+        return back
 
     def snapshot(self) -> bytes:
-        """All operators' snapshots, by name."""
+        """Return all operators' snapshots, by name."""
         return pack_all(self.operators)
 
     def restore(self, data: bytes) -> None:

@@ -104,7 +104,7 @@ class Delays(Operator):
                     self._keep(shipment, failed.shipment, late=True, ended_ms=None)
             case _:
                 if not record.suspect:
-                    state.conditions.learn(record.fact, time_ms)
+                    state.conditions.learn(record.event.fact, time_ms)
         return out
 
     def _dispatched(

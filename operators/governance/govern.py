@@ -48,6 +48,10 @@ _Outcome = Literal["approved", "rejected", "expired", "withdrawn"]
 _ENDED = ("delivered", "lost", "abandoned")
 
 
+#: Facts that concern the operators before the gate.
+RETURNING = (ProposalClosed, Refused)
+
+
 class _State(Struct):
     network: str
     policy: Policy
@@ -68,14 +72,14 @@ class _State(Struct):
 class Govern(Operator):
     """Turns drafts into actions; everything else is passed on.
 
-    What became of a proposal goes back to the operator that decided it, see `operators.core.loop`.
+    The facts it derives of the classes `RETURNING` go back to the operator that decided, see
+    `operators.core.loop`.
     """
 
     name = "govern"
 
     def __init__(self, network: str, policy: Policy) -> None:
         self._state = _State(network, policy, policy.fingerprint())
-        self._back: list[Record] = []
 
     @property
     def seq(self) -> int:
@@ -86,13 +90,6 @@ class Govern(Operator):
     def proposals(self) -> list[Action]:
         """Return what waits for a person to decide, the oldest first."""
         return self._state.proposals.all()
-
-    def returned(self) -> list[Record]:
-        """What became of proposals, and refusals of what is none."""
-        back = self._back
-        if back:
-            self._back = []
-        return back
 
     def step(self, record: Record) -> list[Record]:
         """Fold in drafts and decisions of people."""
@@ -108,7 +105,7 @@ class Govern(Operator):
         match record.fact:
             case Draft() as draft:
                 if state.proposals.open and draft.correlation:
-                    self._overtake(record, draft.correlation, draft.decision)
+                    out += self._overtake(record, draft.correlation, draft.decision)
                 return out + self._gate(record, draft)
             case FeedHealth() as health:
                 state.health[health.family] = health.score
@@ -122,13 +119,13 @@ class Govern(Operator):
             case ActionApproved() as approved:
                 return [*out, record, *self._approve(record, approved)]
             case ActionRejected() | ActionFailed() as refused:
-                self._refuse(record, refused)
+                out.append(self._refuse(record, refused))
             case OrderMoved(after="cancelled") as moved:
                 for proposal in state.proposals.take_about(moved.order):
-                    self._return(record, proposal, "withdrawn")
+                    out.append(self._close(record, proposal, "withdrawn"))
             case OrderMoved() as moved if moved.after in _ENDED:
                 for proposal in state.proposals.take_sending(moved.order):
-                    self._return(record, proposal, "withdrawn")
+                    out.append(self._close(record, proposal, "withdrawn"))
             case _:
                 pass
         out.append(record)
@@ -243,55 +240,42 @@ class Govern(Operator):
             out.append(
                 record.derive(Inert(kind=proposal.kind, about=proposal.subject, reason=reason))
             )
-            self._return(record, proposal, "expired")
+            out.append(self._close(record, proposal, "expired"))
         return out
 
-    def _overtake(self, record: Record, order: str, decision: Decision) -> None:
+    def _overtake(self, record: Record, order: str, decision: Decision) -> list[Record]:
         """Close what a decision about its order overtakes.
 
         Approved later, it would send units twice, or to nobody.
         """
-        for proposal, outcome in self._state.proposals.take_overtaken(order, decision):
-            self._return(record, proposal, outcome)
+        overtaken = self._state.proposals.take_overtaken(order, decision)
+        return [self._close(record, proposal, outcome) for proposal, outcome in overtaken]
 
-    def _refuse(self, record: Record, refused: ActionFailed | ActionRejected) -> None:
+    def _refuse(self, record: Record, refused: ActionFailed | ActionRejected) -> Record:
         """Close the proposal that is refused; what was carried out, whoever decided it undoes."""
         proposal = self._state.proposals.take(refused.action)
         if proposal is None:
             of = ActionId.parse(refused.action)
             is_ours = of is not None and of.network == self._state.network
             proposed = self._state.proposals.of_record(of.seq) if of and is_ours else ()
-            self._back.append(record.derive(Refused(said=refused, proposed=proposed)))
-            return
+            return record.derive(Refused(said=refused, proposed=proposed))
         by = refused.by if isinstance(refused, ActionRejected) else ""
-        self._return(record, proposal, "rejected", by, refused.reason)
-
-    def _return(
-        self,
-        record: Record,
-        proposal: Action,
-        outcome: _Outcome,
-        by: str = "",
-        why: str = "",
-    ) -> None:
-        self._back.append(record.derive(self._close(proposal, outcome, by, why)))
+        return self._close(record, proposal, "rejected", by, refused.reason)
 
     def _close(
-        self,
-        proposal: Action,
-        outcome: _Outcome,
-        by: str,
-        why: str,
-    ) -> ProposalClosed:
+        self, record: Record, proposal: Action, outcome: _Outcome, by: str = "", why: str = ""
+    ) -> Record:
         self._state.closed += 1
-        return ProposalClosed(
-            action=proposal.id,
-            decision=proposal.data.decision,
-            about=proposal.subject,
-            outcome=outcome,
-            place=self._state.closed,
-            by=by,
-            why=why,
+        return record.derive(
+            ProposalClosed(
+                action=proposal.id,
+                decision=proposal.data.decision,
+                about=proposal.subject,
+                outcome=outcome,
+                place=self._state.closed,
+                by=by,
+                why=why,
+            )
         )
 
     def _approve(self, record: Record, approved: ActionApproved) -> list[Record]:
@@ -300,7 +284,7 @@ class Govern(Operator):
         if proposal is None:
             reason = "no such proposal is open"
             return [record.derive(Inert(kind="approve", about=approved.action, reason=reason))]
-        self._return(record, proposal, "approved", approved.by, approved.reason)
+        closed = self._close(record, proposal, "approved", approved.by, approved.reason)
         self._state.numbered += 1
         said = f": {approved.reason}" if approved.reason else ""
         because = msgspec.structs.replace(
@@ -318,7 +302,7 @@ class Govern(Operator):
             causationid=self._state.cause,
             data=data,
         )
-        return [record.derive(action)]
+        return [closed, record.derive(action)]
 
     def _action(
         self,

@@ -212,10 +212,10 @@ class Hygiene(Operator):
         return learned + [each for each in said if state.references.is_known(each)]
 
     def _retry(self, record: Record) -> list[Record]:
-        missing = self._state.references.missing(record.fact)
+        assert record.event is not None
+        missing = self._state.references.missing(record.event.fact)
         if missing is not None:
             return [self._park(record, missing)]
-        assert record.event is not None
         entering = self._look(record)
         if len(entering) > 1:
             self._state.feeds.doubted(record.event)

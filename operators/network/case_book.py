@@ -7,7 +7,8 @@ second one. Cases of an order close with the order, so that the book is bounded 
 from msgspec import Struct, field
 from msgspec.structs import astuple
 
-from operators.core.facts import Derived, ExceptionCase, ExceptionKind, ExceptionParty
+from operators.core.facts import ExceptionCase, ExceptionKind, ExceptionParty
+from operators.network.messages import CaseChanged, Messages
 from state.keys import ShelfKey, TroubleKey
 
 #: Kinds that are over once all of the order was handed over: what follows is another matter.
@@ -54,11 +55,10 @@ class CaseBookState(Struct):
 
 
 class CaseBook:
-    """Opens and closes cases; what there is to say of them gathers in `news`."""
+    """Opens and closes cases, and posts each change of one."""
 
-    def __init__(self, state: CaseBookState) -> None:
-        self._state = state
-        self.news: list[Derived] = []
+    def __init__(self, state: CaseBookState, messages: Messages) -> None:
+        self._state, self._messages = state, messages
         self.seq = 0
         self.now_ms = 0
 
@@ -128,15 +128,17 @@ class CaseBook:
 
     def _say(self, case: Case, state: str) -> None:
         closed_by = "person" if case.needs_person else "itself"
-        self.news.append(
-            ExceptionCase(
-                name=case.name,
-                kind=case.kind,
-                party=case.party,
-                about=case.about,
-                order=case.order,
-                state=state,  # type: ignore[arg-type] # one of the three
-                closed_by=closed_by if state == "closed" else "",  # type: ignore[arg-type]
-                opened_ms=case.opened_ms,
+        self._messages.post(
+            CaseChanged(
+                ExceptionCase(
+                    name=case.name,
+                    kind=case.kind,
+                    party=case.party,
+                    about=case.about,
+                    order=case.order,
+                    state=state,  # type: ignore[arg-type] # one of the three
+                    closed_by=closed_by if state == "closed" else "",  # type: ignore[arg-type]
+                    opened_ms=case.opened_ms,
+                )
             )
         )

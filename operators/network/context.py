@@ -1,11 +1,14 @@
 """The floor: what all desks of the orchestrator share while they work on one record."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct, field
 
 from operators.core.contract import Record
 from operators.core.deadlines import Deadlines
 from operators.network.case_book import CaseBook, CaseBookState
 from operators.network.due import Due, Unfillable
+from operators.network.messages import Messages, SupplyFreed
 from operators.network.pickups import Pickups
 from operators.prediction.price_elasticity import PriceState
 from operators.sourcing.by_rule import ByRule
@@ -39,9 +42,9 @@ class FloorState(Struct):
     # Journal seq -> (order, kind of action, the seq that first decided it), of open orders.
     decided: dict[int, list[tuple[str, str, int]]] = field(default_factory=dict)
     prices: PriceState = field(default_factory=PriceState)
-    # SKUs that have new supply and were not offered to who waits yet. What is moved on account of
-    # supply frees some again, for the next record to offer.
-    freed: dict[str, None] = field(default_factory=dict)
+    # What desks have to tell each other. What is moved on account of supply frees some again, for
+    # the next record to offer.
+    messages: Messages = field(default_factory=Messages)
 
 
 class Floor:
@@ -55,9 +58,8 @@ class Floor:
         self.rates = RateBook(state.twin)
         self.rates.disruptions = state.disruptions
         self.sourcing: Sourcer = self._sourcing_by(state.policy)
-        self.cases = CaseBook(state.cases)
-        # (node, SKU) whose promises may be covered no longer since the record in hand came.
-        self.shaken: dict[tuple[str, str], None] = {}
+        self.messages = state.messages
+        self.cases = CaseBook(state.cases, state.messages)
         self.nodes = NodeRecords(state.outlook)
         self.network = ""
         self.seq = 0
@@ -70,15 +72,10 @@ class Floor:
         """The policy in force."""
         return self.state.policy
 
-    @property
-    def freed(self) -> dict[str, None]:
-        """SKUs that have new supply, to be offered to who waits."""
-        return self.state.freed
-
-    def take_freed(self) -> dict[str, None]:
-        """What is freed by now; what is freed from here on is another matter."""
-        freed, self.state.freed = self.state.freed, {}
-        return freed
+    def free(self, skus: Iterable[str]) -> None:
+        """Have new supply of SKUs offered to the orders that wait for it."""
+        for sku in skus:
+            self.messages.post(SupplyFreed(sku))
 
     def adopt(self, policy: Policy) -> None:
         """Let another policy hold from here on."""

@@ -100,7 +100,7 @@ def give_up(
         for sku, quantity in leg.held_lines:
             freed = floor.twin.let_go(order, leg, sku, quantity)
             if is_supply:
-                floor.freed[sku] = None
+                floor.free([sku])
             if reason is not None:
                 out.append(_released(floor, order, leg.node, sku, freed, reason))
     _let_pickups_go(floor, order, legs)
@@ -126,7 +126,7 @@ def give_back(
     legs = order.legs
     freed = floor.twin.release(order, node, sku, quantity)
     if freed and is_supply:
-        floor.freed[sku] = None
+        floor.free([sku])
     _let_pickups_go(floor, order, [leg for leg in legs if not leg.held])
     return freed
 

@@ -7,6 +7,7 @@ from operators.core.facts import Anomaly, Derived, Draft, Inert
 from operators.core.wording import day
 from operators.network.context import Floor
 from operators.network.due import HoldEnds
+from operators.network.messages import Doubted
 from operators.orders.order_desk import OrderDesk
 from state.actions import Hold, Lift
 from state.events import HoldLifted, HoldPlaced, OrderPlaced
@@ -34,8 +35,6 @@ class HoldDesk:
 
     def __init__(self, floor: Floor, orders: OrderDesk) -> None:
         self._floor, self._orders = floor, orders
-        # The doubt about the order that follows in the same journal record.
-        self._doubted: tuple[str, str] = ("", "")
 
     def place(self, placed: HoldPlaced) -> list[Derived]:
         """Put a scope on hold, from now until it is lifted or ends."""
@@ -53,16 +52,18 @@ class HoldDesk:
         return [self._hold(held, 0)]
 
     def doubt(self, anomaly: Anomaly) -> None:
-        """Remember that the order that comes next is not believed."""
+        """Post that the order that follows is not believed."""
         if anomaly.kind == "wild_quantity" and anomaly.family == "demand":
-            self._doubted = (anomaly.about, anomaly.reason)
+            self._floor.messages.post(Doubted(anomaly.about, anomaly.reason))
 
     def suspect(self, placed: OrderPlaced) -> list[Derived]:
         """Hold an order that is not believed, before it is sourced; nothing for all others."""
-        (about, reason), self._doubted = self._doubted, ("", "")
         floor = self._floor
         rules = floor.policy.holds
-        if about != placed.order or not rules.suspect_orders or placed.order in floor.twin.orders:
+        reasons = [
+            doubt.reason for doubt in floor.messages.take(Doubted) if doubt.order == placed.order
+        ]
+        if not reasons or not rules.suspect_orders or placed.order in floor.twin.orders:
             return []
         if floor.policy.governance.is_off("hold"):
             return []
@@ -70,7 +71,7 @@ class HoldDesk:
         of = Ref("order", placed.order)
         if until_ms <= floor.now_ms or of in floor.twin.holds:
             return []
-        held = Held("order", of, placed.order, reason, _ENGINE, until_ms, floor.seq)
+        held = Held("order", of, placed.order, reasons[-1], _ENGINE, until_ms, floor.seq)
         return [self._hold(held, placed.price_cents)]
 
     def lift(self, lifted: HoldLifted) -> list[Derived]:
@@ -166,7 +167,7 @@ class HoldDesk:
                 skus = [sku for sku in twin.waiting if name in twin.stock.get(sku, ())]
             case _:
                 skus = list(twin.waiting)
-        self._floor.freed.update(dict.fromkeys(skus))
+        self._floor.free(skus)
         return []
 
     def _is_known(self, of: Ref) -> bool:

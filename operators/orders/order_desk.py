@@ -50,7 +50,7 @@ class OrderDesk:
             reason = "the order is not open"
             return [Inert(kind="cancel", about=cancelled.order, reason=reason)]
         freed = int_sum(order.reserved.values())
-        self._floor.freed.update(dict.fromkeys(sku for _, sku in order.reserved))
+        self._floor.free(sku for _, sku in order.reserved)
         before = order.status
         self.close(order)
         draft = Draft(

@@ -127,7 +127,7 @@ class Rollups(Operator):
         if record.now_ms >= state.start_ms + state.window_ms:
             out = self._close(record)
         if record.event is not None:
-            family = FAMILY_OF[type(record.fact)]
+            family = FAMILY_OF[type(record.event.fact)]
             totals.events += 1
             totals.by_family[family] = totals.by_family.get(family, 0) + 1
             totals.now_ms = record.now_ms

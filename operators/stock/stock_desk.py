@@ -4,6 +4,7 @@ from operators.core.facts import Derived, Draft, ExceptionKind, ExceptionParty, 
 from operators.core.wording import day, money
 from operators.network.context import Floor
 from operators.network.legs import give_back, release
+from operators.network.messages import Uncovered
 from operators.orders.order_desk import OrderDesk
 from operators.stock.transfer_desk import TransferDesk
 from state.actions import Reconcile
@@ -24,64 +25,68 @@ from state.quantities import DAY_MS, to_ms
 from state.twin import OpenOrder
 from state.twin.stock import Inbound, InboundKey
 
+#: The kind of exception that an uncovered reservation is, and the party at fault.
+Blame = tuple[ExceptionKind, ExceptionParty]
 #: An inbound or transfer that ended is remembered this long, against schedules that come late.
 _REMEMBERED_MS = 30 * DAY_MS
 
 
 class StockDesk:
-    """Applies inventory facts. Returns what it derives; new supply is noted on the floor."""
+    """Applies inventory facts. Returns what it derives; new supply is posted."""
 
     def __init__(self, floor: Floor, orders: OrderDesk, transfers: TransferDesk) -> None:
         self._floor, self._orders, self._transfers = floor, orders, transfers
-        # What kind of exception, and whose, promises are that the fact in hand uncovers.
-        self._blame: tuple[ExceptionKind, ExceptionParty] = ("oversold", "retailer")
 
     def handle(self, fact: Fact, time_ms: int, event: str) -> list[Derived]:
         """Apply one inventory fact that happened at `time_ms` and has the id `event`."""
-        self._blame = _blame_of(fact)
+        blame = _blame_of(fact)
         match fact:
             case StockCounted():
-                return self._count(fact.node, fact.sku, fact.quantity, time_ms, event)
+                return self._count(fact.node, fact.sku, fact.quantity, time_ms, event, blame)
             case StockReceived():
-                return self._received(fact, time_ms, event)
+                return self._received(fact, time_ms, event, blame)
             case StockPicked():
                 # Its own reservation goes first, or the pick would seem to uncover it.
                 out = self._picked(fact.order, fact.node, fact.sku, fact.quantity)
                 out += self._transfers.picked(fact.node, fact.sku, fact.quantity)
-                return out + self._move(fact.node, fact.sku, -fact.quantity, time_ms, event)
+                return out + self._move(fact.node, fact.sku, -fact.quantity, time_ms, event, blame)
             case StockShortPicked():
-                return self._short_picked(fact, time_ms, event)
+                return self._short_picked(fact, time_ms, event, blame)
             case StockAdjusted():
-                return self._move(fact.node, fact.sku, fact.delta, time_ms, event)
+                return self._move(fact.node, fact.sku, fact.delta, time_ms, event, blame)
             case StockReturned():
                 if not fact.sellable:
                     return []
-                return self._move(fact.node, fact.sku, fact.quantity, time_ms, event)
+                return self._move(fact.node, fact.sku, fact.quantity, time_ms, event, blame)
             case InboundScheduled():
                 due = Inbound(to_ms(fact.eta), fact.quantity)
                 key = InboundKey("supplier", fact.inbound)
-                return self._schedule(fact.node, fact.sku, key, due)
+                return self._schedule(fact.node, fact.sku, key, due, blame)
             case TransferDeparted():
                 self._transfers.departed(fact.origin, fact.destination, fact.sku, fact.quantity)
-                out = self._move(fact.origin, fact.sku, -fact.quantity, time_ms, event)
+                out = self._move(fact.origin, fact.sku, -fact.quantity, time_ms, event, blame)
                 due = Inbound(to_ms(fact.eta), fact.quantity)
                 key = InboundKey("transfer", fact.transfer)
                 self._floor.twin.transfers[fact.transfer] = (fact.destination, fact.sku)
-                return out + self._schedule(fact.destination, fact.sku, key, due)
+                return out + self._schedule(fact.destination, fact.sku, key, due, blame)
             case TransferArrived():
-                return self._arrived(fact, time_ms, event)
+                return self._arrived(fact, time_ms, event, blame)
             case _:
                 return []
 
-    def _move(self, node: str, sku: str, delta: int, time_ms: int, event: str) -> list[Derived]:
+    def _move(
+        self, node: str, sku: str, delta: int, time_ms: int, event: str, blame: Blame
+    ) -> list[Derived]:
         position = self._floor.twin.position(node, sku)
         position.move(time_ms, event, delta, self._floor.settled_ms)
         if delta > 0:
-            self._floor.freed[sku] = None
+            self._floor.free([sku])
             return []
-        return self._uncover(node, sku)
+        return self._uncover(node, sku, blame)
 
-    def _count(self, node: str, sku: str, quantity: int, time_ms: int, event: str) -> list[Derived]:
+    def _count(
+        self, node: str, sku: str, quantity: int, time_ms: int, event: str, blame: Blame
+    ) -> list[Derived]:
         position = self._floor.twin.position(node, sku)
         is_first = not position.counted_ms and not position.recent and not position.on_hand
         difference = position.count(time_ms, event, quantity)
@@ -89,16 +94,16 @@ class StockDesk:
             reason = "a later count stands"
             return [Inert(kind="reconcile", about=f"{node}/{sku}", reason=reason)]
         if difference > 0:
-            self._floor.freed[sku] = None
+            self._floor.free([sku])
         if difference == 0 or is_first:
-            return self._uncover(node, sku) if difference < 0 else []
+            return self._uncover(node, sku, blame) if difference < 0 else []
         draft = self._reconcile(node, sku, quantity - difference, quantity, time_ms)
         about, cases = ShelfKey(node, sku), self._floor.cases
         is_asked = self._floor.policy.governance.asks_a_person("reconcile", draft.value_cents)
         cases.open("count_mismatch", "retailer", about)
         cases.act("count_mismatch", about, needs_person=is_asked)
         cases.close("count_mismatch", about)  # the books follow the count at once
-        return [draft, *self._uncover(node, sku)]
+        return [draft, *self._uncover(node, sku, blame)]
 
     def _reconcile(self, node: str, sku: str, ledger: int, counted: int, time_ms: int) -> Draft:
         difference = counted - ledger
@@ -124,14 +129,18 @@ class StockDesk:
             rests_on=("inventory",),
         )
 
-    def _received(self, received: StockReceived, time_ms: int, event: str) -> list[Derived]:
+    def _received(
+        self, received: StockReceived, time_ms: int, event: str, blame: Blame
+    ) -> list[Derived]:
         due_at = (received.node, received.sku)
         if received.inbound is not None:
             due_at = self._end(*due_at, InboundKey("supplier", received.inbound))
-        out = self._move(received.node, received.sku, received.quantity, time_ms, event)
-        return out + self._uncover(*due_at)
+        out = self._move(received.node, received.sku, received.quantity, time_ms, event, blame)
+        return out + self._uncover(*due_at, blame)
 
-    def _arrived(self, arrived: TransferArrived, time_ms: int, event: str) -> list[Derived]:
+    def _arrived(
+        self, arrived: TransferArrived, time_ms: int, event: str, blame: Blame
+    ) -> list[Derived]:
         under_way = self._floor.twin.transfers.pop(arrived.transfer, None)
         if under_way is None:
             reason = "the transfer is not under way"
@@ -142,10 +151,12 @@ class StockDesk:
         out: list[Derived] = []
         if arrived.quantity:
             self._transfers.arrived(arrived.transfer, arrived.node, sku, arrived.quantity)
-            out += self._move(arrived.node, sku, arrived.quantity, time_ms, event)
-        return out + self._uncover(*due_at)
+            out += self._move(arrived.node, sku, arrived.quantity, time_ms, event, blame)
+        return out + self._uncover(*due_at, blame)
 
-    def _schedule(self, node: str, sku: str, key: InboundKey, due: Inbound) -> list[Derived]:
+    def _schedule(
+        self, node: str, sku: str, key: InboundKey, due: Inbound, blame: Blame
+    ) -> list[Derived]:
         if key in self._floor.twin.ended_inbound:
             return []
         twin = self._floor.twin
@@ -154,9 +165,9 @@ class StockDesk:
         if due.quantity:
             twin.due_at[key] = (node, sku)
             twin.position(node, sku).inbound[key] = due
-            self._floor.freed[sku] = None
-        out = self._uncover(*before)
-        return out if before == (node, sku) else out + self._uncover(node, sku)
+            self._floor.free([sku])
+        out = self._uncover(*before, blame)
+        return out if before == (node, sku) else out + self._uncover(node, sku, blame)
 
     def _end(self, node: str, sku: str, key: InboundKey) -> tuple[str, str]:
         """End what was due under `key`; returns where it was, which may be elsewhere."""
@@ -194,7 +205,9 @@ class StockDesk:
             out += release(self._floor, order, at, sku, excess, "shipped_elsewhere")
         return out
 
-    def _short_picked(self, short: StockShortPicked, time_ms: int, event: str) -> list[Derived]:
+    def _short_picked(
+        self, short: StockShortPicked, time_ms: int, event: str, blame: Blame
+    ) -> list[Derived]:
         """The shelf turned out to be empty: a count of zero just after the pick."""
         if not self._floor.suspect:
             self._floor.nodes.picked(short.node, True, self._floor.policy.nodes)
@@ -203,8 +216,8 @@ class StockDesk:
         if order is not None and known:
             self._short(order, short)
             order.lines[short.sku].picked += short.picked
-        out = self._move(short.node, short.sku, -short.picked, time_ms, event)
-        out += self._count(short.node, short.sku, 0, time_ms, f"{event}~")
+        out = self._move(short.node, short.sku, -short.picked, time_ms, event, blame)
+        out += self._count(short.node, short.sku, 0, time_ms, f"{event}~", blame)
         if order is not None and known and order.unsourced():
             self._floor.cases.open("short_pick", "retailer", order.name, order.name)
             order.follows(self._floor.seq)
@@ -219,17 +232,12 @@ class StockDesk:
         missing = min(short.expected, reserved) - min(short.picked, reserved)
         give_back(self._floor, order, node, sku, missing, is_supply=False)
 
-    def uncover_shaken(self) -> list[Derived]:
-        """Take back promises on what was to be brought and is not, or not all of it."""
-        self._blame = ("oversold", "retailer")
-        out: list[Derived] = []
-        while self._floor.shaken:
-            (node, sku), _ = self._floor.shaken.popitem()
-            out += self._uncover(node, sku)
-        return out
+    def uncovered(self, shelf: Uncovered) -> list[Derived]:
+        """Take back reservations on what was to be brought and is not, or not all of it."""
+        return self._uncover(shelf.node, shelf.sku, ("oversold", "retailer"))
 
-    def _uncover(self, node: str, sku: str) -> list[Derived]:
-        """Take back promises that shelf and inbound no longer cover, the newest first."""
+    def _uncover(self, node: str, sku: str, blame: Blame) -> list[Derived]:
+        """Take back reservations that shelf and inbound no longer cover, the newest first."""
         position = self._floor.twin.position(node, sku)
         if not position.uncovered():
             return []
@@ -243,15 +251,15 @@ class StockDesk:
                 continue
             order = self._floor.twin.orders[holder]
             out += release(self._floor, order, node, sku, short, "uncovered")
-            kind, party = self._blame
+            kind, party = blame
             self._floor.cases.open(kind, party, order.name, order.name)
             order.follows(self._floor.seq)
             out += self._orders.source(order, why=f"{sku} at {node} no longer covered")
         return out
 
 
-def _blame_of(fact: Fact) -> tuple[ExceptionKind, ExceptionParty]:
-    """What it is called that a fact takes promised stock away, and whose doing it is."""
+def _blame_of(fact: Fact) -> Blame:
+    """Return the exception kind and the party at fault when a fact uncovers reserved stock."""
     match fact:
         case StockAdjusted(reason="damage" | "expired" | "recalled"):
             return "damage", "retailer"

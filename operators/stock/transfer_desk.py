@@ -3,6 +3,7 @@
 from operators.core.facts import Derived, TransferYield
 from operators.network.context import Floor
 from operators.network.due import Unhold, Yield
+from operators.network.messages import Uncovered
 from state.actions import Transfer
 from state.keys import ShelfKey
 from state.sums import int_sum
@@ -97,14 +98,14 @@ class TransferDesk:
         freed = twin.position(move.origin, move.sku).release(number, quantity)
         move.quantity -= freed
         if freed:
-            self._floor.freed[move.sku] = None
+            self._floor.free([move.sku])
         if move.order:
             inbound = twin.position(move.destination, move.sku).inbound
             key = InboundKey("asked", str(number))
             inbound[key].quantity = move.quantity
             if move.quantity <= 0:
                 del inbound[key]
-            self._floor.shaken[move.destination, move.sku] = None
+            self._floor.messages.post(Uncovered(move.destination, move.sku))
         if move.quantity <= 0:
             del twin.moves[number]
 
