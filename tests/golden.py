@@ -7,7 +7,7 @@ import json
 from hashlib import sha256
 from itertools import islice
 
-from flows.replay.replay import Engine, ReplayPlan, replay
+from flows.replay.replay import ReplayPlan, Runner, replay
 from flows.simulation.config import find_world
 from flows.simulation.controller import Engine as Deciding
 from flows.simulation.simulation import Simulation
@@ -21,7 +21,7 @@ EXPECTED = DATA / "golden.json"
 _SIMULATED = 3_000
 
 
-def replayed(engine: Engine = "fold", batch: int = 1_000) -> dict[str, object]:
+def replayed(engine: Runner = "fold", batch: int = 1_000) -> dict[str, object]:
     plan = ReplayPlan(logs=(LOG,), policy=Policy(), engine=engine, batch=batch)
     summary = replay(plan)
     return {

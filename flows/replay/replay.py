@@ -37,7 +37,8 @@ from state.recording_reader import RecordingReader
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_connection import connect
 
-Engine = Literal["dataflow", "staged", "fold"]
+#: How the chain runs; all give the same actions.
+Runner = Literal["dataflow", "staged", "fold"]
 #: Embedded Redis keeps its data here, below the output folder.
 REDIS_FOLDER = "redis"
 #: Below the output folder: what a candidate policy decided.
@@ -59,7 +60,7 @@ class ReplayPlan(Struct, frozen=True, kw_only=True):
 
     logs: tuple[Path, ...]
     policy: Policy
-    engine: Engine = "dataflow"
+    engine: Runner = "dataflow"
     redis: str = "none"
     prefix: str = "crossdock"
     fresh: bool = False

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.replay.replay import Engine, ReplayPlan, replay
+from flows.replay.replay import ReplayPlan, Runner, replay
 from flows.simulation import WorldConfig, simulate
 from state.codec import encode
 from state.dead_letters import decode_dead_letter
@@ -73,7 +73,7 @@ def hostile_log(path: Path, lines: int) -> None:
 
 
 @pytest.mark.parametrize("engine", ["dataflow"])
-def test_every_hostile_line_is_an_event_or_a_dead_letter(tmp_path: Path, engine: Engine) -> None:
+def test_every_hostile_line_is_an_event_or_a_dead_letter(tmp_path: Path, engine: Runner) -> None:
     log, out = tmp_path / "hostile.jsonl", tmp_path / "out"
     hostile_log(log, HOSTILE)
     summary = replay(ReplayPlan(logs=(log,), policy=Policy(), engine=engine, out=out))

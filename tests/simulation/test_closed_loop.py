@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.replay.replay import Engine as Runner
-from flows.replay.replay import ReplayPlan, replay
+from flows.replay.replay import ReplayPlan, Runner, replay
 from flows.simulation.controller import Engine
 from state.actions import (
     Reroute,
