@@ -32,7 +32,7 @@ class Fold:
         return derived
 
     def counted(self) -> Counted:
-        """What was counted, by network."""
+        """Return what was counted, by network."""
         return {
             network: pair({operator.name: operator for operator in chain.operators})
             for network, chain in self._chains.items()
