@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from benchmarks.clairvoyant import clairvoyant_bound
 from flows.simulation.config import find_world
-from flows.simulation.controller import Engine
+from flows.simulation.controller import ChainController
 from flows.simulation.kpis import KPIS, Kpi
 from flows.simulation.scenario import NONE, find_scenario
 from flows.simulation.simulation import Simulation
@@ -57,7 +57,7 @@ class Job:
     seed: int
 
 
-class Watched(Engine):
+class Watched(ChainController):
     """The engine, with an eye on whether transfers soon move on what transfers brought."""
 
     def __init__(self, network: str, policy: Policy) -> None:

@@ -17,7 +17,7 @@ from benchmarks.processes import ROOT
 from benchmarks.workload import machine
 from flows.replay.replay import CHECKPOINTS, ReplayPlan, replay
 from flows.simulation import WorldConfig
-from flows.simulation.controller import Engine
+from flows.simulation.controller import ChainController
 from flows.simulation.scenario import UNDISTURBED
 from flows.simulation.simulation import Simulation
 from flows.whatif.fork import ForkTrial, fork_checkpoint, open_fork
@@ -53,7 +53,7 @@ def world(
 def _run(seed: int, events: int, log: Path) -> list[dict[str, float]]:
     """Simulate; returns time, memory and open work after each part. Keeps the first part's log."""
     config = WorldConfig()
-    simulation, engine = Simulation(seed, config), Engine(config.network, Policy())
+    simulation, engine = Simulation(seed, config), ChainController(config.network, Policy())
     part = events // _PARTS
     growth = []
     begun = perf_counter()

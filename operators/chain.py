@@ -1,5 +1,7 @@
 """The chain of DESIGN: decoded records in, actions out; the same everywhere it runs."""
 
+from collections.abc import Callable, Mapping
+
 from operators.core.contract import Chain, Operator
 from operators.core.entry import NO_NETWORK as NO_NETWORK
 from operators.core.entry import to_record as to_record
@@ -32,6 +34,12 @@ OPERATORS = (
 #: proposal goes back.
 STAGES = (*OPERATORS[:5], "loop", *OPERATORS[8:])
 
+#: Builds an operator for a network, under the policy that its journal begins with.
+Build = Callable[[str, Policy], Operator]
+
+#: Operators after which one from outside may stand; nothing stands inside the loop.
+PLACES = (*OPERATORS[:5], *OPERATORS[7:])
+
 
 def build_operator(name: str, network: str, policy: Policy) -> Operator:
     """A fresh operator of the chain for one network; for `NO_NETWORK`, one that passes all on."""
@@ -63,19 +71,39 @@ def build_operator(name: str, network: str, policy: Policy) -> Operator:
             raise ValueError(f"expected one of {', '.join((*OPERATORS, 'loop'))}, was {name}")
 
 
-def build_chain(network: str, policy: Policy) -> Chain:
-    """All operators for one network, in order; none for `NO_NETWORK`."""
+def build_chain(network: str, policy: Policy, after: Mapping[str, Build] | None = None) -> Chain:
+    """Return all operators for one network, in order; none for `NO_NETWORK`.
+
+    `after` has, by one of `PLACES`, what builds an operator that stands behind that one. Raises
+    ValueError if two operators have the same name.
+    """
     if network == NO_NETWORK:
         return Chain([])
-    return Chain([build_operator(name, network, policy) for name in STAGES])
+    parts: list[Operator] = []
+    for stage in STAGES:
+        parts.append(build_operator(stage, network, policy))
+        build = (after or {}).get("govern" if stage == "loop" else stage)
+        if build is not None:
+            parts.append(build(network, policy))
+    chain = Chain(parts)
+    names = [operator.name for operator in chain.operators]
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected operators with a name each, was {', '.join(names)}")
+    return chain
 
 
 class Chains(dict[str, Chain]):
-    """Chains by network; each is built when it is first asked for."""
+    """Chains by network; each is built when it is first asked for, see `build_chain`.
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    Raises ValueError if `after` has a place that is none of `PLACES`.
+    """
+
+    def __init__(self, policy: Policy, after: Mapping[str, Build] | None = None) -> None:
+        self._policy, self._after = policy, dict(after or {})
+        for place in self._after:
+            if place not in PLACES:
+                raise ValueError(f"expected a place among {', '.join(PLACES)}, was {place!r}")
 
     def __missing__(self, network: str) -> Chain:
-        chain = self[network] = build_chain(network, self._policy)
+        chain = self[network] = build_chain(network, self._policy, self._after)
         return chain

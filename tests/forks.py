@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from flows.simulation import WorldConfig
 from flows.simulation.config import WORLDS, find_world
-from flows.simulation.controller import Engine
+from flows.simulation.controller import ChainController
 from flows.simulation.scenario import NONE, SCENARIOS, Scenario, find_scenario
 from flows.simulation.simulation import Simulation
 from flows.whatif.fork import Fork, ForkTrial, fork_journal, open_fork
@@ -52,7 +52,7 @@ def journal_of(world: WorldConfig, days: float, seed: int = 1) -> list[Event]:
     """So many days of a world under the engine."""
     end_ms = world.start_ms + round(days * DAY_MS)
     events = []
-    for event in Simulation(seed, world).run(Engine(world.network, Policy())):
+    for event in Simulation(seed, world).run(ChainController(world.network, Policy())):
         events.append(event)
         if event.recorded_ms >= end_ms:
             break

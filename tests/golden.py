@@ -7,9 +7,9 @@ import json
 from hashlib import sha256
 from itertools import islice
 
-from flows.replay.replay import Engine, ReplayPlan, replay
+from flows.replay.replay import ReplayPlan, Runner, replay
 from flows.simulation.config import find_world
-from flows.simulation.controller import Engine as Deciding
+from flows.simulation.controller import ChainController
 from flows.simulation.simulation import Simulation
 from state.codec import encode
 from state.policy import Policy
@@ -21,7 +21,7 @@ EXPECTED = DATA / "golden.json"
 _SIMULATED = 3_000
 
 
-def replayed(engine: Engine = "fold", batch: int = 1_000) -> dict[str, object]:
+def replayed(engine: Runner = "fold", batch: int = 1_000) -> dict[str, object]:
     plan = ReplayPlan(logs=(LOG,), policy=Policy(), engine=engine, batch=batch)
     summary = replay(plan)
     return {
@@ -35,7 +35,7 @@ def replayed(engine: Engine = "fold", batch: int = 1_000) -> dict[str, object]:
 def simulated() -> str:
     """The digest of a simulated journal."""
     world = find_world("small")
-    run = Simulation(1, world).run(Deciding(world.network, Policy()))
+    run = Simulation(1, world).run(ChainController(world.network, Policy()))
     digest = sha256()
     for event in islice(run, _SIMULATED):
         digest.update(encode(event))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from flows.simulation import WorldConfig
 from flows.simulation.config import find_world
-from flows.simulation.controller import Controller, Engine
+from flows.simulation.controller import ChainController, Controller
 from flows.simulation.scenario import (
     NONE,
     Disturbance,
@@ -178,7 +178,7 @@ def engine_run(
     """A run of an engine under a built-in policy."""
     found = PROPOSING if policy == "proposing" else find_policy(policy)
     simulation = Simulation(seed, world, days=days, scenario=find_scenario(scenario))
-    return run(simulation, Engine(world.network, found))
+    return run(simulation, ChainController(world.network, found))
 
 
 def disturbed_run(
@@ -187,7 +187,7 @@ def disturbed_run(
     """A run in the tiny world, with disturbances of one's own."""
     scenario = Scenario(name="own", title="our own", disturbances=disturbances)  # type: ignore[arg-type]
     simulation = Simulation(seed, TINY, days=days, scenario=scenario)
-    return run(simulation, Engine(TINY.network, find_policy(policy)))
+    return run(simulation, ChainController(TINY.network, find_policy(policy)))
 
 
 def both(policy: str) -> tuple[Ran, Ran, int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flows.simulation.config import WorldConfig, find_world
-from flows.simulation.controller import Engine
+from flows.simulation.controller import ChainController
 from flows.simulation.scenario import (
     NONE,
     CarrierStrike,
@@ -101,7 +101,7 @@ def _derived(
     policy = Policy()
     chain = build_chain(config.network, policy)
     end_ms = config.start_ms + days * DAY_MS
-    for seq, event in enumerate(simulation.run(Engine(config.network, policy)), 1):
+    for seq, event in enumerate(simulation.run(ChainController(config.network, policy)), 1):
         if event.recorded_ms >= end_ms:
             return
         raw = encode(event)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MOST_REFUSED = 0.05
 
 
-class EngineName(StrEnum):
+class RunnerName(StrEnum):
     """How the chain runs; all give the same actions."""
 
     dataflow = "dataflow"
@@ -38,8 +38,8 @@ def replay(
         str, typer.Option(help="Policy file (TOML); or ours, nearest, cheapest.")
     ] = "ours",
     engine: Annotated[
-        EngineName, typer.Option(help="dataflow: Bytewax, fused; staged; fold: a plain loop.")
-    ] = EngineName.dataflow,
+        RunnerName, typer.Option(help="dataflow: Bytewax, fused; staged; fold: a plain loop.")
+    ] = RunnerName.dataflow,
     redis: Annotated[
         str, typer.Option(help="Redis URL; embedded: a server of our own; none.")
     ] = "none",
@@ -79,7 +79,7 @@ def replay(
         raise typer.BadParameter(
             "needs --out, whose files a resumed run continues", param_hint="--recovery"
         )
-    if recovery is not None and engine is not EngineName.dataflow:
+    if recovery is not None and engine is not RunnerName.dataflow:
         raise typer.BadParameter("needs --engine dataflow", param_hint="--recovery")
     if shadow is not None and follow:
         raise typer.BadParameter("needs a journal that ends: no --follow", param_hint="--shadow")

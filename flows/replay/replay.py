@@ -1,7 +1,6 @@
 """Replay: a recorded log through the chain, in the dataflow or as a plain fold, into outlets."""
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -10,34 +9,31 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import orjson
 from msgspec import Struct
 
+from flows.replay.fold import Counted, Fold, pair
+from flows.replay.outputs import Outputs
 from flows.replay.shadow import compare, draw
-from flows.replay.summary import Summary, add_up, file_digest, summarise, to_builtins
+from flows.replay.summary import Summary
 from flows.wiring.checkpoints import Checkpoints
 from flows.wiring.dataflow import EPOCH, Flow
 from flows.wiring.journal_source import JournalSource
-from flows.wiring.outcomes import DEAD_LETTERS, Outcome, outcomes
-from flows.wiring.outlets import LogOutlet, Mark, Outlet, RedisOutlet
+from flows.wiring.outcomes import outcomes
+from flows.wiring.outlets import RedisOutlet
 from flows.wiring.progress import Progress
 from flows.wiring.records import batches
 from flows.wiring.stop import Stop
 from operators.chain import NO_NETWORK, Chains, to_record
-from operators.core.contract import Operator
-from operators.hygiene.hygiene import Hygiene
-from operators.reporting.rollups import Rollups
-from state.dead_letters import reason_of
 from state.errors import JournalError
-from state.events import PolicyChanged
 from state.journal import JournalReader
-from state.journals import journal_identity, open_journal
+from state.journals import open_journal
 from state.policy import Policy
 from state.recording_reader import RecordingReader
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_connection import connect
 
-Engine = Literal["dataflow", "staged", "fold"]
+#: How the chain runs; all give the same actions.
+Runner = Literal["dataflow", "staged", "fold"]
 #: Embedded Redis keeps its data here, below the output folder.
 REDIS_FOLDER = "redis"
 #: Below the output folder: what a candidate policy decided.
@@ -59,7 +55,7 @@ class ReplayPlan(Struct, frozen=True, kw_only=True):
 
     logs: tuple[Path, ...]
     policy: Policy
-    engine: Engine = "dataflow"
+    engine: Runner = "dataflow"
     redis: str = "none"
     prefix: str = "crossdock"
     fresh: bool = False
@@ -84,50 +80,30 @@ def replay(
     `started` hears the Redis URL in use. Raises a CrossdockError if the logs cannot be read, or an
     outlet cannot be written or belongs to another journal.
     """
-    identity = journal_identity(plan.logs)
     with ExitStack() as stack:
-        folder = plan.out
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crossdock-")))
-        log = LogOutlet(folder)
-        stack.callback(log.close)
-        is_resumed = _is_resumed(plan, identity)
-        if plan.recovery is None:
-            log.rewind({})
-        outlets: dict[str, Outlet] = {}
+        outputs = stack.enter_context(
+            Outputs(plan.logs, plan.policy, plan.out, resumed=plan.recovery is not None)
+        )
+        is_resumed = _is_resumed(plan, outputs.identity)
         redis_outlet = None
         if plan.redis != "none":
-            url = stack.enter_context(_redis(plan, folder, is_resumed))
+            url = stack.enter_context(_redis(plan, outputs.folder, is_resumed))
             if started is not None:
                 started(url)
-            redis_outlet = RedisOutlet(connect(url), identity, plan.prefix, plan.fresh)
+            redis_outlet = RedisOutlet(connect(url), outputs.identity, plan.prefix, plan.fresh)
             redis_outlet.claim(_networks_at_the_start(plan.logs))
-            outlets["redis"] = redis_outlet  # first: somebody waits for it
-        tally = _Tally()
-        outlets |= {"log": log, "tally": tally}
+            # First: somebody waits for it.
+            outputs.outlets = {"redis": redis_outlet, **outputs.outlets}
 
         begun = time.perf_counter()
-        if plan.engine == "fold":
-            lines, found = _fold(plan, list(outlets.values()), stop, progress)
-        else:
-            lines, found = _flow(plan, outlets, stop, progress)
-        seconds = time.perf_counter() - begun
-
-        log.finish(keep_parts=plan.recovery is not None)
-        totals, waiting = add_up(found)
-        summary = summarise(
-            totals,
-            waiting,
+        run = _fold if plan.engine == "fold" else _flow
+        lines, counted = run(plan, outputs, stop, progress)
+        summary = outputs.finish(
+            counted,
             lines=lines,
-            undecodable=tally.undecodable,
-            reasons=tally.reasons,
-            currency=plan.policy.currency,
-            seconds=seconds,
-            networks=sorted(found),
-            digest=file_digest(folder / "actions.jsonl"),
-            journal=identity,
-            policy=plan.policy.fingerprint(),
+            seconds=time.perf_counter() - begun,
             engine=plan.engine,
+            keep_parts=plan.recovery is not None,
         )
         if redis_outlet is not None:
             written = redis_outlet.written
@@ -138,9 +114,8 @@ def replay(
                 "trimmed": written.trimmed,
             }
         if plan.shadow is not None:
-            summary.shadow = _shadow(plan, plan.shadow, folder, progress)
-        if plan.out is not None:
-            _describe(plan, summary)
+            summary.shadow = _shadow(plan, plan.shadow, outputs.folder, progress)
+        outputs.describe(summary)
     return summary
 
 
@@ -182,28 +157,6 @@ def _is_resumed(plan: ReplayPlan, identity: str) -> bool:
     return True
 
 
-class _Tally:
-    """Counts dead letters: by reason, and those of no network, which no operator's totals have."""
-
-    def __init__(self) -> None:
-        self.undecodable = 0
-        self.reasons: dict[str, int] = {}
-
-    def write(self, outcomes: Sequence[Outcome]) -> None:
-        for outcome in outcomes:
-            if outcome.stream == DEAD_LETTERS:
-                self.undecodable += outcome.network == NO_NETWORK
-                reason = reason_of(outcome.body)
-                self.reasons[reason] = self.reasons.get(reason, 0) + 1
-
-    def mark(self) -> Mark:
-        return {"undecodable": self.undecodable, **self.reasons}
-
-    def rewind(self, mark: Mark) -> None:
-        self.reasons = {reason: int(count) for reason, count in mark.items()}
-        self.undecodable = self.reasons.pop("undecodable", 0)
-
-
 def _networks_at_the_start(logs: Sequence[Path]) -> list[str]:
     """Networks of the first lines, so that keys of another journal are refused before a start."""
     with open_journal(logs) as reader:
@@ -211,15 +164,9 @@ def _networks_at_the_start(logs: Sequence[Path]) -> list[str]:
         return sorted({record.network for record in records} - {NO_NETWORK})
 
 
-_Found = dict[str, tuple[Hygiene, Rollups]]
-
-
 def _flow(
-    plan: ReplayPlan,
-    outlets: dict[str, Outlet],
-    stop: Stop | None,
-    progress: Progress | None,
-) -> tuple[int, _Found]:
+    plan: ReplayPlan, outputs: Outputs, stop: Stop | None, progress: Progress | None
+) -> tuple[int, Counted]:
     reader: JournalReader | RecordingReader | None = None
 
     checkpoints = None
@@ -239,42 +186,23 @@ def _flow(
     source = JournalSource(
         open_reader, batch=plan.batch, stop=stop, progress=tell, checkpoints=checkpoints
     )
-    flow = Flow(
-        source, outlets, plan.policy, staged=plan.engine == "staged", checkpoints=checkpoints
-    )
+    staged = plan.engine == "staged"
+    flow = Flow(source, outputs.outlets, plan.policy, staged=staged, checkpoints=checkpoints)
     flow.run(plan.recovery, plan.epoch)
     assert reader is not None
     return reader.lines, {
-        network: _pair(flow.operator(network, "hygiene"), flow.operator(network, "rollups"))
+        network: pair({name: flow.operator(network, name) for name in ("hygiene", "rollups")})
         for network in flow.networks()
     }
 
 
 def _fold(
-    plan: ReplayPlan, outlets: list[Outlet], stop: Stop | None, progress: Progress | None
-) -> tuple[int, _Found]:
-    """The same without Bytewax: a loop over the journal. The yardstick, and the reference."""
-    chains, lines = Chains(plan.policy), 0
+    plan: ReplayPlan, outputs: Outputs, stop: Stop | None, progress: Progress | None
+) -> tuple[int, Counted]:
+    fold = Fold(Chains(plan.policy), pinned=plan.pinned)
     for batch in batches(plan.logs, progress, size=plan.batch, stop=stop):
-        lines += len(batch)
-        found: list[Outcome] = []
-        for record in batch:
-            if plan.pinned and isinstance(record.fact, PolicyChanged):
-                continue
-            found += outcomes(chains[record.network].step(record))
-        for outlet in outlets:
-            outlet.write(found)
-    by_name = {
-        network: {operator.name: operator for operator in chain.operators}
-        for network, chain in chains.items()
-        if network != NO_NETWORK
-    }
-    return lines, {n: _pair(named["hygiene"], named["rollups"]) for n, named in by_name.items()}
-
-
-def _pair(hygiene: Operator, rollups: Operator) -> tuple[Hygiene, Rollups]:
-    assert isinstance(hygiene, Hygiene) and isinstance(rollups, Rollups)
-    return hygiene, rollups
+        outputs.write(outcomes(fold.step(batch)))
+    return fold.lines, fold.counted()
 
 
 def _redis(plan: ReplayPlan, folder: Path, is_resumed: bool) -> AbstractContextManager[str]:
@@ -292,24 +220,3 @@ def _saved(data: Path) -> Iterator[str]:
     """The URL of an embedded server that keeps its data in a folder when it stops."""
     with EmbeddedRedis(persist=data) as server:
         yield server.url
-
-
-def _describe(plan: ReplayPlan, summary: Summary) -> None:
-    """Leave the summary, and what `explain` needs to derive an action again, in the folder."""
-    assert plan.out is not None
-    summary.files = {
-        name: str(plan.out / name)
-        for name in (
-            "actions.jsonl",
-            "decided.jsonl",
-            "dead_letters.jsonl",
-            "kpis.jsonl",
-            "summary.json",
-        )
-    }
-    (plan.out / "policy.json").write_bytes(plan.policy.to_json())
-    document = {
-        **to_builtins(summary),
-        "logs": [str(path.resolve()) for path in plan.logs],
-    }
-    (plan.out / "summary.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))

@@ -39,7 +39,7 @@ def simulate(
     what the world has not.
     """
     # Scenarios and worlds are read where nothing is simulated; the engine takes seconds to import.
-    from flows.simulation.controller import Engine
+    from flows.simulation.controller import ChainController
     from flows.simulation.simulation import Simulation
 
     if events is not None and days is not None:
@@ -50,7 +50,7 @@ def simulate(
     config, policy = config or WorldConfig(), policy or Policy()
     stamp = f", policy {policy.fingerprint()}, scenario {scenario.name}"
     simulation = Simulation(seed, config, scenario=scenario, stamp=stamp)
-    made = simulation.run(Engine(config.network, policy))
+    made = simulation.run(ChainController(config.network, policy))
     if events is not None:
         return islice(made, events)
     end_ms = config.start_ms + (DEFAULT_DAYS if days is None else days) * DAY_MS

@@ -1,4 +1,4 @@
-"""Controllers: who decides. The engine's own chain, the same as everywhere else it runs."""
+"""Controllers decide for a world: the chain, the same as everywhere else it runs, or nothing."""
 
 import hashlib
 from typing import Protocol
@@ -27,7 +27,7 @@ class Idle:
         return []
 
 
-class Engine:
+class ChainController:
     """The chain of one network, stepped record by record, as a replay of the journal steps it.
 
     `seq` is the last record's place in the journal, `journal` the SHA-256 of its lines so far;

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from flows.simulation.config import WorldConfig
-from flows.simulation.controller import Engine
+from flows.simulation.controller import ChainController
 from flows.simulation.prices import Prices
 from flows.simulation.scenario import Scenario
 from flows.simulation.simulation import Simulation
@@ -109,18 +109,18 @@ def fork_journal(
 
 def run_fork(trial: ForkTrial, progress: Callable[[float], object] = lambda share: None) -> Run:
     """Go on from a fork to the end of its days, and measure what came of it."""
-    simulation, engine = open_fork(trial)
-    return finish(simulation, engine, trial.days, progress)
+    simulation, controller = open_fork(trial)
+    return finish(simulation, controller, trial.days, progress)
 
 
-def open_fork(trial: ForkTrial) -> tuple[Simulation, Engine]:
+def open_fork(trial: ForkTrial) -> tuple[Simulation, ChainController]:
     """A world in the state of the fork, and the chain that has known it."""
     fork = trial.fork
-    engine = Engine(fork.network, trial.policy or Policy())
-    engine.chain.restore(fork.state)
-    engine.seq = fork.seq
-    _operator(engine.chain, Hygiene).feeds.forget()
-    orchestrate = _operator(engine.chain, Orchestrate)
+    controller = ChainController(fork.network, trial.policy or Policy())
+    controller.chain.restore(fork.state)
+    controller.seq = fork.seq
+    _operator(controller.chain, Hygiene).feeds.forget()
+    orchestrate = _operator(controller.chain, Orchestrate)
     world, orders_per_day = world_of_twin(orchestrate.twin, orchestrate.outlook)
     config: WorldConfig = temper_of(fork.network, orders_per_day)
     opening = opening_of(
@@ -128,7 +128,7 @@ def open_fork(trial: ForkTrial) -> tuple[Simulation, Engine]:
         world,
         orchestrate.twin,
         orchestrate.disruptions,
-        _operator(engine.chain, Govern).proposals,
+        _operator(controller.chain, Govern).proposals,
         fork.now_ms,
         f"F{fork.seq}",
     )
@@ -146,7 +146,7 @@ def open_fork(trial: ForkTrial) -> tuple[Simulation, Engine]:
         opening=opening,
         stamp=f", policy {named}, scenario {trial.scenario.name}",
     )
-    return simulation, engine
+    return simulation, controller
 
 
 def _ready(name: str, state: bytes, origin: str, begun: float) -> Fork:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from flows.simulation.config import WorldConfig
-from flows.simulation.controller import Engine
+from flows.simulation.controller import ChainController
 from flows.simulation.measures import cost_per_order, measure, on_time
 from flows.simulation.prices import Prices
 from flows.simulation.scenario import Scenario
@@ -45,12 +45,13 @@ def run_trial(trial: Trial, progress: Callable[[float], object] = lambda share: 
         prices=trial.prices,
         stamp=f", policy {trial.policy.fingerprint()}, scenario {trial.scenario.name}",
     )
-    return finish(simulation, Engine(trial.world.network, trial.policy), trial.days, progress)
+    controller = ChainController(trial.world.network, trial.policy)
+    return finish(simulation, controller, trial.days, progress)
 
 
 def finish(
     simulation: Simulation,
-    engine: Engine,
+    controller: ChainController,
     days: float,
     progress: Callable[[float], object] = lambda share: None,
 ) -> Run:
@@ -64,14 +65,14 @@ def finish(
             actions[action.kind] += 1
 
     events = 0
-    for events, _ in enumerate(simulation.run(engine, heard), 1):
+    for events, _ in enumerate(simulation.run(controller, heard), 1):
         if events % _TOLD_EVERY == 0:
             progress(min(1.0, (simulation.now_ms - start_ms) / whole_ms))
     simulation.check()
     progress(1.0)
     return Run(
         seed=simulation.seed,
-        digest=engine.journal.hexdigest(),
+        digest=controller.journal.hexdigest(),
         events=events,
         actions=dict(sorted(actions.items())),
         kpis=measure(simulation),

@@ -65,7 +65,8 @@ def test_the_docs_list_every_kind_and_those_without_a_way_back() -> None:
     )
     assert tuple(re.findall(r"`([a-z]+)`", row)) == KINDS
     (listed,) = re.findall(
-        r"\*\*No way back\.\*\* (.*) cannot be undone", (ROOT / "docs/governance.md").read_text()
+        r"\*\*Irreversible kinds\.\*\* (.*) cannot be undone",
+        (ROOT / "docs/governance.md").read_text(),
     )
     assert names_in(listed) == {kind.verb for kind in DECISIONS if kind.irreversible}
 

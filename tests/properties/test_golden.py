@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from flows.replay.replay import Engine
+from flows.replay.replay import Runner
 from tests.golden import EXPECTED, replayed, simulated
 from tests.places import ROOT
 from tests.pythons import Python, environment_of, other_pythons
@@ -27,7 +27,7 @@ from tests.pythons import Python, environment_of, other_pythons
         pytest.param("staged", 1_000, marks=pytest.mark.slow),
     ],
 )
-def test_the_recorded_log_gives_the_golden_digest(engine: Engine, batch: int) -> None:
+def test_the_recorded_log_gives_the_golden_digest(engine: Runner, batch: int) -> None:
     assert replayed(engine, batch) == json.loads(EXPECTED.read_text())
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from tests.places import ROOT
@@ -15,10 +16,27 @@ def test_imports_point_one_way() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_every_package_is_built_typed_and_layered() -> None:
+    packages = sorted(path.parent.name for path in ROOT.glob("*/py.typed"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    tools = project["tool"]
+    linter = tools["importlinter"]
+    assert packages == ["crossdock", "flows", "operators", "state"]
+    for listed in (
+        tools["hatch"]["build"]["targets"]["wheel"]["packages"],
+        tools["mypy"]["packages"],
+        linter["root_packages"],
+        linter["contracts"][0]["layers"],
+    ):
+        assert sorted(listed) == packages
+    image = (ROOT / "docker" / "Dockerfile").read_text()
+    assert all(f"COPY {package} ./{package}\n" in image for package in packages)
+
+
 def test_no_file_outgrows_one_sitting() -> None:
     long = {
         str(path.relative_to(ROOT)): lines
-        for package in ("flows", "operators", "state")
+        for package in ("crossdock", "flows", "operators", "state")
         for path in (ROOT / package).rglob("*.py")
         if (lines := len(path.read_text().splitlines())) > 400
     }

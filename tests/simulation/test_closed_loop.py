@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.replay.replay import Engine as Runner
-from flows.replay.replay import ReplayPlan, replay
-from flows.simulation.controller import Engine
+from flows.replay.replay import ReplayPlan, Runner, replay
+from flows.simulation.controller import ChainController
 from state.actions import (
     Reroute,
     Reship,
@@ -71,7 +70,7 @@ def test_a_replay_of_the_journal_gives_the_actions_that_were_executed(
     executed = b"".join(encode_action(action) + b"\n" for action in ran.actions)
     assert (out / "actions.jsonl").read_bytes() == executed
     assert summary.lines == len(ran.journal)
-    assert isinstance(ran.controller, Engine)
+    assert isinstance(ran.controller, ChainController)
     assert summary.dead_letters == ran.controller.dead_letters > 0
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flows.simulation.controller import Engine
+from flows.simulation.controller import ChainController
 from flows.simulation.kpis import COST_TERMS
 from flows.simulation.prices import Prices
 from flows.simulation.scenario import (
@@ -134,7 +134,7 @@ def test_the_books_are_what_was_written_and_the_engine_reads_the_same(any_run: R
     by_hand = books_by_hand(any_run)
     assert books == {key: by_hand[key] for key in books}
     engine = any_run.controller
-    assert isinstance(engine, Engine)
+    assert isinstance(engine, ChainController)
     if engine.seq == len(any_run.journal):
         for event in any_run.told[len(any_run.journal) :]:
             engine.hear(event)
@@ -211,7 +211,7 @@ def test_freight_and_handling_are_what_the_rate_cards_say() -> None:
         prices=Prices(further_parcel_cents=70),
     )
     quiet = Governance(autonomy={"reroute": "off", "reship": "off"})
-    ran = run(simulation, Engine(TINY.network, Policy(governance=quiet)))
+    ran = run(simulation, ChainController(TINY.network, Policy(governance=quiet)))
     world = simulation.world
     km = {
         (node.id, region.id): world.km[node.index][index]

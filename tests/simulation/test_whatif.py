@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from flows.cli.app import app
 from flows.replay.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig
-from flows.simulation.controller import Engine
+from flows.simulation.controller import ChainController
 from flows.simulation.scenario import UNDISTURBED, find_scenario
 from flows.simulation.simulation import Simulation
 from flows.whatif.comparison import Comparison, ForkComparison, compare, compare_fork
@@ -47,7 +47,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("log") / "log.jsonl"
     simulation = Simulation(3, WORLD)
     with JournalWriter(path) as writer:
-        for event in simulation.run(Engine(WORLD.network, Policy())):
+        for event in simulation.run(ChainController(WORLD.network, Policy())):
             writer.write(event)
             if simulation.now_ms > WORLD.start_ms + 3 * 86_400_000:
                 break

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flows.simulation.controller import Engine
+from flows.simulation.controller import ChainController
 from flows.simulation.levels import Level
 from flows.simulation.scenario import (
     CarrierStrike,
@@ -124,7 +124,7 @@ def test_a_longer_run_holds_no_more_than_a_shorter_one() -> None:
     simulation = Simulation(5, TINY)
     sizes: list[Counter[str]] = []
     marks = [TINY.start_ms + days * DAY_MS for days in (15, 45)]
-    for event in simulation.run(Engine(TINY.network, Policy())):
+    for event in simulation.run(ChainController(TINY.network, Policy())):
         if event.recorded_ms >= marks[len(sizes)]:
             sizes.append(held(simulation))
             if len(sizes) == len(marks):

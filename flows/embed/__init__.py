@@ -1,0 +1,1 @@
+"""Use the engine inside another program: feed events, replay logs, simulate worlds."""
