@@ -24,7 +24,7 @@ def test_every_package_is_built_typed_and_layered() -> None:
     assert packages == ["crossdock", "flows", "operators", "state"]
     for listed in (
         tools["hatch"]["build"]["targets"]["wheel"]["packages"],
-        tools["mypy"]["packages"],
+        [each for each in tools["mypy"]["packages"] if each != "tests"],
         linter["root_packages"],
         linter["contracts"][0]["layers"],
     ):
