@@ -1,4 +1,4 @@
-"""All events of the journal, by family; `EVENT_TYPES` maps the wire type to its payload."""
+"""Events of the journal, by family; `EVENT_TYPES` maps the wire type to its payload."""
 
 from state.events.base import Fact
 from state.events.control import (
