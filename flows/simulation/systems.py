@@ -1,4 +1,4 @@
-"""Systems and people that carry actions out, and say so: action completed, failed or approved."""
+"""Systems and people that carry actions out, and report it: completed, failed or approved."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -41,12 +41,12 @@ _AT_ONCE_MS = 50
 _OFFICE_H = (6, 21)
 _APPROVED_MS = (5 * 60_000, 45 * 60_000)
 _ESCALATED_MS = (HOUR_MS, 4 * HOUR_MS)
-#: Kinds whose end nothing else tells of.
+#: Kinds whose end nothing else reports.
 _REPORTED = ("reroute", "reship", "transfer", "refund", "cancel")
 
 
 class Systems:
-    """Carries out what `execute` is given, in the world and at its time."""
+    """Executor of what `execute` is given, in the world and at its time."""
 
     def __init__(
         self,
@@ -244,7 +244,7 @@ class Systems:
 
 
 class _Unknown(Exception):
-    """An action names what is not there."""
+    """An action that names what is not there."""
 
 
 def _look_up(known: Mapping[K, T], name: K, kind: str) -> T:
