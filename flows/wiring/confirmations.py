@@ -1,4 +1,4 @@
-"""Confirmations: what people told the engine, where it took it in, and what came of it.
+"""Confirmations: commands of people, where the engine took them in, and what came of them.
 
 One for each control event that hygiene let in, at its place in the journal: so that a command of a
 person can say more than that something was sent.
@@ -22,7 +22,7 @@ from state.events import (
 )
 from state.quantities import rfc3339
 
-#: What is confirmed.
+#: Events that are confirmed.
 TOLD = frozenset(
     {
         *(NetworkHalted, NetworkResumed, PolicyChanged, HoldPlaced, HoldLifted),
@@ -32,7 +32,7 @@ TOLD = frozenset(
 
 
 def confirmation(record: Record, records: Sequence[Record]) -> bytes:
-    """The confirmation of a control event, whose record went through the chain with `records`."""
+    """Return the confirmation of a control event, whose record led to `records`."""
     assert record.event is not None
     effect = _effect(record, [each.fact for each in records if each.seq == record.seq])
     return orjson.dumps(
@@ -50,7 +50,7 @@ def confirmation(record: Record, records: Sequence[Record]) -> bytes:
 
 
 def _effect(record: Record, facts: Sequence[object]) -> str | None:
-    """What came of it, in words; None where nothing did."""
+    """Return what came of it, in words; None where nothing did."""
     match record.fact:
         case NetworkHalted():
             return f"halted since {rfc3339(record.now_ms)}"
