@@ -210,7 +210,7 @@ class Fulfilment:
         self._transport.hand_over(now_ms, parcel)
 
     def _ended(self, now_ms: int, parcel: Parcel, how: str) -> None:
-        """Settle a parcel whose journey is over: with the customer, back at the node, or nowhere."""
+        """Settle a parcel whose journey is over: with the customer, back at the node or lost."""
         order = parcel.order
         parcel.outcome = how
         self._ledger.ended(now_ms, parcel, how)
