@@ -1,1 +1,1 @@
-"""Where it runs: Bytewax wiring, sources and sinks, command line, simulation, importers."""
+"""Entry points: Bytewax wiring, sources and sinks, command line, simulation, importers."""

@@ -1,4 +1,4 @@
-"""`make demo`: simulate a network, replay it into Redis, and show what came out and why."""
+"""`make demo`: simulate a network, replay it into Redis, and show results and reasons."""
 
 import subprocess
 from pathlib import Path
@@ -18,7 +18,7 @@ from state.stores.embedded_redis import EmbeddedRedis, find_server
 _EVENTS = 100_000
 _SEED = 7
 _FOLDER = Path("demo-output")
-#: What is shown in full: the best explained action of each of these kinds.
+#: Kinds shown in full: the best explained action of each.
 _SHOWN = ("allocate", "reroute", "reship", "notify", "reconcile")
 _SHOWN_MOST = 3
 
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _show_redis(url: str, network: str) -> None:
-    """What redis-cli sees, where the wheel brought one."""
+    """Show what redis-cli sees, where the wheel brought one."""
     client = Path(find_server()).with_name("redis-cli")
     if not client.exists():
         note(f"(no redis-cli beside {find_server()} to show the streams with)")
@@ -74,7 +74,7 @@ def _show_redis(url: str, network: str) -> None:
 
 
 def _well_explained(folder: Path) -> list[Action]:
-    """For the first kinds that occur, the action with most to say, and most to gain."""
+    """Return, for the first kinds that occur, the action with most to explain, and most to gain."""
     best: dict[str, tuple[tuple[int, int], Action]] = {}
     for action in actions_in(folder):
         because = action.data.because

@@ -1,1 +1,1 @@
-"""What is true: events, actions, policy, the twin, the codec, the journal and the stores."""
+"""Facts and state: events, actions, policy, the twin, the codec, the journal, the stores."""

@@ -1,4 +1,4 @@
-"""Bytes to events and back, totally: any bytes give an `Event` or a `DeadLetter`.
+"""Codec: bytes to events and back, totally; any bytes give an `Event` or a `DeadLetter`.
 
 The wire is JSON by orjson, which refuses NaN, infinities and wrong UTF-8; `state.untrusted` bounds
 size and nesting; msgspec then checks names, types and bounds. Canonical bytes of an action are
@@ -55,7 +55,7 @@ class JournalLine(Struct, frozen=True, gc=False):
 
 
 def line_of(seq: int, source: str, raw: bytes) -> JournalLine:
-    """The message `raw` at place `seq` of `source`, cut where it exceeds what is kept."""
+    """Return message `raw` at place `seq` of `source`, cut where it exceeds what is kept."""
     start, sha256 = kept(raw)
     return JournalLine(seq, source, seq, start, len(raw), sha256)
 
@@ -195,7 +195,7 @@ def decode(line: JournalLine) -> Event | DeadLetter:
 
 
 def encode(event: Event) -> bytes:
-    """One canonical JSON line for `event`, without the newline; `decode` gives it back."""
+    """Return one canonical JSON line for `event`, without the newline; `decode` gives it back."""
     document: dict[str, Any] = {
         "specversion": "1.0",
         "id": event.id,
@@ -245,7 +245,7 @@ def make_event(
 
 
 def shifted(event: Event, by_ms: int) -> Event:
-    """`event` with all its instants moved by `by_ms`, those of its fact included."""
+    """Return `event` with all its instants moved by `by_ms`, those of its fact included."""
     by = timedelta(milliseconds=by_ms)
     moved = {
         name: instant + by
@@ -259,7 +259,7 @@ def shifted(event: Event, by_ms: int) -> Event:
 
 
 def encode_action(action: Action) -> bytes:
-    """Canonical bytes of `action`: equal actions give equal bytes. No newline."""
+    """Return canonical bytes of `action`: equal actions give equal bytes. No newline."""
     return orjson.dumps(
         msgspec.to_builtins(action, builtin_types=(datetime,)), option=orjson.OPT_UTC_Z
     )
@@ -274,7 +274,7 @@ class _RawAction(Action, frozen=True, kw_only=True):
 
 
 def decode_action(raw: bytes) -> Action:
-    """Typed action from its wire bytes. Raises ValueError if it is none."""
+    """Return the typed action of its wire bytes; raise ValueError if it is none."""
     try:
         loose = _convert(orjson.loads(raw), _RawAction)
         data = loose.data
@@ -293,7 +293,7 @@ def decode_action(raw: bytes) -> Action:
 
 
 def fingerprint(data: bytes) -> str:
-    """Twelve hex digits of the SHA-256 of `data`: enough to tell two policies apart."""
+    """Return twelve hex digits of the SHA-256 of `data`: enough to tell two policies apart."""
     return hashlib.sha256(data).hexdigest()[:12]
 
 
@@ -309,7 +309,7 @@ def _absurd(envelope: Envelope, fact: Fact) -> tuple[str, datetime] | None:
 
 
 def _explain(error: Exception, document: object) -> tuple[str, str]:
-    """What was expected and what was there, from msgspec's message and the parsed document."""
+    """Return expected and actual value, from msgspec's message and the parsed document."""
     message = str(error)
     found = _PATH.search(message)
     expected = _PATH.sub("", message).removeprefix("Expected ")
@@ -334,7 +334,7 @@ def _explain(error: Exception, document: object) -> tuple[str, str]:
 
 
 def _control_character(document: object) -> str | None:
-    """The first string in the document, names included, that holds a control character."""
+    """Return the first string of the document, names included, that holds a control character."""
     waiting = [document]
     while waiting:
         match waiting.pop():
@@ -351,7 +351,7 @@ def _control_character(document: object) -> str | None:
 
 
 def _known(document: object) -> dict[str, str]:
-    """Network and type of a document that failed as an envelope, where they can be told."""
+    """Return network and type of a document that failed as an envelope, where they can be read."""
     if not isinstance(document, dict):
         return {}
     found = {}

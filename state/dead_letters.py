@@ -1,4 +1,4 @@
-"""Dead letters on the wire: one JSON line each, with all that is needed to put them in again."""
+"""Dead letters on the wire: one JSON line each, complete enough to be requeued."""
 
 import base64
 from typing import Any
@@ -9,7 +9,7 @@ from state.codec import DeadLetter, JournalLine
 
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:
-    """One JSON line for the dead-letter log; ``raw_base64`` stands for ``raw`` if not UTF-8."""
+    """Return one line for the dead-letter log; ``raw_base64`` stands for ``raw`` if not UTF-8."""
     line = letter.line
     document: dict[str, Any] = {
         "reason": letter.reason,
@@ -33,12 +33,12 @@ def encode_dead_letter(letter: DeadLetter) -> bytes:
 
 
 def reason_of(raw: bytes) -> str:
-    """The reason of an encoded dead letter, without decoding what it keeps."""
+    """Return the reason of an encoded dead letter, without decoding its bytes."""
     return raw[len(b'{"reason":"') : raw.index(b'"', len(b'{"reason":"'))].decode()
 
 
 def decode_dead_letter(raw: bytes) -> DeadLetter:
-    """Inverse of `encode_dead_letter`."""
+    """Decode a line of `encode_dead_letter`."""
     document = orjson.loads(raw)
     kept = (
         document["raw"].encode() if "raw" in document else base64.b64decode(document["raw_base64"])

@@ -1,4 +1,4 @@
-"""Every error that crosses a module boundary, in one tree.
+"""Errors that cross a module boundary, in one tree.
 
     CrossdockError
     ├── PolicyError          a policy file that cannot be read or does not hold together
@@ -47,19 +47,19 @@ class StoreError(CrossdockError):
 
 
 class JournalMismatch(StoreError):
-    """The keys belong to another journal; writing would mix two histories."""
+    """Keys of another journal; writing would mix two histories."""
 
 
 class Diverged(StoreError):
-    """An action id is taken by different bytes: policy, code or journal have changed."""
+    """An action id taken by different bytes: policy, code or journal have changed."""
 
 
 class EntriesLost(StoreError):
-    """The store ends before the place where it was written to: it lost acknowledged entries."""
+    """A store that ends before the last place written: it lost acknowledged entries."""
 
 
 class TakenOver(StoreError):
-    """Another process has taken this one's place, with the lease's `token`.
+    """Another process that has taken this one's place, with the lease's `token`.
 
     The exit code is one of its own: whoever starts processes must not start this one again.
     """
@@ -72,8 +72,8 @@ class TakenOver(StoreError):
 
 
 class KeepsFailing(StoreError):
-    """A handler failed at so many actions in a row that the fault is hardly theirs."""
+    """A handler that failed at so many actions in a row that the fault is hardly theirs."""
 
 
 class InvariantBroken(CrossdockError):
-    """The twin contradicts itself; nothing after this point can be trusted."""
+    """A contradiction within the twin; nothing after this point can be trusted."""

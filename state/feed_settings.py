@@ -1,6 +1,6 @@
-"""Feeds: which raw topics there are, and how their messages become events.
+"""Feeds: raw topics, and the rules by which their messages become events.
 
-A feed's messages are CloudEvents already (``events``), or JSON of somebody else's making
+A feed's messages are CloudEvents already (``events``), or JSON of another system
 (``mapped``), for which rules say what is found where. A field is the dotted path of a value in the
 message (``"article.code"``, ``"lines.0.qty"``), or a table that says more.
 
@@ -11,16 +11,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
 from state.errors import SettingsError
 from state.events import EVENT_TYPES
 from state.quantities import doc
 from state.roles import CONTROL, PREFIX, ROLE_OF, ROLES, ROLES_BY_NAME, covered
-
-
-class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A section of the settings file."""
+from state.section import Section
 
 
 class FieldRule(Section, frozen=True, kw_only=True, rename={"from_": "from"}):
@@ -47,7 +44,7 @@ Field = str | FieldRule
 
 
 class MappingRule(Section, frozen=True, kw_only=True):
-    """What one kind of message becomes; the first rule whose `when` holds is taken."""
+    """The event that one kind of message becomes; the first rule whose `when` holds is taken."""
 
     type: Annotated[str, doc("event type, such as stock.counted")]
     when: Annotated[
@@ -88,7 +85,7 @@ class FeedSettings(Section, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def allowed(self) -> frozenset[str]:
-        """Wire types that it may bring."""
+        """Return the wire types that it may bring."""
         if self.brings is not None:
             return frozenset[str]().union(*map(covered, self.brings))
         by_name = ROLES_BY_NAME.get(self.topic.rpartition(".")[2], ())
@@ -98,7 +95,7 @@ class FeedSettings(Section, frozen=True, kw_only=True, dict=True):
         )
 
     def refusal(self, type_: str, network: str) -> tuple[str, str] | None:
-        """What was expected instead of an event, and what it is; None where it may bring it."""
+        """Return what was expected and what came instead; None where it may bring the event."""
         if type_ not in self.allowed:
             return f"what feed {self.topic} may bring: {self._brings()}", type_
         if self.network is not None and self.network_is == "bound" and network != self.network:
@@ -106,7 +103,7 @@ class FeedSettings(Section, frozen=True, kw_only=True, dict=True):
         return None
 
     def _brings(self) -> str:
-        """What it may bring, as roles where these are whole."""
+        """Return what it may bring, as roles where these are whole."""
         whole = [role for role, types in ROLES.items() if types <= self.allowed]
         rest = sorted(self.allowed.difference(*(ROLES[role] for role in whole)))
         return ", ".join(whole + [name.removeprefix(PREFIX) for name in rest]) or "nothing"
@@ -160,7 +157,7 @@ class FeedSettings(Section, frozen=True, kw_only=True, dict=True):
 
 
 def feed_for(feeds: Sequence[FeedSettings], type_: str, network: str) -> FeedSettings:
-    """The feed that may bring such an event: that of its role's name, `control`, or the first.
+    """Return the feed for such an event: that of its role's name, `control`, or the first allowed.
 
     Raises SettingsError if none may.
     """

@@ -1,4 +1,4 @@
-"""Where things are and how far apart: nodes, regions, carrier services, distances.
+"""Geography: places, services and the distances between them.
 
 Several operators need it; each keeps its own, learned from the same registrations.
 """
@@ -53,7 +53,7 @@ class Geography(Struct):
                 pass
 
     def distance_km(self, node: str, region: str) -> float | None:
-        """Road distance in km from a node to a region's centre; None if either is unknown."""
+        """Return the road distance in km from a node to a region's centre; None if unknown."""
         origin, destination = self.nodes.get(node), self.regions.get(region)
         if origin is None or destination is None:
             return None
@@ -66,7 +66,7 @@ class Geography(Struct):
 def great_circle_km(
     latitude_a: float, longitude_a: float, latitude_b: float, longitude_b: float
 ) -> float:
-    """Distance in km along the sphere (haversine formula); arguments in degrees."""
+    """Return the distance in km along the sphere (haversine formula); arguments in degrees."""
     phi_a, phi_b = radians(latitude_a), radians(latitude_b)
     half = sin((phi_b - phi_a) / 2) ** 2
     half += cos(phi_a) * cos(phi_b) * sin(radians(longitude_b - longitude_a) / 2) ** 2
@@ -74,12 +74,12 @@ def great_circle_km(
 
 
 def nominal_transit_s(service: CarrierService, distance_km: float) -> float:
-    """Seconds from handover to delivery that the service names for a distance."""
+    """Return seconds from handover to delivery that the service names for a distance."""
     return service.transit_base_s + service.transit_s_per_100km * distance_km / 100
 
 
 def freight_cents(service: CarrierService, distance_km: float, weight_g: int) -> int:
-    """Freight of one parcel by the rate card, rounded to the nearest cent."""
+    """Return the freight of one parcel by the rate card, rounded to the nearest cent."""
     return round(
         service.base_cents
         + service.per_kg_cents * weight_g / 1000
@@ -88,5 +88,5 @@ def freight_cents(service: CarrierService, distance_km: float, weight_g: int) ->
 
 
 def carbon_gco2e(service: CarrierService, distance_km: float, weight_g: int) -> float:
-    """Emissions of one parcel in g CO2e, well-to-wheel: tonnes × km × factor (ISO 14083)."""
+    """Return emissions of one parcel in g CO2e, well-to-wheel: tonnes × km × factor (ISO 14083)."""
     return weight_g / 1e6 * distance_km * service.gco2e_per_tonne_km

@@ -22,12 +22,12 @@ from state.sums import int_sum
 
 #: A journal is known by these many first lines of each of its files, so that it may grow.
 _IDENTITY_LINES = 32
-#: How often a followed file is looked at while nothing is appended to it.
+#: Seconds between looks at a followed file while nothing is appended to it.
 _LOOK_EVERY_S = 0.02
 
 
 class JournalPosition(Struct, frozen=True):
-    """Where to go on reading: the last seq handed out, and a place in every file."""
+    """Place to resume reading: the last seq handed out, and a position in every file."""
 
     seq: int
     files: tuple[FilePosition, ...]
@@ -38,7 +38,7 @@ class _Stamp(Struct):
 
 
 class JournalReader:
-    """Reads one journal from its files; see the module for the order.
+    """Reader of one journal from its files; see the module for the order.
 
     `follow` keeps a single uncompressed file open for lines that are still to be appended.
     `at` is a `position` of an earlier reader of the same files. Raises JournalError if a file
@@ -73,7 +73,7 @@ class JournalReader:
         ]
         self._size = int_sum(path.stat().st_size for path in paths)
         self._stamp = msgspec.json.Decoder(_Stamp)
-        # Of each file, the next line in the merge and the position before it.
+        # By file: the next line in the merge and the position before it.
         self._heap: list[tuple[int, int, JournalLine]] = []
         self._before: dict[int, FilePosition] = {}
         if len(self._files) > 1:
@@ -81,7 +81,7 @@ class JournalReader:
                 self._look_ahead(index)
 
     def read(self, count: int, wait_s: float = 0.0) -> list[JournalLine]:
-        """Up to `count` next lines in journal order; an empty list at the end.
+        """Return up to `count` next lines in journal order; an empty list at the end.
 
         Where lines may still be appended, it waits up to `wait_s` for the first.
         """
@@ -112,7 +112,7 @@ class JournalReader:
         return lines
 
     def __iter__(self) -> Iterator[JournalLine]:
-        """All lines that are left; closes the files at the end."""
+        """Yield all lines that are left; close the files at the end."""
         try:
             while lines := self.read(1_000):
                 yield from lines
@@ -126,7 +126,7 @@ class JournalReader:
         self.close()
 
     def position(self) -> bytes:
-        """Where the line after the last one handed out is found: a packed JournalPosition."""
+        """Return the place after the last line handed out: a packed JournalPosition."""
         return msgspec.msgpack.encode(
             JournalPosition(
                 self._seq,
@@ -136,15 +136,15 @@ class JournalReader:
 
     @property
     def lines(self) -> int:
-        """Lines handed out, those before the place it was resumed at included."""
+        """Return the number of lines handed out, those before the place of resumption included."""
         return self._seq
 
     def is_at_end(self) -> bool:
-        """After an empty `read`: whether nothing will come any more."""
+        """Return whether nothing will come any more, after an empty `read`."""
         return not self._follow
 
     def progress(self) -> tuple[int, int]:
-        """Bytes read so far and bytes in all, as they lie on disk."""
+        """Return bytes read so far and bytes in all, as they lie on disk."""
         return int_sum(file.bytes_read() for file in self._files), self._size
 
     def close(self) -> None:

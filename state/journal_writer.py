@@ -1,4 +1,4 @@
-"""Writing a log; the suffix of its name chooses the compression."""
+"""Writer of logs; the suffix of the name chooses the compression."""
 
 import gzip
 from pathlib import Path
@@ -17,7 +17,7 @@ class _Writable(Protocol):
 
 
 class JournalWriter:
-    """Writes a log; the suffix of `path` chooses the compression. A context manager.
+    """Writer of a log; the suffix of `path` chooses the compression. A context manager.
 
     The same events give the same bytes, compressed or not.
     """

@@ -1,4 +1,4 @@
-"""Open a journal on disk, whichever way it is kept: log files, or a recording of Kafka's."""
+"""Journals on disk, however they are kept: log files, or a recording of Kafka's."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from state.recording_reader import RecordingReader
 def open_journal(
     paths: Sequence[Path], at: bytes | None = None, *, follow: bool = False
 ) -> JournalReader | RecordingReader:
-    """A reader of the journal in `paths`: log files, or segments or folders of a recording.
+    """Return a reader of the journal in `paths`: log files, or segments or folders of a recording.
 
     `at` is a `position` of an earlier reader. Raises JournalError.
     """

@@ -1,4 +1,4 @@
-"""Identities: what services, lanes, shelves, pickups and the like are known by inside the process.
+"""Identities inside the process: services, lanes, shelves, pickups and the like.
 
 Each is a value of a type of its own, with a field for each name in it. Names come from outside and
 may hold any mark, also the one that people write between two of them, so an identity is never made
@@ -37,7 +37,7 @@ ANY_SERVICE = ServiceId("", "")
 
 
 class Lane(Struct, frozen=True, order=True, array_like=True, gc=False, cache_hash=True):
-    """A service from a node to a region; what is empty is any, so that `Lane(s)` is all of `s`."""
+    """A service from a node to a region; an empty field means any, so `Lane(s)` is all of `s`."""
 
     service: ServiceId
     node: str = ""
@@ -62,7 +62,7 @@ class SeriesKey(Struct, frozen=True, order=True, array_like=True, gc=False):
 
 
 class Goods(Struct, frozen=True, order=True, array_like=True, gc=False):
-    """What a signal is of: a SKU, a category, or all there is."""
+    """Goods that a signal is about: a SKU, a category, or all there is."""
 
     kind: Literal["sku", "category", "all"]
     name: str = ""
@@ -82,7 +82,7 @@ class Pickup(Struct, frozen=True, order=True, array_like=True, gc=False):
 
 
 class TroubleKey(Struct, frozen=True, order=True, array_like=True, gc=False):
-    """What a carrier reports trouble of: a service or all of them, to a region or everywhere."""
+    """The scope of a carrier's trouble: a service or all of them, to a region or everywhere."""
 
     carrier: str
     service: str
@@ -90,12 +90,12 @@ class TroubleKey(Struct, frozen=True, order=True, array_like=True, gc=False):
 
     @classmethod
     def of(cls, carrier: str, service: str | None, region: str | None) -> "TroubleKey":
-        """The key of a report; None is any."""
+        """Return the key of a report; None is any."""
         return cls(carrier, service or "", region or "")
 
     @classmethod
     def meeting(cls, service: ServiceId, region: str) -> "tuple[TroubleKey, ...]":
-        """The keys of all trouble that a parcel of a service to a region meets."""
+        """Return the keys of all trouble that a parcel of a service to a region meets."""
         carrier, name = service.carrier, service.service
         return (
             cls(carrier, "", ""),
@@ -109,7 +109,7 @@ class TroubleKey(Struct, frozen=True, order=True, array_like=True, gc=False):
 
 
 class Ref(Struct, frozen=True, order=True, array_like=True, gc=False):
-    """Something with a name, and what it is: names of two kinds may be the same.
+    """A named thing and its kind: names of two kinds may be the same.
 
     A service has its carrier's `name` and its own as `part`; a lane on hold its node's `name` and
     its region's as `part`.
@@ -121,12 +121,12 @@ class Ref(Struct, frozen=True, order=True, array_like=True, gc=False):
 
     @classmethod
     def service(cls, service: ServiceId) -> "Ref":
-        """A carrier's service."""
+        """Return a carrier's service."""
         return cls("service", service.carrier, service.service)
 
     @property
     def words(self) -> str:
-        """Its name as people write it, without what it is."""
+        """Return its name as people write it, without its kind."""
         if not self.part:
             return self.name
         return f"{self.name}{ARROW if self.kind == 'lane' else SLASH}{self.part}"

@@ -1,4 +1,4 @@
-"""One log file: bounded lines, a place to resume at, and damage told instead of raised."""
+"""One log file: bounded lines, a place to resume at, and damage reported instead of raised."""
 
 import gzip
 import hashlib
@@ -20,7 +20,7 @@ _CORRUPT = (EOFError, OSError, zlib.error, zstandard.ZstdError)
 
 
 class FilePosition(Struct, frozen=True):
-    """Where the next unread line of one file starts.
+    """Start of the next unread line of one file.
 
     `offset` counts decompressed bytes; `line` the lines before it; `latest_ms` is the largest
     recorded time seen in the file, which places lines that have none.
@@ -68,7 +68,7 @@ class LogFile:
             offset -= skipped
 
     def next_line(self) -> JournalLine | None:
-        """Next line, with seq 0; None at the end (when following: at the end for now)."""
+        """Return the next line, with seq 0; None at the end (following: the end for now)."""
         if self._ended:
             return None
         offset, number = self.position.offset, self.position.line + 1
@@ -107,7 +107,7 @@ class LogFile:
         self.position = FilePosition(self.position.offset, self.position.line, latest_ms)
 
     def bytes_read(self) -> int:
-        """Bytes read so far, as they lie on disk."""
+        """Return bytes read so far, as they lie on disk."""
         return self._file.tell()
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class LogFile:
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether the name says that the log is compressed."""
+    """Return whether the name marks the log as compressed."""
     return path.suffix in (".gz", ".zst")
 
 

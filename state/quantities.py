@@ -35,7 +35,7 @@ NetworkId = Annotated[
     doc("the fulfilment network: everything that shares stock; also the partition key"),
 ]
 Text = Annotated[str, Meta(max_length=1_000)]
-#: What may be put on hold; with the name of one, it is the scope of a hold.
+#: Kinds of thing that may be put on hold; with the name of one, it is the scope of a hold.
 HoldKind = Literal["order", "node", "sku", "service", "lane", "region"]
 HoldScope = Annotated[
     str,
@@ -47,12 +47,12 @@ HoldScope = Annotated[
 ]
 Instant = Annotated[datetime, Meta(tz=True)]
 
-# What comes in is bounded so that no product of it (200 lines × units × cents) leaves 64 bits.
+# Incoming numbers are bounded so that no product of it (200 lines × units × cents) leaves 64 bits.
 Units = Annotated[int, Meta(ge=0, le=10**7), doc("pieces of one SKU")]
 PositiveUnits = Annotated[int, Meta(ge=1, le=10**7), doc("pieces of one SKU")]
 SignedUnits = Annotated[int, Meta(ge=-(10**7), le=10**7), doc("pieces, signed")]
 Cents = Annotated[int, Meta(ge=0, le=10**9), doc("minor units of the network's currency")]
-# What goes out may be a sum or a product of it.
+# Outgoing numbers may be a sum or a product of it.
 TotalUnits = Annotated[int, Meta(ge=0, le=2**62), doc("pieces of one SKU")]
 SignedTotalUnits = Annotated[int, Meta(ge=-(2**62), le=2**62), doc("pieces, signed")]
 TotalCents = Annotated[int, Meta(ge=0, le=2**62), doc("minor units of the network's currency")]
@@ -66,12 +66,12 @@ Longitude = Annotated[float, Meta(ge=-180.0, le=180.0), doc("degrees east, WGS 8
 
 
 def weekday(time_ms: int) -> int:
-    """Day of the week, UTC; 0 is Monday."""
+    """Return the day of the week, UTC; 0 is Monday."""
     return (time_ms // DAY_MS + 3) % 7  # the epoch was a Thursday
 
 
 def to_ms(instant: datetime) -> int:
-    """Milliseconds since the epoch, rounded to the nearest; `instant` must carry an offset."""
+    """Return ms since the epoch, rounded to the nearest; `instant` must carry an offset."""
     return round(instant.timestamp() * 1000)
 
 

@@ -34,7 +34,7 @@ _LEVEL = 6
 
 
 class Header(Struct, frozen=True, kw_only=True):
-    """What a segment begins with. `journal` is the identity that the seqs are places of."""
+    """First line of a segment. `journal` is the identity that the seqs are places of."""
 
     journal: str
     topic: str
@@ -57,7 +57,7 @@ class _MarkLine(Struct, frozen=True, rename={"recording": "crossdock.recording"}
 
 
 class SegmentWriter:
-    """Writes one segment; it gets its name when it is closed. Raises OSError."""
+    """Writer of one segment, which gets its name when it is closed. Raises OSError."""
 
     def __init__(self, folder: Path, header: Header, first: int) -> None:
         self.path = folder / (f"{header.topic}-{header.partition:05d}-{first:020d}.jsonl.zst")
@@ -100,7 +100,7 @@ class SegmentWriter:
 
 
 class Segment:
-    """Reads one segment, record by record. A context manager.
+    """Reader of one segment, record by record. A context manager.
 
     With `may_be_cut` a segment that ends in the middle ends at its last whole line; else that
     raises JournalError, as does anything else that is wrong with it.
@@ -135,7 +135,7 @@ class Segment:
         self.close()
 
     def next(self) -> tuple[int, bytes] | None:
-        """The next record and its seq; None at the end."""
+        """Return the next record and its seq; None at the end."""
         line = self._line()
         seq = self.last + 1
         if line is not None and line.startswith(_MARK):
@@ -161,7 +161,7 @@ class Segment:
         return mark
 
     def _line(self) -> bytes | None:
-        """The next whole line without its end; None at the end of the segment."""
+        """Return the next whole line without its end; None at the end of the segment."""
         while (end := self._rest.find(b"\n")) < 0 and not self._is_over:
             try:
                 part = self._stream.read(1 << 16)
@@ -184,7 +184,7 @@ class Segment:
         return JournalError(f"expected a whole segment, was {was}, at {self.path}")
 
     def bytes_read(self) -> int:
-        """Bytes read so far, as they lie on disk."""
+        """Return bytes read so far, as they lie on disk."""
         return self._file.tell()
 
     def close(self) -> None:
@@ -193,7 +193,7 @@ class Segment:
 
 
 def segments_of(paths: list[Path]) -> dict[tuple[str, int], list[Path]]:
-    """Segments among `paths` (folders are looked into), by topic and partition, in order."""
+    """Return segments among `paths` (folders are searched), by topic and partition, in order."""
     found: dict[tuple[str, int], list[Path]] = {}
     listed = [each for path in paths for each in (path.iterdir() if path.is_dir() else [path])]
     for path in sorted(listed, key=lambda each: each.name):
@@ -203,10 +203,10 @@ def segments_of(paths: list[Path]) -> dict[tuple[str, int], list[Path]]:
 
 
 def unfinished(folder: Path) -> list[Path]:
-    """Segments that were under way when their writer ended."""
+    """Return segments that were under way when their writer ended."""
     return sorted(folder.glob(f"*{_SUFFIX}"))
 
 
 def is_recording(path: Path) -> bool:
-    """Whether `path` is a segment, or a folder of segments."""
+    """Return whether `path` is a segment, or a folder of segments."""
     return bool(segments_of([path]))

@@ -1,4 +1,4 @@
-"""Read a recording as the journal it was: partition by partition, each record under its seq."""
+"""Reader of a recording as a journal: partition by partition, each record under its seq."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,14 +14,14 @@ from state.sums import int_sum
 
 
 class RecordingPosition(Struct, frozen=True):
-    """Where to go on: a segment's name, and the last seq handed out of it."""
+    """Place to resume at: a segment's name, and the last seq handed out of it."""
 
     segment: str
     seq: int
 
 
 class RecordingReader:
-    """Reads all segments among `paths`; networks of one partition keep their order.
+    """Reader of all segments among `paths`; networks of one partition keep their order.
 
     `at` is a `position` of an earlier reader of the same recording. Raises JournalError if a
     segment is missing or damaged, or the recording does not begin with the journal.
@@ -78,7 +78,7 @@ class RecordingReader:
                 )
 
     def read(self, count: int, wait_s: float = 0.0) -> list[JournalLine]:
-        """Up to `count` next records; an empty list at the end, which no waiting moves."""
+        """Return up to `count` next records; an empty list at the end, which no waiting moves."""
         lines: list[JournalLine] = []
         while len(lines) < count and (line := self._next()) is not None:
             lines.append(line)
@@ -100,7 +100,7 @@ class RecordingReader:
         return line_of(self._seq, f"{header.topic}[{header.partition}]", raw)
 
     def __iter__(self) -> Iterator[JournalLine]:
-        """All records that are left; closes the files at the end."""
+        """Yield all records that are left; close the files at the end."""
         try:
             while lines := self.read(1_000):
                 yield from lines
@@ -114,15 +114,15 @@ class RecordingReader:
         self.close()
 
     def is_at_end(self) -> bool:
-        """After an empty `read`: a recording does not grow while it is read."""
+        """Return True after an empty `read`: a recording does not grow while it is read."""
         return True
 
     def position(self) -> bytes:
-        """Where the record after the last one handed out is found."""
+        """Return the place after the last record handed out."""
         return msgspec.msgpack.encode(RecordingPosition(self._segment.path.name, self._seq))
 
     def progress(self) -> tuple[int, int]:
-        """Bytes read so far and bytes in all, as they lie on disk."""
+        """Return bytes read so far and bytes in all, as they lie on disk."""
         return self._read_before + self._segment.bytes_read(), self._size
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Roles of feeds: which event types each of them covers.
+"""Roles of feeds: the event types that each of them covers.
 
 They follow the families, with one exception: `policy.changed` is reference data by what it is, but
 it has power over what is done, so it comes from where halts and approvals come from.
@@ -28,7 +28,7 @@ ROLES_BY_NAME: dict[str, tuple[str, ...]] = {
 
 
 def covered(brings: str) -> frozenset[str]:
-    """The wire types of a role, or of one event type such as ``stock.counted``; none if neither."""
+    """Return the wire types of a role or of one type such as ``stock.counted``; else none."""
     if brings in ROLES:
         return ROLES[brings]
     return frozenset({f"{PREFIX}{brings}"} & EVENT_TYPES.keys())

@@ -14,7 +14,7 @@ _REF = "#/$defs/{name}"
 
 
 def schema(**files: type) -> dict[str, Any]:
-    """Schemas by wire type under ``events`` and ``actions``, and of files by their kind.
+    """Return schemas by wire type under ``events`` and ``actions``, and of files by their kind.
 
     Each event and action is the envelope (``$defs``) with ``data`` of the type named. Files are
     ``policy`` and ``settings``, and what is given besides.
@@ -62,7 +62,7 @@ def schema(**files: type) -> dict[str, Any]:
 
 
 def reachable(root: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """`root` with just the definitions that it refers to, directly or not."""
+    """Return `root` with just the definitions that it refers to, directly or not."""
     found: dict[str, Any] = {}
     waiting: list[Any] = [root]
     while waiting:

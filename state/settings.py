@@ -1,4 +1,4 @@
-"""How a deployment is wired: one TOML file for Kafka, Redis, topics, feeds and folders.
+"""Deployment settings: one TOML file for Kafka, Redis, topics, feeds and folders.
 
 It says where things are, never what is decided: that is the policy. Defaults suit one machine.
 Secrets are named here, by environment variable or file, and read when they are needed.
@@ -13,8 +13,9 @@ import msgspec
 from msgspec import Meta, field
 
 from state.errors import SettingsError
-from state.feed_settings import FeedSettings, Section
+from state.feed_settings import FeedSettings
 from state.quantities import DAY_MS, NetworkId, doc
+from state.section import Section
 from state.wrong_value import wrong_value
 
 _TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
@@ -24,16 +25,16 @@ _PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class Secret(Section, frozen=True, kw_only=True):
-    """Where a secret is found: in an environment variable, or in a file."""
+    """Reference to a secret: an environment variable, or a file."""
 
-    #: What is written in its place by mistake is not shown.
+    #: A value written in its place by mistake is not shown.
     is_secret: ClassVar[bool] = True
 
     env: str | None = None
     file: str | None = None
 
     def read(self) -> str:
-        """The secret; raises SettingsError if it is not there. The message never holds it."""
+        """Return the secret; raise SettingsError if it is not there. The message never holds it."""
         if self.env is not None:
             value = os.environ.get(self.env)
             if not value:
@@ -50,7 +51,7 @@ class Secret(Section, frozen=True, kw_only=True):
 
 
 class KafkaSettings(Section, frozen=True, kw_only=True):
-    """The brokers, and how to speak to them."""
+    """Addresses of the brokers, and how to connect to them."""
 
     bootstrap: Annotated[str, doc("host:port, several by comma")] = "127.0.0.1:9092"
     security: Annotated[
@@ -69,7 +70,7 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
 
 
 class TopicSettings(Section, frozen=True, kw_only=True):
-    """Names of the topics that are ours, and how they are made."""
+    """Names of our own topics, and their properties."""
 
     journal: _TopicName = "crossdock.journal"
     dead_letters: _TopicName = "crossdock.dead-letters"
@@ -86,7 +87,7 @@ class TopicSettings(Section, frozen=True, kw_only=True):
 
 
 class RedisSettings(Section, frozen=True, kw_only=True):
-    """Where actions go."""
+    """Address and limits of the Redis that actions go to."""
 
     url: Annotated[str, doc("redis://, rediss:// (TLS) or unix://, without a password")] = (
         "redis://127.0.0.1:6379/0"
@@ -118,17 +119,17 @@ class RedisSettings(Section, frozen=True, kw_only=True):
 
     @property
     def keep_ms(self) -> int:
-        """`keep_days` in ms; a time that never comes where all is kept."""
+        """Return `keep_days` in ms; a time that never comes where all is kept."""
         return round(self.keep_days * DAY_MS) if self.keep_days else _NEVER_MS
 
     @property
     def unread_ms(self) -> int:
-        """`unread_days` in ms; a time that never comes where all is kept."""
+        """Return `unread_days` in ms; a time that never comes where all is kept."""
         return round(self.unread_days * DAY_MS) if self.keep_days else _NEVER_MS
 
 
 class IngestSettings(Section, frozen=True, kw_only=True):
-    """How raw topics become the journal."""
+    """Ingest: raw topics into the journal."""
 
     group: Annotated[str, doc("consumer group that keeps the progress")] = "crossdock-ingest"
     stamp: Annotated[
@@ -150,7 +151,7 @@ class IngestSettings(Section, frozen=True, kw_only=True):
 
 
 class RunSettings(Section, frozen=True, kw_only=True):
-    """How the engine runs."""
+    """Operation of the engine."""
 
     state: Annotated[str, doc("folder of the recovery stores, one per journal partition")] = (
         "crossdock-state"
@@ -163,7 +164,7 @@ class RunSettings(Section, frozen=True, kw_only=True):
 
 
 class RecordSettings(Section, frozen=True, kw_only=True):
-    """How the journal is recorded to files."""
+    """Recording of the journal to files."""
 
     folder: str = "crossdock-recording"
     rotate_mb: Annotated[float, Meta(gt=0), doc("MB of messages per file")] = 256.0

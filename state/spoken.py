@@ -1,4 +1,4 @@
-"""What people say of a service or a lane, as CARRIER/SERVICE or NODE>REGION, and which is meant.
+"""Services and lanes as people write them, CARRIER/SERVICE or NODE>REGION, and their readings.
 
 Names may hold the mark themselves, so a text is not taken apart: every way to read it is held
 against what is registered. Where several fit, both names as a JSON list say which is meant, such as
@@ -16,7 +16,7 @@ _BOTH = msgspec.json.Decoder(tuple[str, str])
 
 
 def readings(text: str, mark: str) -> list[tuple[str, str]]:
-    """Every way to read a text as two names: with `mark` between them, or as a JSON list."""
+    """Return every way to read a text as two names: with `mark` between them, or as a JSON list."""
     found = []
     at = text.find(mark)
     while at >= 0:
@@ -30,13 +30,13 @@ def readings(text: str, mark: str) -> list[tuple[str, str]]:
 
 
 def services_named(text: str, known: Container[ServiceId]) -> list[ServiceId]:
-    """The services among `known` that a text may mean."""
+    """Return the services among `known` that a text may mean."""
     meant = (ServiceId(carrier, service) for carrier, service in readings(text, SLASH))
     return [service for service in meant if service in known]
 
 
 def lanes_named(text: str, nodes: Container[str], regions: Container[str]) -> list[tuple[str, str]]:
-    """The lanes, as (node, region), between `nodes` and `regions` that a text may mean."""
+    """Return the lanes, as (node, region), between `nodes` and `regions` that a text may mean."""
     return [
         (node, region)
         for node, region in readings(text, ARROW)

@@ -12,7 +12,7 @@ import orjson
 
 #: A longer line is a dead letter; the longest event of the types fits with room to spare.
 MAX_LINE_BYTES = 256 * 1024
-#: How much of an over-long line a dead letter keeps; its origin, size and digest find the rest.
+#: Bytes of an over-long line that a dead letter keeps; its origin, size and digest find the rest.
 MAX_KEPT_BYTES = 1024 * 1024
 #: Levels of objects and lists; the deepest event of the types, a policy, has seven.
 MAX_DEPTH = 64
@@ -26,7 +26,7 @@ class TooDeep(Exception):
 
 
 def parse(raw: bytes) -> Any:
-    """The JSON document in `raw`; raises orjson.JSONDecodeError or TooDeep."""
+    """Return the JSON document in `raw`; raise orjson.JSONDecodeError or TooDeep."""
     document = orjson.loads(raw)
     # Nothing nests deeper than it has brackets, and few events have that many.
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _is_deep(document):
@@ -35,7 +35,7 @@ def parse(raw: bytes) -> Any:
 
 
 def kept(raw: bytes) -> tuple[bytes, str | None]:
-    """What a dead letter keeps of `raw`; and, if that is not all, the SHA-256 of the whole."""
+    """Return the part of `raw` that a dead letter keeps; if not all, the whole's SHA-256."""
     if len(raw) <= MAX_KEPT_BYTES:
         return raw, None
     return raw[:MAX_KEPT_BYTES], hashlib.sha256(raw).hexdigest()

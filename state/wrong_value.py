@@ -1,4 +1,4 @@
-"""Say of a file that people write which key is wrong, and what is allowed there."""
+"""Messages on files that people write: the wrong key, and the values allowed there."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _LONGEST = 80
 
 
 def wrong_value(error: msgspec.ValidationError, document: Any, of: type) -> str:
-    """``expected WHAT IS ALLOWED, was WHAT IS THERE, at KEY``: the error of `document` as an `of`.
+    """Return ``expected ALLOWED, was ACTUAL, at KEY``: the error of `document` as an `of`.
 
     The key is the whole path to it, as in ``governance.autonomy.reroute``.
     """
@@ -44,7 +44,7 @@ def wrong_value(error: msgspec.ValidationError, document: Any, of: type) -> str:
 
 
 def _culprit(document: Any, of: type, steps: list[str]) -> str:
-    """The key of a table that is refused: msgspec names the path to the table only."""
+    """Return the key of a table that is refused: msgspec names the path to the table only."""
     table = document
     for step in steps:
         table = table[int(step)] if isinstance(table, list) else table[step]
@@ -57,7 +57,7 @@ def _culprit(document: Any, of: type, steps: list[str]) -> str:
 
 
 def _only(document: Any, steps: list[str], key: Any) -> Any:
-    """The document with nothing but `key` in the table at `steps`."""
+    """Return the document with nothing but `key` in the table at `steps`."""
     if not steps:
         return {key: document[key]}
     first, rest = steps[0], steps[1:]
@@ -89,7 +89,7 @@ def _within(info: Any, key: str, table: Any) -> Any:
 
 
 def _is_meant(struct: inspect.StructType, table: Any) -> bool:
-    """Whether `table` says, by its tag, that it is this of several structs."""
+    """Return whether `table` marks itself, by its tag, as this one of several structs."""
     if struct.tag_field is None or not isinstance(table, dict):
         return True
     return bool(table.get(struct.tag_field) == struct.tag)
@@ -120,7 +120,7 @@ def _keys(info: Any, table: Any = None) -> list[str]:
 
 
 def _allowed(info: Any) -> str:
-    """What a key may hold, in words; empty where only msgspec knows."""
+    """Return what a key may hold, in words; empty where only msgspec knows."""
     words = [_words(each) for each in _members(info) if not isinstance(each, inspect.NoneType)]
     return " or ".join(words) if all(words) else ""
 

@@ -1,4 +1,4 @@
-"""Tell customers by e-mail what the `notify` actions say: a complete consumer.
+"""Notices by e-mail: a complete consumer of the `notify` actions.
 
 A mail server knows no idempotency keys, so `Once` remembers which mails are out. What became of
 each action is written as a line of JSON: an event for the engine's journal.
@@ -23,7 +23,7 @@ from state.stores.redis_once import Once
 
 
 def mail_of(action: Action, notice: Notify, sender: str, to: str) -> EmailMessage:
-    """The mail for `notice`; the same action always makes the same mail."""
+    """Return the mail for `notice`; the same action always makes the same mail."""
     mail = EmailMessage()
     mail["From"] = sender
     mail["To"] = to.format(customer=notice.customer)  # a real one asks the shop for the address
@@ -101,7 +101,7 @@ def main() -> None:
         def handle(action: Action) -> None:
             notice = action.data.decision
             if action.data.mode != "act" or not isinstance(notice, Notify):
-                return  # a proposal; if somebody approves it, it comes as an action of its own
+                return  # a proposal; if it is approved, it comes as an action of its own
             with once.claim(action) as is_new:
                 if is_new:
                     send(mail_of(action, notice, given.sender, given.to), host, int(port))

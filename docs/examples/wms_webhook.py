@@ -1,4 +1,4 @@
-"""Hand warehouse actions to a WMS by webhook: a complete consumer.
+"""Warehouse actions by webhook to a WMS: a complete consumer.
 
 The WMS gets the action as it is, and its id as `Idempotency-Key`: it is the WMS that sees to it
 that nothing happens twice, also where this process dies between its answer and the acknowledgement.
@@ -26,7 +26,7 @@ LATER = {408, 409, 425, 429}
 
 
 class NoRedirects(HTTPRedirectHandler):
-    """A redirected POST would become a GET, and its success a lie."""
+    """A refusal of redirects: a redirected POST would become a GET, and its success a lie."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str

@@ -4,7 +4,7 @@ from flows.wiring.stop import hold_signals
 
 
 def main() -> None:
-    """Run the command line. Whoever asks to stop while it is still being imported is heard."""
+    """Run the command line. A request to stop during its imports takes effect after them."""
     hold_signals()
     from flows.cli.app import main as run
 

@@ -31,12 +31,12 @@ from flows.display.visible import visible
 from flows.wiring.stop import let_signals_through
 from state.errors import CrossdockError
 
-#: Commands that end well when they are asked to stop; they say themselves when they are ready.
+#: Commands that end well when they are asked to stop; they announce when they are ready.
 _STOPPABLE = frozenset({"replay", "ingest", "run", "publish", "record"})
 
 
 class _Commands(TyperGroup):
-    """Lists commands with a whole sentence each; what was used wrongly is data when it is shown."""
+    """List of commands with a whole sentence each; wrong usage is data when it is shown."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         rows = [(name, self.commands[name].get_short_help_str(200)) for name in self.commands]
@@ -64,7 +64,7 @@ def _visible_errors() -> Iterator[None]:
 app = typer.Typer(
     name="crossdock",
     cls=_Commands,
-    help="A streaming engine that runs an e-commerce fulfilment network by itself.",
+    help="A streaming engine that runs an e-commerce fulfilment network.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -113,7 +113,7 @@ def _crossdock(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Run a fulfilment network by itself: recorded log in, explained actions out."""
+    """Run a fulfilment network: recorded log in, explained actions out."""
     if context.invoked_subcommand not in _STOPPABLE:
         let_signals_through()
 

@@ -1,4 +1,4 @@
-"""Keep Python's cyclic collector out of the stream's way."""
+"""Python's cyclic collector, kept out of the stream's way."""
 
 import gc
 

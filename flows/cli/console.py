@@ -1,4 +1,4 @@
-"""How commands speak: results to standard output, everything else to standard error.
+"""Output of commands: results to standard output, everything else to standard error.
 
 Text is data here (see `flows.display.visible`). What draws tables is imported when there is one to
 draw.
@@ -33,12 +33,12 @@ def note(text: str, style: str = "") -> None:
 
 
 def complain(text: str) -> None:
-    """Say what is wrong, in a line beside the result that stands out."""
+    """Write a line beside the result that stands out, on what is wrong."""
     note(f"crossdock: {text}", "red")
 
 
 def warn(text: str) -> None:
-    """Say what should be looked at."""
+    """Write a warning beside the result."""
     note(f"crossdock: {text}", "yellow")
 
 
@@ -50,14 +50,14 @@ def show(*views: "View") -> None:
 
 
 def print_json(document: Any) -> None:
-    """One JSON object and nothing else on standard output."""
+    """Print one JSON object and nothing else on standard output."""
     import orjson
 
     print_json_line(orjson.dumps(document))
 
 
 def print_json_line(raw: bytes) -> None:
-    """One line of JSON, or a document of some lines, on standard output.
+    """Print one line of JSON, or a document of some lines, on standard output.
 
     In a pipe the bytes stay what they are; on a terminal it is the same document, made visible.
     """
@@ -79,7 +79,7 @@ def _write(stream: TextIO, text: str, style: str) -> None:
 
 @contextmanager
 def progress_bar(title: str, unit: str = "events") -> Iterator["Progress"]:
-    """A bar on a terminal, nothing in a pipe; yields what to call as work proceeds.
+    """Draw a bar on a terminal, nothing in a pipe; yield what to call as work proceeds.
 
     It is called with the units done, then the work done and the work in all.
     """
@@ -97,13 +97,13 @@ def progress_bar(title: str, unit: str = "events") -> Iterator["Progress"]:
 
 @contextmanager
 def share_bar(title: str, unit: str) -> Iterator[Callable[[int, float], None]]:
-    """The same for work that knows what share of it is done: called with units done, and share."""
+    """Draw the same for work with a known share done: called with units done, and share."""
     with progress_bar(title, unit) as progress:
         yield lambda units, share: progress(units, round(share * 1_000), 1_000)
 
 
 def named(find: Callable[[str], T], name: str, option: str) -> T:
-    """What `find` finds under a name or in a file; neither of them is a wrong use of `option`."""
+    """Return what `find` finds under a name or in a file; neither is a wrong use of `option`."""
     try:
         return find(name)
     except CrossdockError as error:

@@ -9,7 +9,7 @@ import typer
 
 from flows.cli.console import note, print_json, print_json_line, say
 from flows.cli.live_commands import Config, LogLevel, Once, listen_for_stop, settings_of
-from flows.cli.told import WAIT_S, Create, Wait, require_known, tell
+from flows.cli.sending import WAIT_S, Create, Wait, require_known, send_and_confirm
 from state.quantities import HoldKind
 
 control = typer.Typer(help="Tell the engine something: an event of yours in its journal.")
@@ -99,10 +99,10 @@ def halt(
     create: Create = False,
     wait: Wait = WAIT_S,
 ) -> None:
-    """The kill switch: from there on everything is only proposed."""
+    """Halt a network: from there on everything is only proposed."""
     from state.events import NetworkHalted
 
-    tell(
+    send_and_confirm(
         settings_of(config),
         network,
         NetworkHalted(by=by, reason=reason),
@@ -123,7 +123,7 @@ def resume(
     """Release the kill switch."""
     from state.events import NetworkResumed
 
-    tell(
+    send_and_confirm(
         settings_of(config),
         network,
         NetworkResumed(by=by, reason=reason),
@@ -147,7 +147,7 @@ def policy(
 
     load_policy(file)  # refuse here what the engine would refuse there
     document = tomllib.loads(file.read_text(encoding="utf-8"))
-    tell(
+    send_and_confirm(
         settings_of(config),
         network,
         PolicyChanged(policy=document, by=by),
@@ -177,7 +177,7 @@ def hold(
     now_ms = time.time_ns() // 1_000_000
     until = None if hours is None else from_ms(now_ms + round(hours * HOUR_MS))
     held = HoldPlaced(kind=_kind(kind), scope=scope, by=by, reason=reason, until=until)
-    tell(settings_of(config), network, held, create=create, wait_s=wait)
+    send_and_confirm(settings_of(config), network, held, create=create, wait_s=wait)
 
 
 @control.command()
@@ -194,7 +194,7 @@ def lift(
     """End a hold; what waited for it is tried again at once."""
     from state.events import HoldLifted
 
-    tell(
+    send_and_confirm(
         settings_of(config),
         network,
         HoldLifted(kind=_kind(kind), scope=scope, by=by, reason=reason),

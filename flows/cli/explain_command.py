@@ -68,7 +68,7 @@ def explain(
 
 
 def _recorded(folder: Path, action_id: str, verify: bool, json: bool) -> None:
-    """An action of a replay's folder, derived again."""
+    """Show an action of a replay's folder, derived again."""
     import orjson
 
     from flows.cli.explanation_view import view
@@ -96,7 +96,7 @@ def _recorded(folder: Path, action_id: str, verify: bool, json: bool) -> None:
 
 
 def _derived(evidence: "Evidence", action_id: str, json: bool) -> None:
-    """An action as the journal leads to it; there is nothing to compare it with."""
+    """Show an action as the journal leads to it; there is nothing to compare it with."""
     import orjson
 
     from flows.cli.explanation_view import view

@@ -1,4 +1,4 @@
-"""How an action and its reason look on a terminal."""
+"""Actions and their reasons, drawn on a terminal."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ _STYLES = {"action": "bold", "nothing": "dim", "person": "cyan"}
 
 
 def view(action: Action, verdict: str = "") -> Drawing:
-    """The action as a panel: what, why, at what price, against what, and when it would flip."""
+    """Return the action as a panel: kind, reason, price, alternatives, and when it would flip."""
     because = action.data.because
     parts: list[View] = [words(because.summary, "bold"), words("")]
     if because.terms:
@@ -65,21 +65,21 @@ def view(action: Action, verdict: str = "") -> Drawing:
 
 
 def why_not_view(action: Action, answer: "WhyNot") -> Drawing:
-    """What another option would have cost beside what was taken, or what ruled it out."""
+    """Return what another option would have cost, or what ruled it out."""
     parts: list[View] = [words(answer.summary, "bold")]
     if answer.options:
         taken = answer.taken
         rows = answer.options if taken is None else (taken, *answer.options)
         label = rows[0].option if taken is None else f"{rows[0].option} (taken)"
         parts += [words(""), _terms(rows[0].terms, rows[0].score_cents, rows[1:], label)]
-    if answer.options or len(answer.ruled_out) > 1:  # else the summary has said it
+    if answer.options or len(answer.ruled_out) > 1:  # else it is in the summary
         parts += [words(f"Ruled out: {each}") for each in answer.ruled_out[:_MOST_RULED_OUT]]
     title = f"{action.id}  why not {answer.asked}?"
     return panel(title, *parts)
 
 
 def story_table(story: "Story") -> Table:
-    """An order's or a parcel's story, one line per thing that happened."""
+    """Return an order's or a parcel's story, one line per thing that happened."""
     table = Table(
         Column("UTC", whole=True),
         Column("record", right=True, whole=True),
@@ -102,7 +102,7 @@ def story_table(story: "Story") -> Table:
 def _terms(
     terms: dict[str, int], score: int, others: Sequence[Alternative], label: str = "this"
 ) -> Table:
-    """Options as rows, the choice first, then the others; terms in cents, but those all zero."""
+    """Return options as rows, the choice first; terms in cents, but those all zero."""
     rows = [(terms, score, label)]
     rows += [(other.terms, other.score_cents, other.option) for other in others]
     names: list[str] = []

@@ -97,7 +97,7 @@ def actions(
 
 
 def _one_line(action: "Action") -> str:
-    """The action in one line: when, which, what, why."""
+    """Return the action in one line: when, which, kind, reason."""
     mode = "" if action.data.mode == "act" else " (proposed)"
     return (
         f"{action.time:%Y-%m-%d %H:%M:%S}  {action.id}  {action.kind}{mode}  "

@@ -33,7 +33,7 @@ LogLevel = Annotated[Literal["debug", "info", "warning"], typer.Option(help="Wha
 
 
 def settings_of(config: Path | None) -> "Settings":
-    """The settings in `config`, or the defaults: everything on this machine."""
+    """Return the settings in `config`, or the defaults: everything on this machine."""
     from state.settings import Settings, load_settings
 
     return Settings() if config is None else load_settings(config)
@@ -212,7 +212,7 @@ def publish(
 
 
 def listen_for_stop(log_level: str) -> Stop:
-    """Log as JSON lines at `log_level`; a flag that SIGINT and SIGTERM set.
+    """Log as JSON lines at `log_level`; return a flag that SIGINT and SIGTERM set.
 
     First thing in a command, before what takes long to import.
     """

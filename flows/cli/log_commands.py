@@ -1,4 +1,4 @@
-"""`crossdock simulate`, `import` and `check`: make logs, and judge them."""
+"""`crossdock simulate`, `import` and `check`: make logs, and check them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -114,7 +114,7 @@ def _write(
     told: dict[str, Any],
     json: bool,
 ) -> None:
-    """Write events, with a progress bar, and say what was written."""
+    """Write events, with a progress bar, and report what was written."""
     from state.events import FAMILY_OF
     from state.journal_writer import JournalWriter
     from state.quantities import rfc3339

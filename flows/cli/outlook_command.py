@@ -1,4 +1,4 @@
-"""`crossdock outlook`: what the engine expects at a log's end, in words with units."""
+"""`crossdock outlook`: expectations of the engine at a log's end, in words with units."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

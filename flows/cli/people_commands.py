@@ -1,4 +1,4 @@
-"""`crossdock proposals`, `approve` and `reject`: what people decide."""
+"""`crossdock proposals`, `approve` and `reject`: decisions of people."""
 
 import time
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 from flows.cli.console import note, print_json, show
 from flows.cli.live_commands import Config, settings_of
-from flows.cli.told import WAIT_S, Wait, require_known, say_what_came_of
+from flows.cli.sending import WAIT_S, Wait, report_confirmation, require_known
 
 if TYPE_CHECKING:
     from state.events import ActionApproved, ActionRejected
@@ -123,4 +123,4 @@ def _decide(
     if unseen:
         require_known(settings, network)
     sent = send_decision(settings, fact, now_ms, unseen=unseen)
-    say_what_came_of(settings, network, sent, wait, {"action": fact.action} if json else None)
+    report_confirmation(settings, network, sent, wait, {"action": fact.action} if json else None)

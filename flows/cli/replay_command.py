@@ -129,13 +129,13 @@ def replay(
 
 
 def _warn(summary: "Summary") -> None:
-    """Say it where a log is mostly unusable; exit code 1 if all of it is."""
+    """Warn where a log is mostly unusable; exit with code 1 if all of it is."""
     if not summary.dead_letters or summary.dead_letters < _MOST_REFUSED * summary.lines:
         return
     reason, count = max(summary.dead_letter_reasons.items(), key=lambda item: item[1])
     hint = {
         "unknown_reference": "is the file with nodes, SKUs and carriers missing?",
-        "not_json": "is this a log? Compressed ones are told by .gz and .zst.",
+        "not_json": "is this a log? Compressed ones end in .gz or .zst.",
     }.get(reason, "dead_letters.jsonl says what was expected (--out DIR keeps it).")
     share = summary.dead_letters / summary.lines
     warn(f"{share:.0%} of the lines are dead letters, {count:,} of them {reason}: {hint}")

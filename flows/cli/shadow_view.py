@@ -1,4 +1,4 @@
-"""How a shadow run looks on a terminal."""
+"""Shadow runs, drawn on a terminal."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from flows.replay.shadow import P_LATE, SCORE
 
 
 def shadow_table(shadow: dict[str, Any], currency: str) -> list[View]:
-    """The candidate beside the live policy: orders, money per order, actions; and the caveat."""
+    """Return the candidate beside the live policy: orders, money per order, actions; the caveat."""
     table = Table(
         Column("per order"),
         Column("candidate − live", right=True),

@@ -1,11 +1,11 @@
-"""Draw the summary of a replay on a terminal."""
+"""The summary of a replay, drawn on a terminal."""
 
 from flows.display.screen import Column, Table
 from flows.replay.summary import Summary
 
 
 def summary_table(summary: Summary) -> Table:
-    """The summary as a table that fits a screen."""
+    """Return the summary as a table that fits a screen."""
     orders, delay = summary.orders, summary.delay
     table = Table(Column(style="bold"), Column(), title="What the engine did")
     table.row(
@@ -75,7 +75,7 @@ def summary_table(summary: Summary) -> Table:
 
 
 def _proposals(summary: Summary) -> str:
-    """Why actions were only proposed, what people said, and whether all of it was stopped."""
+    """Return why actions were only proposed, people's decisions, and whether all was stopped."""
     why = ", ".join(
         f"{count:,} by {gate.replace('_', ' ')}" for gate, count in summary.held_back.items()
     )

@@ -167,7 +167,7 @@ def _fork(logs: list[Path], checkpoint: Path | None, at: str | None, network: st
 
 
 def _place(at: str | None) -> tuple[int | None, int | None]:
-    """A place in a journal: its seq, or a recorded time in ms."""
+    """Return a place in a journal: its seq, or a recorded time in ms."""
     from state.quantities import to_ms
 
     if at is None:

@@ -1,1 +1,1 @@
-"""Show text from data to people."""
+"""Text from data, shown to people."""

@@ -1,7 +1,7 @@
 """Tables and panels on a terminal: the only module that knows Rich.
 
 Text that it takes is data. It never is markup, no character of it acts or hides
-(`flows.display.visible`), and how it looks is said apart from it, as a style.
+(`flows.display.visible`), and its looks are given apart from it, as a style.
 """
 
 from typing import Literal, NamedTuple, NewType
@@ -28,7 +28,7 @@ Words = NewType("Words", Text)
 #: Something drawn of several parts; made by `group`, `panel` and `rule` only.
 Drawing = NewType("Drawing", Group)
 
-#: How a table is drawn: with all lines, with one below its head, or with none.
+#: Lines of a table: with all lines, with one below its head, or with none.
 Look = Literal["grid", "head", "plain"]
 _BOXES = {"grid": box.HEAVY_HEAD, "head": box.SIMPLE_HEAD, "plain": None}
 
@@ -78,48 +78,48 @@ class Table:
         return self._table
 
 
-#: What can be shown. A bare string is not among it: it would have to say what it looks like.
+#: Things that can be shown. A bare string is not among it: it would have to say what it looks like.
 View = Words | Table | Drawing
 
 
 def words(text: str, style: str = "") -> Words:
-    """`text` on one line, in a style such as ``bold`` or ``red``."""
+    """Return `text` on one line, in a style such as ``bold`` or ``red``."""
     return Words(Text(visible(text), style))
 
 
 def beside(*parts: Words) -> Words:
-    """`parts` on one line."""
+    """Return `parts` on one line."""
     return Words(Text().join(parts))
 
 
 def stacked(*lines: Words) -> Words:
-    """`lines` one below the other."""
+    """Return `lines` one below the other."""
     return Words(Text("\n").join(lines))
 
 
 def group(*parts: View) -> Drawing:
-    """`parts` one below the other."""
+    """Return `parts` one below the other."""
     return Drawing(Group(*parts))
 
 
 def panel(title: str, *parts: View) -> Drawing:
-    """`parts` in a frame with a title."""
+    """Return `parts` in a frame with a title."""
     framed = Panel(Group(*parts), title=words(title), title_align="left")
     return Drawing(Group(framed))
 
 
 def rule(title: str) -> Drawing:
-    """A line across the screen, with a title in it."""
+    """Return a line across the screen, with a title in it."""
     return Drawing(Group(Rule(words(title))))
 
 
 def console(*, to_errors: bool = False) -> Console:
-    """Standard output, or standard error; no text on it is markup."""
+    """Return standard output, or standard error; no text on it is markup."""
     return Console(stderr=to_errors, markup=False, emoji=False, highlight=False)
 
 
 def progress(unit: str) -> Progress:
-    """A bar on standard error; its tasks have the field ``units``."""
+    """Return a bar on standard error; its tasks have the field ``units``."""
     columns: tuple[ProgressColumn, ...] = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

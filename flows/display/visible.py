@@ -1,4 +1,4 @@
-r"""Make text from data visible: no character of it acts on a terminal or in a page, or hides there.
+r"""Visible text from data: no character of it acts on a terminal or in a page, or hides there.
 
 Names and reasons come from other systems and may hold anything. What is shown to people goes
 through here: control characters (also those beyond ASCII, which terminals obey as well), what turns
@@ -15,14 +15,14 @@ _BLANK = re.compile(
 
 
 def visible(text: str) -> str:
-    """`text` on one line, every character of it to be seen."""
+    """Return `text` on one line, every character of it to be seen."""
     if text.isprintable() and (text.isascii() or _BLANK.search(text) is None):
         return text
     return "".join(char if _is_seen(char) else _escaped(char) for char in text)
 
 
 def visible_json(raw: bytes) -> bytes:
-    """The same document as `raw`, JSON of some lines, with every character of it to be seen."""
+    """Return `raw`, JSON of some lines, as the same document with every character visible."""
     text = raw.decode()
     if text.isascii() and "\x7f" not in text:  # JSON has escaped the others
         return raw

@@ -1,1 +1,1 @@
-"""Answer why: derive actions again, tell stories, ask for what was not chosen."""
+"""Explanations: actions derived again, stories, and options not chosen."""

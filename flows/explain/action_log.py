@@ -1,4 +1,4 @@
-"""The action log of a replay's folder, and what an action's id says."""
+"""The action log of a replay's folder, and the parts of an action's id."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ ACTION_ID = re.compile(r"([^:]+):(\d+)-\d+")
 
 
 def place_of(action_id: str) -> tuple[str, int]:
-    """The network and the journal position in an action's id; raises JournalError if it is none."""
+    """Return network and journal position of an action's id; raise JournalError if it is none."""
     found = ACTION_ID.fullmatch(action_id)
     if found is None:
         raise JournalError(f"expected an action's id such as demo:7262-1, was {action_id}")
@@ -23,7 +23,7 @@ def place_of(action_id: str) -> tuple[str, int]:
 
 
 def find_action(folder: Path, action_id: str) -> Action:
-    """The action with `action_id` in a replay's folder; raises JournalError if it is not there."""
+    """Return the action `action_id` of a replay's folder; raise JournalError if it is not there."""
     mark = orjson.dumps({"id": action_id})[1:-1]
     for line in _lines(folder):
         if mark in line[:400]:
@@ -37,7 +37,7 @@ def find_action(folder: Path, action_id: str) -> Action:
 
 
 def actions_in(folder: Path) -> Iterator[Action]:
-    """All actions of a replay's folder, in order; raises JournalError if there is none."""
+    """Yield all actions of a replay's folder, in order; raise JournalError if there is none."""
     try:
         for line in _lines(folder):
             yield decode_action(line)
@@ -46,7 +46,7 @@ def actions_in(folder: Path) -> Iterator[Action]:
 
 
 def _lines(folder: Path) -> Iterator[bytes]:
-    """Lines of the action log; of its parts, while the replay has not ended."""
+    """Yield lines of the action log; of its parts, while the replay has not ended."""
     whole = folder / "actions.jsonl"
     paths = [whole] if whole.exists() else sorted((folder / "parts").glob("actions:*"))
     if not paths:

@@ -1,4 +1,4 @@
-"""Explain an action: derive it again from the journal."""
+"""Explanation of an action: derived again from the journal."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,21 +19,21 @@ from state.policy import Policy, parse_policy
 
 
 class Evidence(Struct, frozen=True):
-    """What an action can be derived from: the journal, and the policy that it began with."""
+    """Origin of an action: the journal, and the policy that it began with."""
 
     logs: tuple[Path, ...]
     policy: Policy
 
 
 class Derivation(Struct, frozen=True):
-    """What became of deriving an action again: the same bytes, other bytes, or no such action."""
+    """Result of deriving an action again: the same bytes, other bytes, or no such action."""
 
     verdict: str
     is_same: bool
 
 
 def evidence_of(folder: Path) -> Evidence:
-    """What a replay's folder says it was made from; raises JournalError if it does not."""
+    """Return the origin that a replay's folder names; raise JournalError if it names none."""
     summary, policy = _inputs(folder)
     return Evidence(tuple(Path(path) for path in summary["logs"]), policy)
 
@@ -47,7 +47,7 @@ def derive_again(evidence: Evidence, action: Action, progress: Progress) -> Deri
 
 
 def derive(evidence: Evidence, action_id: str, progress: Progress) -> Action:
-    """The action with this id, derived from the journal; raises JournalError if there is none."""
+    """Return the action with this id, derived from the journal; raise JournalError if none."""
     made, _ = fold_to(evidence, action_id, progress)
     for action in made or ():
         if action.id == action_id:
@@ -61,7 +61,7 @@ def fold_to(
     progress: Progress,
     before: Callable[[Chain], None] | None = None,
 ) -> tuple[list[Action] | None, Chain]:
-    """Fold the journal up to the record of an action: what actions it led to, and the chain then.
+    """Fold the journal up to an action's record: return its actions, and the chain then.
 
     None if the journal ends before it. `before` meets the chain just before that record. Raises
     JournalError.

@@ -1,4 +1,4 @@
-"""Off-policy evaluation: what another policy would have cost, from a log that explored.
+"""Off-policy evaluation: the cost under another policy, from a log that explored.
 
 Each order whose action carries a `draw` is weighed by target chance ÷ logged chance of the option
 that was taken. IPS is the mean of weighted costs, unbiased; SNIPS divides by the weights, which is
@@ -25,7 +25,7 @@ Target = Callable[[Draw], Mapping[int, float]]
 
 
 class Logged(Struct, frozen=True):
-    """One decision: the chances of what was taken, logged and target, and what came of it."""
+    """One decision: the logged and target chances of the option taken, and its cost."""
 
     propensity: float
     target: float
@@ -48,7 +48,7 @@ class Estimate(Struct, frozen=True, kw_only=True):
 
 
 def estimate(logged: Iterable[Logged]) -> Estimate:
-    """IPS and SNIPS of the target, with the interval of the latter by linearisation."""
+    """Return IPS and SNIPS of the target, with the interval of the latter by linearisation."""
     rows = list(logged)
     weights = [row.target / row.propensity for row in rows]
     total = float_sum(weights)
@@ -69,14 +69,14 @@ def estimate(logged: Iterable[Logged]) -> Estimate:
 
 
 def cheapest(draw: Draw) -> Mapping[int, float]:
-    """The target that never explores."""
+    """Return the target that never explores."""
     return {0: 1.0}
 
 
 def decisions(
     actions: Iterable[Action], costs: Mapping[str, float], target: Target
 ) -> list[Logged]:
-    """The drawn allocations among `actions` whose order's cost in cents is known."""
+    """Return the drawn allocations among `actions` whose order's cost in cents is known."""
     found = []
     for action in actions:
         draw, decision = action.data.because.draw, action.data.decision
@@ -90,7 +90,7 @@ def decisions(
 def realised_costs(
     actions: Iterable[Action], events: Iterable[Event], weights: Weights
 ) -> dict[str, float]:
-    """Cents by order: its first allocation as planned, with lateness as it came instead.
+    """Return cents by order: its first allocation as planned, with actual lateness instead.
 
     Only orders all of whose dispatched parcels were delivered; `events` are the log's.
     """

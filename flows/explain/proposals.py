@@ -1,4 +1,4 @@
-"""Proposals that nobody has decided on yet, in Redis or in a replay's folder."""
+"""Open proposals, in Redis or in a replay's folder."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from state.stores.redis_proposals import decided
 
 
 def open_in_folder(folder: Path) -> list[Action]:
-    """Open proposals of a replay, the oldest first; raises JournalError if it has no actions."""
+    """Return open proposals of a replay, oldest first; raise JournalError if it has no actions."""
     whole = folder / f"{DECIDED}.jsonl"
     paths = [whole] if whole.exists() else sorted((folder / "parts").glob(f"{DECIDED}:*"))
     closed = set()
@@ -30,7 +30,7 @@ def open_in_folder(folder: Path) -> list[Action]:
 
 
 def open_in_redis(client: redis.Redis, prefix: str, networks: list[str] | None) -> list[Action]:
-    """Open proposals, by network, the oldest first; raises StoreError."""
+    """Return open proposals, by network, oldest first; raises StoreError."""
     try:
         names = networks
         if names is None:
@@ -43,7 +43,7 @@ def open_in_redis(client: redis.Redis, prefix: str, networks: list[str] | None) 
 
 
 def open_proposal(client: redis.Redis, prefix: str, action_id: str) -> Action | None:
-    """The proposal, if it is open; raises StoreError."""
+    """Return the proposal, if it is open; raises StoreError."""
     network = action_id.rpartition(":")[0]
     waiting = open_in_redis(client, prefix, [network])
     return next((action for action in waiting if action.id == action_id), None)

@@ -1,4 +1,4 @@
-"""The story of an order or a parcel: what happened to it, what was done, and why nothing was."""
+"""The story of an order or a parcel: events, decisions, and reasons why nothing was done."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ def story_of(evidence: Evidence, about: str, progress: Progress) -> Story:
 
 
 class _Teller:
-    """Keeps what is about a name, and about the parcels sent for it."""
+    """Collector of what is about a name, and about the parcels sent for it."""
 
     def __init__(self, about: str) -> None:
         self.names: dict[str, None] = {about: None}
@@ -100,7 +100,7 @@ class _Teller:
 
 
 def _told(fact: Any) -> tuple[str, str] | None:
-    """The sort of a fact and its words; None for what nobody asks after."""
+    """Return the sort of a fact and its words; None for facts outside of stories."""
     match fact:
         case OrderPlaced():
             goods = ", ".join(f"{line.quantity} {line.sku}" for line in fact.lines)

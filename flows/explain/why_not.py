@@ -1,4 +1,4 @@
-"""Ask of a decision why another option was not taken, on the journal that led to it."""
+"""Comparison of a decision with an option not taken, on the journal that led to it."""
 
 from flows.explain.explain import Evidence, fold_to
 from flows.wiring.progress import Progress
@@ -12,7 +12,7 @@ from state.keys import ServiceId
 
 
 def why_not(evidence: Evidence, action: Action, asked: Asked, progress: Progress) -> WhyNot:
-    """Price what is asked about where and when the action was decided.
+    """Price the option asked about, where and when the action was decided.
 
     Raises JournalError if no node or service was chosen then, if what is asked about may be several
     options, or if the journal has changed.

@@ -1,1 +1,1 @@
-"""Public data as Crossdock logs; what the data lacks is assumed, and marked as assumed."""
+"""Public data as Crossdock logs; missing values are assumed, and marked as assumed."""

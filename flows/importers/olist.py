@@ -1,4 +1,4 @@
-"""Makes a journal from the public Olist tables (`flows.importers.olist_tables` says which).
+"""Journal from the public Olist tables (listed in `flows.importers.olist_tables`).
 
 Observed (source ``import/olist``): orders with lines, prices and the estimated delivery date as the
 promise; the handover to the carrier and the delivery; each seller as a node; each customer's state
@@ -8,7 +8,7 @@ as the region. Assumed (source ``import/olist/assumed``, or listed in a registra
   and times (over the whole log: a planner would have known them, more or less);
 - costs, capacities and handling times of nodes;
 - stock: each seller receives, an hour before its first sale of a product, all that it will sell of
-  it. So nothing is ever short, and a product is only where somebody really sold it;
+  it. So nothing is ever short, and a product is only where it was really sold;
 - picks: at the handover. Times of cancellation: see `olist_sales`.
 
 The data has one handover and one delivery per order. An order of several sellers becomes one
@@ -51,7 +51,7 @@ OBSERVED = "import/olist"
 ASSUMED = "import/olist/assumed"
 CLOCK = "import/olist/clock"
 
-# What comes first at the same instant: time, then causes before effects.
+# Order at the same instant: time, then causes before effects.
 _ORDER: tuple[type[Fact], ...] = (
     ClockTicked,
     RegionRegistered,
@@ -71,7 +71,7 @@ _RANK = {kind: rank for rank, kind in enumerate(_ORDER)}
 def import_olist(
     folder: Path, network: str = "olist", report: OlistReport | None = None
 ) -> Iterator[Event]:
-    """All events in the order of their recorded times, the same for the same tables.
+    """Return all events in the order of their recorded times, the same for the same tables.
 
     Reads the whole folder before it returns, and fills `report` where one is given. Raises
     JournalError naming the file, column or line that is missing or wrong.
@@ -96,7 +96,7 @@ def import_olist(
 
 
 class _Events:
-    """Collects the events of one network."""
+    """Collector of one network's events."""
 
     def __init__(self, network: str) -> None:
         self._network = network
@@ -225,7 +225,7 @@ class _Events:
                     key = fact.sku
                 case CarrierRegistered():
                     key = fact.carrier
-            # Registrations tell field by field what is assumed; a carrier is assumed altogether.
+            # Registrations mark field by field what is assumed; a carrier is assumed altogether.
             source = ASSUMED if isinstance(fact, CarrierRegistered) else OBSERVED
             self._add(fact, key, start_ms, source)
 

@@ -21,7 +21,7 @@ class Fit(Struct, frozen=True):
 def fit_medians(
     features: Sequence[Sequence[float]], targets: Sequence[float], minimum_rows: int
 ) -> Fit | None:
-    """Least absolute deviations: the plane through the middle of the targets, whatever the tail.
+    """Fit least absolute deviations: the plane through the middle of the targets.
 
     By iteratively reweighted least squares (Schlossmacher 1973). `features` holds one sequence per
     feature. Returns None for fewer than `minimum_rows` rows or features that do not tell apart.
@@ -55,7 +55,7 @@ def fit_medians(
 
 
 def _solve(matrix: list[list[float]], right: list[float]) -> list[float] | None:
-    """Gauss-Jordan with pivoting; None if the matrix is singular."""
+    """Solve by Gauss-Jordan with pivoting; return None if the matrix is singular."""
     rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
     for place in range(len(rows)):
         pivot = max(range(place, len(rows)), key=lambda row: abs(rows[row][place]))

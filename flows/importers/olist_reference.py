@@ -1,4 +1,4 @@
-"""Nodes, regions, SKUs and the one carrier of the Olist data; what it lacks is assumed."""
+"""Nodes, regions, SKUs and the one carrier of the Olist data; missing values are assumed."""
 
 from collections.abc import Iterator, Sequence
 from statistics import median, median_low
@@ -37,12 +37,12 @@ Reference = RegionRegistered | NodeRegistered | SkuRegistered | CarrierRegistere
 
 
 def region_of(state: str) -> str:
-    """ISO 3166-2 code of a Brazilian state, such as ``BR-SP``."""
+    """Return the ISO 3166-2 code of a Brazilian state, such as ``BR-SP``."""
     return f"BR-{state}"
 
 
 class OlistReference:
-    """Everything registered before the first order; also answers for a parcel's weight."""
+    """Everything registered before the first order, and parcels' weights."""
 
     def __init__(self, tables: OlistTables, sales: Sequence[Sale], report: OlistReport) -> None:
         self._tables = tables
@@ -54,7 +54,7 @@ class OlistReference:
         self._usual_weight_g = median_low(known) if known else _WEIGHT_G
 
     def facts(self) -> Iterator[Reference]:
-        """Regions, then nodes, SKUs and the carrier, each by key; counts `report.assumed`."""
+        """Yield regions, then nodes, SKUs and the carrier, each by key; count `report.assumed`."""
         for kind, facts in (
             ("region", self._regions()),
             ("node", self._nodes()),
@@ -66,7 +66,7 @@ class OlistReference:
                 yield fact
 
     def weight_g(self, parcel: Parcel) -> int:
-        """Weight of a parcel in g: its products without packaging."""
+        """Return the weight of a parcel in g: its products without packaging."""
         return sum(self._product_weight_g(item.product) for item in parcel.items)
 
     def _product_weight_g(self, key: str) -> int:
@@ -74,7 +74,7 @@ class OlistReference:
         return (product.weight_g if product else None) or self._usual_weight_g
 
     def _find_centres(self) -> dict[str, Point]:
-        """Where a state's customers are on average, which is not where its zip prefixes are."""
+        """Find where a state's customers are on average; its zip prefixes lie elsewhere."""
         found: dict[str, list[Point]] = {}
         for sale in self._sales:
             place = self._tables.places.get(sale.zip_prefix)
@@ -94,7 +94,7 @@ class OlistReference:
         return centres | dict.fromkeys(self._placeless, middle)
 
     def _node_place(self, seller: str) -> tuple[Point, bool]:
-        """Position of a seller, and whether it is known from its own zip prefix."""
+        """Return the position of a seller, and whether it is known from its own zip prefix."""
         row = self._tables.sellers[seller]
         place = self._tables.places.get(row.zip_prefix)
         return (self._centres[row.state], False) if place is None else (place, True)
@@ -134,7 +134,7 @@ class OlistReference:
             )
 
     def _handling_time_s(self) -> int:
-        """Median over all orders from purchase to handover; one for all sellers."""
+        """Return the median over all orders from purchase to handover; one for all sellers."""
         times_ms = [
             sale.handed_over_ms - sale.purchased_ms
             for sale in self._sales
@@ -195,7 +195,7 @@ class OlistReference:
         )
 
     def _fit_freight(self) -> Fit | None:
-        """Freight in cents by kg and 100 km, over parcels of one piece.
+        """Fit freight in cents by kg and 100 km, over parcels of one piece.
 
         A freight of 0 is the seller's gift; and the data sums the freight of several pieces as if
         each travelled alone.
@@ -211,7 +211,7 @@ class OlistReference:
         return fit_medians((kilograms, hundreds_km), cents, _MINIMUM_ROWS)
 
     def _fit_transit(self) -> Fit | None:
-        """Seconds from handover to delivery by 100 km, over orders of one parcel."""
+        """Fit seconds from handover to delivery by 100 km, over orders of one parcel."""
         hundreds_km, seconds = [], []
         for sale in self._sales:
             if (
@@ -231,6 +231,6 @@ class OlistReference:
 
 
 def _whole(fit: Fit | None, default: tuple[float, ...]) -> tuple[int, ...]:
-    """Coefficients as whole numbers; a rate below 0 makes no sense and is 0."""
+    """Return coefficients as whole numbers; a rate below 0 makes no sense and is 0."""
     coefficients = default if fit is None else (fit.intercept, *fit.slopes)
     return tuple(max(0, round(value)) for value in coefficients)

@@ -1,4 +1,4 @@
-"""Reads the rows of the public Olist tables, and says where a row is wrong.
+"""Rows of the public Olist tables, and errors with the place of a wrong row.
 
 Accepted are the short names (``orders.csv``) and those of the original on Kaggle
 (``olist_orders_dataset.csv``), each also as ``.gz``.
@@ -74,29 +74,29 @@ class Row:
         return self._values[self._index[column]].strip()
 
     def wrong(self, expected: str, was: object) -> JournalError:
-        """Error to raise, with the place of this row."""
+        """Return the error to raise, with the place of this row."""
         return JournalError(f"expected {expected}, was {was!r}, at {self._path}:{self._line}")
 
     def id(self, column: str) -> str:
-        """An identifier: not empty, no spaces, short enough."""
+        """Return an identifier: not empty, no spaces, short enough."""
         text = self[column]
         if not text or len(text) > _LONGEST_ID or len(text.split()) != 1:
             raise self.wrong(f"1 to {_LONGEST_ID} characters without spaces in {column}", text)
         return text
 
     def maybe_id(self, column: str) -> str | None:
-        """As `id`, with words joined by underscores; None where the cell is empty."""
+        """Return as `id`, with words joined by underscores; None where the cell is empty."""
         text = "_".join(self[column].split())
         if len(text) > _LONGEST_ID:
             raise self.wrong(f"at most {_LONGEST_ID} characters in {column}", text)
         return text or None
 
     def zip_prefix(self, column: str) -> str:
-        """Zip prefix without leading zeros."""
+        """Return a zip prefix without leading zeros."""
         return self.id(column).lstrip("0")
 
     def number(self, column: str, low: float = 0.0) -> float:
-        """Finite number from `low` to 1e9."""
+        """Return a finite number from `low` to 1e9."""
         text = self[column]
         try:
             value = float(text)
@@ -107,7 +107,7 @@ class Row:
         return value
 
     def instant(self, column: str) -> datetime:
-        """Local timestamp or date, in UTC."""
+        """Return a local timestamp or date, in UTC."""
         text = self[column]
         try:
             if "/" in text:
@@ -123,12 +123,12 @@ class Row:
         return found
 
     def maybe_ms(self, column: str) -> int | None:
-        """Local timestamp in ms since the epoch; None where the cell is empty."""
+        """Return a local timestamp in ms since the epoch; None where the cell is empty."""
         return to_ms(self.instant(column)) if self[column] else None
 
 
 def read_rows(folder: Path, table: str) -> Iterator[Row]:
-    """All rows of a table of `COLUMNS`, in the file's order.
+    """Yield all rows of a table of `COLUMNS`, in the file's order.
 
     Raises JournalError for a missing file or column, and for a file that cannot be read.
     """

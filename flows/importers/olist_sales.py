@@ -1,4 +1,4 @@
-"""Joins the Olist tables into sales: what was ordered where, and what became of it.
+"""Sales joined from the Olist tables: what was ordered where, and what became of it.
 
 Contradictions between timestamps are settled here, and counted together with what is left out.
 """
@@ -15,7 +15,7 @@ _WITHDRAWN = frozenset({"canceled", "unavailable"})
 
 
 class OlistReport(Struct):
-    """What an import did; filled by the time the first event is handed out.
+    """Totals of an import; filled by the time the first event is handed out.
 
     `skipped` counts rows left out, `settled` contradictions that were resolved, both by reason;
     `assumed` counts registrations by the field that the data lacks, such as ``sku.weight_g``.
@@ -38,7 +38,7 @@ class OlistReport(Struct):
 
 
 class Parcel(Struct, frozen=True, gc=False):
-    """What one seller sends of an order; `limit_ms` is when it was to hand it over."""
+    """One seller's part of an order; `limit_ms` is when it was to hand it over."""
 
     shipment: str
     seller: str
@@ -46,7 +46,7 @@ class Parcel(Struct, frozen=True, gc=False):
     limit_ms: int
 
     def quantities(self) -> dict[str, int]:
-        """Pieces by product, in the order of the items."""
+        """Return pieces by product, in the order of the items."""
         return dict(Counter(item.product for item in self.items))
 
 
@@ -72,7 +72,7 @@ class Sale(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def join_sales(tables: OlistTables, report: OlistReport) -> list[Sale]:
-    """All sales that can be told, by order id; counts into `report` what cannot, and why."""
+    """Return all sales that can be read, by order id; count into `report` what cannot, and why."""
     for key in sorted(tables.items.keys() - tables.orders.keys()):
         report.skipped["item of an unknown order"] += len(tables.items[key])
     sales = []
@@ -146,14 +146,14 @@ def _parcels(order: Order, tables: OlistTables, report: OlistReport) -> tuple[Pa
 
 
 def _withdrawn_ms(order: Order, limit_ms: int) -> int:
-    """When an order was cancelled, which the data does not tell.
+    """Return an assumed time of an order's cancellation, which the data lacks.
 
     Not handed over: when the last seller's time to do so had passed, since from then on the shop
     knew. Handed over: when its promise had passed. Never before what had happened by then.
     """
     if order.handed_over_ms is not None:
         return max(order.promised_ms, order.handed_over_ms, order.purchased_ms)
-    # A few limits lie years ahead; nobody waits for goods longer than to their promise.
+    # A few limits lie years ahead; customers do not wait for goods longer than to their promise.
     return max(min(limit_ms, order.promised_ms), order.purchased_ms)
 
 

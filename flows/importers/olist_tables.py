@@ -1,4 +1,4 @@
-"""Loads the public Olist tables (Brazilian marketplace, 2016-2018) from a folder, typed.
+"""The public Olist tables (Brazilian marketplace, 2016-2018), loaded from a folder, typed.
 
 Traps of the data that are dealt with here:
 
@@ -57,7 +57,7 @@ class Item(Struct, frozen=True, gc=False):
 
 
 class Customer(Struct, frozen=True, gc=False):
-    """Who ordered; `person` is the same over all orders of one customer."""
+    """A customer; `person` is the same over all orders of one customer."""
 
     person: str
     zip_prefix: str
@@ -72,7 +72,7 @@ class Product(Struct, frozen=True, gc=False):
 
 
 class Seller(Struct, frozen=True, gc=False):
-    """Where a seller is."""
+    """A seller's place."""
 
     zip_prefix: str
     city: str
@@ -80,7 +80,7 @@ class Seller(Struct, frozen=True, gc=False):
 
 
 class OlistTables(Struct, frozen=True):
-    """All tables by key: items by order and in the order of their numbers, `places` by zip prefix.
+    """All tables by key: items by order and in order of their numbers, `places` by zip prefix.
 
     `state_places` is the mean over a state's zip prefixes.
     """
@@ -166,7 +166,7 @@ def _items(folder: Path) -> dict[str, list[Item]]:
 
 
 def _places(folder: Path) -> tuple[dict[str, Point], dict[str, Point]]:
-    """Mean position of each zip prefix (the original lists many points each) and each state."""
+    """Return the mean position of each zip prefix (the original lists many points) and state."""
     of_zip: dict[str, list[Point]] = {}
     of_state: dict[str, list[Point]] = {}
     for row in read_rows(folder, "geolocation"):
@@ -187,7 +187,7 @@ def _places(folder: Path) -> tuple[dict[str, Point], dict[str, Point]]:
 
 
 def mean_point(points: list[Point]) -> Point:
-    """Mean latitude and longitude, rounded to 1e-5 degrees (1 m)."""
+    """Return the mean latitude and longitude, rounded to 1e-5 degrees (1 m)."""
     return Point(
         round(fmean(point.latitude for point in points), 5),
         round(fmean(point.longitude for point in points), 5),

@@ -36,12 +36,12 @@ class RawMessage(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def place(self) -> str:
-        """Topic, partition and offset of where it stands, which no producer can claim."""
+        """Return topic, partition and offset of where it stands, which no producer can claim."""
         return origin_of(self.topic, self.partition, self.offset)
 
     @cached_property
     def line(self) -> JournalLine:
-        """The message as a line of its topic."""
+        """Return the message as a line of its topic."""
         return line_of(self.offset + 1, f"{self.topic}[{self.partition}]", self.value)
 
 
@@ -62,7 +62,7 @@ Stamp = Literal["now", "keep"]
 def canonical(
     message: RawMessage, feed: FeedSettings, now_ms: int, stamp: Stamp
 ) -> Entry | DeadLetter:
-    """The event of a message, recorded at `now_ms` (or as it says itself, with `keep`)."""
+    """Return a message's event, recorded at `now_ms` (or at its own time, with `keep`)."""
     line = message.line
     if line.size > MAX_LINE_BYTES:
         refused = decode(line)
@@ -88,7 +88,7 @@ def canonical(
         return _refused(line, "unmapped", "values that are JSON", str(error))
     event = decode(JournalLine(line.seq, line.source, line.line, value, len(value)))
     if isinstance(event, DeadLetter):
-        # What is kept is what came, not what was made of it.
+        # The bytes as they came are kept, not what was made of them.
         return _refused(line, event.reason, event.expected, event.was, event.network, event.type)
     forbidden = feed.refusal(event.type, event.network)
     if forbidden is not None:

@@ -28,7 +28,7 @@ from state.stores.kafka_reader import KafkaReader, Place, committed
 from state.stores.kafka_topics import KafkaTopics, planned, require
 from state.stores.kafka_writer import KafkaWriter
 
-#: How often lag and clock are looked at.
+#: Interval at which lag and clock are looked at.
 _LOOK_EVERY_S = 1.0
 _LEAP_MS = 1_000
 _CLOCK = "crossdock/ingest"
@@ -122,7 +122,7 @@ def _require_kept(reader: KafkaReader, starts: dict[Place, int | None], accept_l
             "ingested"
             if start < low
             else f"{topic}[{partition}] ends at {high}, but was read up to {start} before: it was "
-            "made anew, or the broker lost its end"
+            "made again, or the broker lost its end"
         )
         if not accept_loss:
             raise StoreError(f"{lost}; --accept-loss goes on with what is there")
@@ -131,7 +131,7 @@ def _require_kept(reader: KafkaReader, starts: dict[Place, int | None], accept_l
 
 
 class _Ingest:
-    """The flow, and what its one stateful step needs."""
+    """The flow, and the needs of its one stateful step."""
 
     def __init__(
         self,
@@ -241,7 +241,7 @@ class _Ingest:
         ]
 
     def _ticks(self, now_ms: int) -> list[Ingested]:
-        """A tick for each network of which nothing was recorded since the last one."""
+        """Return a tick for each network of which nothing was recorded since the last one."""
         since_ms = now_ms - round(self._settings.ingest.tick_s * 1_000)
         quiet = self._networks.quiet_since(since_ms)
         for network in quiet:

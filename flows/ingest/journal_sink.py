@@ -26,14 +26,14 @@ _ALL_EVERY_S = 600.0
 
 
 class Ingested(Struct, frozen=True):
-    """What became of a raw message; a tick is an entry without one."""
+    """Result of a raw message; a tick is an entry without one."""
 
     message: RawMessage | None
     result: Entry | DeadLetter
 
 
 class JournalSink(FixedPartitionedSink[Ingested, None]):
-    """Writes with `writer`, and keeps progress with `reader`, at each epoch's end.
+    """Sink that writes with `writer`, and keeps progress with `reader`, at each epoch's end.
 
     `starts` is where the reader began; `waiting` the first offset that waits, of each place. After
     a `failure` nothing is written, and no progress kept.
@@ -59,15 +59,15 @@ class JournalSink(FixedPartitionedSink[Ingested, None]):
         self._all_at = time.monotonic()
 
     def list_parts(self) -> list[str]:
-        """One partition."""
+        """Return the one partition."""
         return ["journal"]
 
     def part_fn(self, item_key: str) -> int:
-        """Everything goes to the one partition."""
+        """Return 0: everything goes to the one partition."""
         return 0
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "_Partition":
-        """Nothing to open."""
+        """Return the sink: there is nothing to open."""
         return _Partition(self)
 
     def _write(self, items: list[Ingested]) -> None:

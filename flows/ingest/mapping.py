@@ -1,4 +1,4 @@
-"""Apply a feed's rules: somebody else's JSON in, an event's document out."""
+"""Rules of a feed applied: another system's JSON in, an event's document out."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Unmapped(Exception):
 
 
 def map_message(feed: FeedSettings, document: Any, origin: str) -> dict[str, Any]:
-    """The CloudEvents document of a message; `origin` becomes its id where it has none.
+    """Return the CloudEvents document of a message; `origin` becomes its id where it has none.
 
     It is not validated here. Raises Unmapped.
     """
@@ -135,7 +135,7 @@ def _number(field: FieldRule, value: Any) -> float:
 
 
 def _at(document: Any, path: str) -> Any:
-    """What stands at a dotted path; numbers are places in lists."""
+    """Return what stands at a dotted path; numbers are places in lists."""
     value = document
     for part in path.split(".") if path else ():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The networks that the journal knows: introduced, bounded, and remembered in a topic of their own.
+"""Networks that the journal knows: introduced, bounded, and remembered in a topic of their own.
 
 A slot is for a network that reference data introduced, one that `ingest.networks` names, or one
 that a person made. A network that is quiet still has deadlines, so each is ticked from then on, and
@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Networks:
-    """Networks that have a slot, and when something was last recorded of each (ms since epoch)."""
+    """Networks that have a slot, and when each was last recorded (ms since epoch)."""
 
     def __init__(self, rules: IngestSettings, known: Iterable[str]) -> None:
         self._allowed = frozenset(rules.networks)
@@ -49,7 +49,7 @@ class Networks:
         self.is_new.append(network)
 
     def quiet_since(self, instant_ms: int) -> list[str]:
-        """Networks of which nothing was recorded after `instant_ms`."""
+        """Return networks of which nothing was recorded after `instant_ms`."""
         return [name for name, last_ms in self.last_ms.items() if last_ms <= instant_ms]
 
     def announce(self, writer: KafkaWriter, topic: str) -> None:
@@ -59,7 +59,7 @@ class Networks:
         self.is_new.clear()
 
     def learn(self, messages: Iterable[Message]) -> list[str]:
-        """Take in what the topic says; returns the networks that are known only since then."""
+        """Take in what the topic says; return the networks that are known only since then."""
         found = []
         for network, is_there in map(said, messages):
             if not is_there:
@@ -71,20 +71,20 @@ class Networks:
 
 
 def said(message: Message) -> tuple[str, bool]:
-    """The network that a message of the topic is about, and whether it is there or retired."""
+    """Return the network of a topic's message, and whether it is there or retired."""
     key = message.key() or b""
     name = key if isinstance(key, str) else key.decode("utf-8", "replace")
     return name, message.value() is not None
 
 
 class NetworksTopic:
-    """Reads the topic to its end, and then what is added to it."""
+    """Reader of the topic to its end, and then of what is added."""
 
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
         self._reader = KafkaReader(settings, {(topic, 0): None})
 
     def known(self) -> list[str]:
-        """Networks remembered, in order of their first appearance. Raises StoreError."""
+        """Return networks remembered, in order of their first appearance. Raises StoreError."""
         found: dict[str, None] = {}
         for message in self._reader.read_to_end():
             network, is_there = said(message)
@@ -99,12 +99,12 @@ class NetworksTopic:
         return self._reader.read(_BATCH)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._reader.close()
 
 
 def known_networks(settings: KafkaSettings, topic: str) -> list[str]:
-    """Networks remembered in the topic, in order of their first appearance. Raises StoreError."""
+    """Return the topic's networks, in order of their first appearance. Raises StoreError."""
     followed = NetworksTopic(settings, topic)
     try:
         return followed.known()

@@ -14,7 +14,7 @@ from msgspec import Struct
 from flows.ingest.canonical import RawMessage
 from state.stores.kafka_reader import Place
 
-#: What may wait: so many messages, and so many bytes of them.
+#: Most messages that may wait, and most bytes of them.
 _MOST_MESSAGES, _MOST_BYTES = 10_000, 16 * 1024 * 1024
 
 
@@ -37,7 +37,7 @@ class Quarantine:
 
     @property
     def networks(self) -> int:
-        """Different names that wait."""
+        """Return different names that wait."""
         return len({each.network for each in self._waiting})
 
     def hold(self, network: str, message: RawMessage) -> None:
@@ -66,7 +66,7 @@ class Quarantine:
         return len(self._waiting) > _MOST_MESSAGES or self._bytes > _MOST_BYTES
 
     def first(self) -> dict[Place, int]:
-        """The first offset that waits, of each place: progress stays before it."""
+        """Return the first offset that waits, of each place: progress stays before it."""
         found: dict[Place, int] = {}
         for each in self._waiting:
             place = (each.message.topic, each.message.partition)

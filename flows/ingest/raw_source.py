@@ -23,23 +23,23 @@ _LOOK_EVERY_S = 1.0
 
 
 class Tick(Struct, frozen=True):
-    """Time to let networks know that time passes."""
+    """A signal that networks are due to note the passing of time."""
 
 
 class Look(Struct, frozen=True):
-    """Time to look after what waits; once a second, whether messages come or not."""
+    """A signal to look after what waits; once a second, whether messages come or not."""
 
 
 class End(Struct, frozen=True):
-    """Nothing comes after it."""
+    """The end: nothing comes after it."""
 
 
-#: What the source gives.
+#: Items that the source gives.
 Item = RawMessage | Tick | Look | End
 
 
 class RawSource(FixedPartitionedSource[Item, None]):
-    """Reads `reader`, oldest first, with a Tick every `tick_s` (0: none).
+    """Source that reads `reader`, oldest first, with a Tick every `tick_s` (0: none).
 
     It reads at most `rate` messages per s (0: any), until `stop` is set; with `once` also until all
     that is there has been read, and then gives an End; it ends at the first error in `failure`.
@@ -62,11 +62,11 @@ class RawSource(FixedPartitionedSource[Item, None]):
         self.stop, self.turned, self.failure = stop, turned, failure
 
     def list_parts(self) -> list[str]:
-        """One partition: one consumer reads them all."""
+        """Return the one partition: one consumer reads them all."""
         return ["raw"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "_Partition":
-        """Go on where the reader was placed."""
+        """Open where the reader was placed."""
         return _Partition(self)
 
 
@@ -110,7 +110,7 @@ class _Partition(StatefulSourcePartition[Item, None]):
         return found
 
     def _allowance(self) -> int:
-        """Messages that may be read now: up to a second's worth after a pause."""
+        """Return messages that may be read now: up to a second's worth after a pause."""
         rate = self._source.rate
         if not rate:
             return _BATCH
@@ -130,7 +130,7 @@ class _Partition(StatefulSourcePartition[Item, None]):
     def next_awake(self) -> datetime | None:
         if not self._idle_turns or self._has_waited:
             return None
-        # What is held back, by a bound or for another partition, cannot be waited for in a read.
+        # A message held back, by a bound or for another partition, cannot be waited for in a read.
         return datetime.now(UTC) + (_POLL if self._idle_turns < IDLE_TURNS else _HELD_BACK)
 
     def snapshot(self) -> None:
@@ -142,7 +142,7 @@ def _stop() -> list[Item]:
 
 
 def raw_message(message: Message) -> RawMessage:
-    """A consumed Kafka message as ours; put in again, it keeps its first origin.
+    """Return a consumed Kafka message as ours; one that is requeued keeps its first origin.
 
     A header can claim any origin, so one of another topic is not believed.
     """

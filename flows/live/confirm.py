@@ -1,4 +1,4 @@
-"""Wait until the engine has taken in what a person told it."""
+"""Confirmation that the engine has taken in a person's command."""
 
 import time
 from typing import Any
@@ -19,7 +19,7 @@ _NEWEST = 200
 
 
 class Confirmed(Struct, frozen=True):
-    """What the engine said of an event: where it took it in, and what came of it."""
+    """The engine's answer to an event: where it took it in, and what came of it."""
 
     network: str
     seq: int
@@ -32,7 +32,7 @@ class Confirmed(Struct, frozen=True):
 def confirmed(
     settings: RedisSettings, network: str, event: str, within_s: float
 ) -> Confirmed | None:
-    """What came of an event; None if nothing is known within so many s. Raises StoreError."""
+    """Return what came of an event; None if unknown within so many s. Raises StoreError."""
     until = time.monotonic() + within_s
     with connect_with(settings, read_timeout_s=REDIS_READ_S, retries=REDIS_RETRIES) as client:
         while (found := _found(client, settings.prefix, network, event)) is None:

@@ -1,4 +1,4 @@
-"""What people tell the engine: events of the control feed, sent by hand."""
+"""Commands of people to the engine: events of the control feed, sent by hand."""
 
 from uuid import uuid4
 
@@ -24,7 +24,7 @@ REDIS_READ_S, REDIS_RETRIES = 10.0, 3
 def send_control(
     settings: Settings, network: str, fact: Fact, now_ms: int, *, create: bool = False
 ) -> str:
-    """Send one fact to the feed that may bring it, and wait for it; returns the event's id.
+    """Send one fact to the feed that may bring it, and wait for it; return the event's id.
 
     `create` lets a network in that no reference data has introduced. Raises SettingsError if there
     is no such feed, StoreError.
@@ -52,7 +52,7 @@ def send_retired(settings: Settings, network: str) -> None:
 def send_decision(
     settings: Settings, fact: ActionApproved | ActionRejected, now_ms: int, *, unseen: bool = False
 ) -> str:
-    """Send what a person decided on a proposal; returns the event's id.
+    """Send a person's decision on a proposal; return the event's id.
 
     Raises JournalError if Redis has no such open proposal, unless `unseen`; and what `send_control`
     raises.
@@ -64,7 +64,7 @@ def send_decision(
         ) as client:
             if open_proposal(client, settings.redis.prefix, fact.action) is None:
                 raise JournalError(
-                    f"expected an open proposal {fact.action}, was none: somebody has decided, it "
+                    f"expected an open proposal {fact.action}, was none: it was decided, it "
                     "has expired, or it was never there (`crossdock proposals` lists the open "
                     "ones); --unseen sends it all the same"
                 )

@@ -1,4 +1,4 @@
-"""A bound on how long a process may take to end."""
+"""Bound on how long a process may take to end."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ from flows.wiring.stop import Stop
 
 
 def cut_short_after(seconds: float, stop: Stop) -> None:
-    """Once `stop` is set, end the process after `seconds` even if it could not finish.
+    """End the process `seconds` after `stop` is set, even if it could not finish.
 
     Nothing is lost by that: the next start goes on at the last committed checkpoint.
     """

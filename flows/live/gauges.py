@@ -1,4 +1,4 @@
-"""Look after the gauges of a running partition, once a second, between two batches."""
+"""Gauges of a running partition, set once a second, between two batches."""
 
 from flows.live.keeper import Keeper
 from flows.live.metrics import RunMetrics
@@ -31,12 +31,12 @@ class Gauges:
         self.seq = 0
 
     def reads(self, reader: KafkaJournal) -> None:
-        """Know the reader whose lag is told."""
+        """Take in the reader whose lag is measured."""
         self._reader = reader
         self.seq = reader.progress()[0]
 
     def progress(self, seq: int, done: int, size: int) -> None:
-        """A batch was read up to `seq`."""
+        """Note that a batch was read up to `seq`."""
         self._metrics.records.inc(seq - self.seq)
         self.seq = seq
 

@@ -23,14 +23,14 @@ from state.stores.redis_keys import entry_order
 _NEXT = "next"
 #: Before the names of networks whose actions up to some id were there before this process.
 _LAST = "last:"
-#: Header with an action's id, so that nobody has to parse the body to skip what he knows.
+#: Header with an action's id, so that readers skip known ones without parsing the body.
 ACTION_ID = "crossdock-id"
-#: What a checkpoint may wait for acknowledgements.
+#: Longest time that a checkpoint may wait for acknowledgements.
 _MARK_S = 2.0
 
 
 class KafkaOutlet:
-    """Writes what partition `partition` of the journal led to, with a `writer` under its name.
+    """Outlet for what journal partition `partition` led to; its `writer` is under that name.
 
     Without an actions topic, only the dead letters. `turned` is called while it looks up what has
     been written, which may take long.
@@ -76,7 +76,7 @@ class KafkaOutlet:
         return dead_letter_message(self._topics.dead_letters, letter, origin)
 
     def _is_new(self, message: Outgoing) -> bool:
-        """Whether it was not there when the name was taken; a transaction may be tried again."""
+        """Return whether it was not there when the name was taken: transactions may be retried."""
         last = self._last.get(message.of)
         if message.place is None or last is None:
             return True
@@ -86,7 +86,7 @@ class KafkaOutlet:
         return True
 
     def mark(self) -> Mark:
-        """The end of the actions' partition, once all has arrived. Raises StoreError.
+        """Return the end of the actions' partition, once all has arrived. Raises StoreError.
 
         What an earlier process wrote may lie before it and still be ahead of the state; so its
         last ids go along until they are passed.
@@ -112,7 +112,7 @@ class KafkaOutlet:
         self._writer.open(self._look_up, self._is_new)
 
     def _look_up(self) -> None:
-        """Learn what is there beyond what is known. Nobody else writes any more."""
+        """Look up what is there beyond what is known. No other process writes any more."""
         if not self._topics.actions:
             return
         start = self._writer.ends.get(self._place, self._end)
@@ -122,7 +122,7 @@ class KafkaOutlet:
             if start is not None and high < start:
                 raise EntriesLost(
                     f"expected {self._topics.actions}[{self._partition}] to hold {start} actions, "
-                    f"where it was written to, was {high}: the topic was made anew, or the broker "
+                    f"where it was written to, was {high}: the topic was made again, or the broker "
                     "lost its end. `--rebuild` writes all actions again from the journal"
                 )
             self._end = high

@@ -1,4 +1,4 @@
-"""Keep Redis within bounds, once a minute, in a thread and over a connection of its own.
+"""Keeper of Redis within bounds, once a minute, in a thread and over a connection of its own.
 
 The stream never waits for it. Where it fails, Redis keeps more than it should, and says so.
 """
@@ -27,21 +27,21 @@ _NEARLY_FULL, _ROOM_AGAIN = 0.8, 0.75
 
 
 class Memory(Struct, frozen=True):
-    """Bytes that Redis uses, and may use: its `maxmemory`, or else what the machine has."""
+    """Bytes that Redis uses, and may use: its `maxmemory`, or else the machine's."""
 
     used: int
     limit: int
-    #: What it does when it is full; anything but ``noeviction`` throws streams away.
+    #: Its policy when full; anything but ``noeviction`` throws streams away.
     eviction: str = "noeviction"
 
     @property
     def share(self) -> float:
-        """Used of what may be used; 0 where the limit is not known."""
+        """Return the share used of what may be used; 0 where the limit is not known."""
         return self.used / self.limit if self.limit else 0.0
 
 
 def memory_of(client: redis.Redis) -> Memory:
-    """Ask Redis; raises StoreError."""
+    """Return Redis's memory; raises StoreError."""
     try:
         info: Any = client.info("memory")
     except RedisError as error:
@@ -53,7 +53,7 @@ def memory_of(client: redis.Redis) -> Memory:
 
 
 class Keeper:
-    """A context manager: while it lasts, the networks that it is told of are looked after.
+    """Context manager: while it lasts, the networks that it is given are looked after.
 
     `connect` opens a client of its own. `settings.keep_days` of 0 removes nothing, and measures.
     """
@@ -74,7 +74,7 @@ class Keeper:
         self._is_failing = self._is_full = self._evicts = False
 
     def now_is(self, network: str, now_ms: int) -> None:
-        """Know a network, and its journal's now."""
+        """Take in a network, and its journal's now."""
         self._now_ms[network] = now_ms
 
     def __enter__(self) -> Self:
@@ -139,7 +139,7 @@ class Keeper:
             )
 
     def watch(self, memory: Memory) -> None:
-        """Tell how much memory Redis has left, and warn once when it ends."""
+        """Report how much memory Redis has left, and warn once when it ends."""
         metrics = self._metrics
         metrics.redis_used.set(memory.used)
         metrics.redis_limit.set(memory.limit)

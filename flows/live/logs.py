@@ -38,7 +38,7 @@ class _AsJson(logging.Formatter):
 
 
 class SparingHandler(logging.StreamHandler[TextIO]):
-    """Writes to `stream`; of warnings that say the same, one every `_REPEAT_S` by `clock`.
+    """Handler to `stream`; of equal warnings, it writes one every `_REPEAT_S` by `clock`.
 
     Two say the same if they differ in the numbers of a text at most (a port, a duration). What was
     left out is counted in the next one (`left_out`), or in a line of its own before something else
@@ -48,12 +48,12 @@ class SparingHandler(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream)
         self._clock = clock
-        #: By what they say: when one was written last, how many were left out since, and the last.
+        #: By message: when it was written last, how many were left out since, and the last.
         self._seen: dict[object, tuple[float, int, logging.LogRecord]] = {}
         self.setFormatter(_AsJson())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write it, unless it has just been said."""
+        """Write it, unless it has just been written."""
         said = _said(record) if record.levelno >= logging.WARNING else None
         now = self._clock()
         self._own_up(now, but=said)
@@ -70,12 +70,12 @@ class SparingHandler(logging.StreamHandler[TextIO]):
             self._write_count(next(iter(self._seen)))
 
     def close(self) -> None:
-        """Say what was left out."""
+        """Write what was left out."""
         self._own_up(float("inf"))
         super().close()
 
     def _own_up(self, now: float, but: object = None) -> None:
-        """Write how many were left out of what has not been said for a while."""
+        """Write how many were left out of messages that are not repeated for a while."""
         for said, (at, _, _) in list(self._seen.items()):
             if said != but and now >= at + _REPEAT_S:
                 self._write_count(said)
@@ -115,10 +115,10 @@ def log(level: int, event: str, **fields: Any) -> None:
 
 
 def info(event: str, **fields: Any) -> None:
-    """Write what is worth knowing."""
+    """Write a line that is worth knowing."""
     log(logging.INFO, event, **fields)
 
 
 def warn(event: str, **fields: Any) -> None:
-    """Write what somebody should look at."""
+    """Write a line that people should look at."""
     log(logging.WARNING, event, **fields)

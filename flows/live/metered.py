@@ -1,4 +1,4 @@
-"""Count actions as they are written, and how long they took."""
+"""Metering of actions as they are written: their number, and their delay."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from state.stores.redis_keys import entry_order
 
 
 class MeteredOutlet:
-    """Passes on to `outlet`; an action's time is taken when that has returned."""
+    """Outlet that passes on to `outlet`; an action's time is taken when that has returned."""
 
     def __init__(self, outlet: Outlet, metrics: RunMetrics, arrivals: Arrivals) -> None:
         self._outlet, self._metrics, self._arrivals = outlet, metrics, arrivals
@@ -43,7 +43,7 @@ class MeteredOutlet:
             self._metrics.journal_latency.observe(max(0.0, now_ms - stamp_ms) / 1_000)
 
     def mark(self) -> Mark:
-        """Where it stands after the last write."""
+        """Return where it stands after the last write."""
         return self._outlet.mark()
 
     def rewind(self, mark: Mark) -> None:

@@ -1,4 +1,4 @@
-"""What is measured, by name. docs/operations.md tells people what to make of it."""
+"""Metrics by name. docs/operations.md explains how to read them."""
 
 from collections.abc import Callable
 from importlib.metadata import version
@@ -24,7 +24,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class StreamMetrics:
-    """What all live processes tell."""
+    """Metrics of all live processes."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
@@ -61,7 +61,7 @@ class StreamMetrics:
 
 
 class IngestMetrics(StreamMetrics):
-    """What `crossdock ingest` tells."""
+    """Metrics of `crossdock ingest`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class IngestMetrics(StreamMetrics):
 
 
 class RunMetrics(StreamMetrics):
-    """What `crossdock run` tells."""
+    """Metrics of `crossdock run`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ from state.settings import MonitorSettings
 
 
 class Health:
-    """What the stream says of itself: that it turns, how far behind it is, what it waits for."""
+    """Health of the stream: that it turns, how far behind it is, what it waits for."""
 
     def __init__(self, settings: MonitorSettings) -> None:
         self._settings = settings
@@ -30,40 +30,40 @@ class Health:
         self.behind = 0
 
     def turned(self) -> None:
-        """The loop has come round."""
+        """Note that the loop has come round."""
         self._turned_at = time.monotonic()
         self._began = True
 
     def waits_for(self, store: str, why: str) -> None:
-        """A store does not answer; the loop is alive and tries again."""
+        """Note a store that does not answer; the loop is alive and tries again."""
         self._waits[store] = why
         self.turned()
 
     def found(self, store: str) -> None:
-        """It answers again."""
+        """Note that it answers again."""
         self._waits.pop(store, None)
 
     def reached(self, store: str, is_up: bool) -> None:
-        """Whether a store can be reached at all."""
+        """Note whether a store can be reached at all."""
         if is_up:
             self.found(store)
         else:
             self._waits[store] = "no connection"
 
     def probed(self, store: str, why: str | None) -> None:
-        """A store was asked, whatever the stream does: None if it answered, or why not."""
+        """Note a store's probe, whatever the stream does: None if it answered, or why not."""
         if why is None:
             self._unanswered.pop(store, None)
         else:
             self._unanswered[store] = why
 
     def ills(self) -> list[str]:
-        """Why the process should be started again; empty if it is alive."""
+        """Return why the process should be started again; empty if it is alive."""
         quiet = time.monotonic() - self._turned_at
         return [f"nothing has moved for {quiet:.0f} s"] if quiet > self._settings.stuck_s else []
 
     def obstacles(self) -> list[str]:
-        """Why it cannot be relied on right now; empty if it is ready."""
+        """Return why it cannot be relied on right now; empty if it is ready."""
         found = self.ills()
         if not self._began:
             found.append("starting")
@@ -143,4 +143,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Say nothing: scrapes are not news."""
+        """Log nothing: scrapes are not news."""

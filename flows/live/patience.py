@@ -15,7 +15,7 @@ _LONGEST_S = 1.0
 
 
 class PatientOutlet:
-    """Writes to `outlet` again and again while its failure `is_passing` and `may_wait` says so.
+    """Outlet that writes to `outlet` again while its failure `is_passing` and `may_wait` holds.
 
     While it waits nothing is read any more, so that memory stays bounded.
     """
@@ -54,7 +54,7 @@ class PatientOutlet:
                 return
 
     def mark(self) -> Mark:
-        """Where it stands after the last write."""
+        """Return where it stands after the last write."""
         return self._outlet.mark()
 
     def rewind(self, mark: Mark) -> None:

@@ -1,4 +1,4 @@
-"""Ask the stores, now and then, whether they answer, also when the stream leaves them alone.
+"""Probes of the stores, now and then, also when the stream leaves them alone.
 
 Each is asked from a thread of its own, off the stream's way, and each question is bounded in time.
 """
@@ -10,16 +10,16 @@ from typing import Self
 
 from flows.live.monitor import Health
 
-#: What a store may take to answer, and how long it is left alone then.
+#: Longest time for a store to answer, and the pause before the next question.
 ANSWER_S = 2.0
 _EVERY_S = 2.0
 _END_S = 3 * ANSWER_S
 
 
 class Probes:
-    """Keeps `health` informed; a context manager. A check that raises says why a store is not well.
+    """Context manager that keeps `health` informed; a check raises why a store is not well.
 
-    `seen` hears of each error.
+    `seen` gets each error.
     """
 
     def __init__(

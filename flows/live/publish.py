@@ -1,4 +1,4 @@
-"""Publish a log to the raw topics, at a chosen pace: for load tests, rehearsals and back-fills."""
+"""Publication of a log to the raw topics, at a chosen pace: load tests, rehearsals, back-fills."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _BATCH = 500
 
 
 class Published(Struct):
-    """What was published, and how long (s) it took; `unusable` lines are left out."""
+    """Totals of a publication, and how long (s) it took; `unusable` lines are left out."""
 
     events: int = 0
     unusable: int = 0

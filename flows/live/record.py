@@ -15,12 +15,12 @@ from state.stores.kafka_topics import KafkaTopics, planned, require
 
 _WAIT_S = 0.5
 _BATCH = 1_000
-#: What a crash loses of a segment is read again; flushing bounds how much that is.
+#: A crash loses a part of a segment, which is read again; flushing bounds it.
 _FLUSH_EVERY_S = 1.0
 
 
 class Recorded(Struct):
-    """What was recorded, by one run."""
+    """Totals of one run of recording."""
 
     records: int = 0
     segments: int = 0
@@ -72,7 +72,7 @@ class _Recorder:
         path.unlink(missing_ok=True)
 
     def _resumed(self) -> dict[Place, int]:
-        """The last seq on disk, of each partition."""
+        """Return the last seq on disk, of each partition."""
         last = {(self._topic, p): 0 for p in range(self._settings.topics.partitions)}
         for place, paths in segments_of([self._folder]).items():
             with Segment(paths[-1]) as segment:

@@ -1,4 +1,4 @@
-"""Dead letters, listed for repair, and put in again."""
+"""Dead letters, listed for repair, and requeued."""
 
 import base64
 from collections.abc import Iterator
@@ -30,14 +30,14 @@ _MOST_BYTES = 8 * 1024 * 1024
 
 
 class Requeued(Struct):
-    """What was put in again; `skipped` lines are no longer in the dead-letter topic."""
+    """Totals of a requeue; `skipped` lines are no longer in the dead-letter topic."""
 
     messages: int = 0
     skipped: int = 0
 
 
 def listed(settings: Settings, reason: str | None = None) -> Iterator[bytes]:
-    """A JSON line for each dead letter that was not put in again, oldest first.
+    """Yield a JSON line for each dead letter not requeued yet, oldest first.
 
     ``raw`` (or ``raw_base64``) holds the message: what is to be repaired. Raises StoreError.
     """
@@ -47,7 +47,7 @@ def listed(settings: Settings, reason: str | None = None) -> Iterator[bytes]:
 
 
 def requeue(settings: Settings, path: Path, now_ms: int) -> Requeued:
-    """Put the messages of a file of `listed` lines, repaired or not, in again where they came from.
+    """Requeue the messages of a file of `listed` lines, repaired or not, where they came from.
 
     A message keeps its first origin, so that putting it in twice has one effect; what ingest
     checks it checks again. What came from the journal is stamped as recorded at `now_ms` and goes
@@ -146,7 +146,7 @@ def _send(
 
 
 def _stamped(raw: bytes, now_ms: int) -> bytes:
-    """The event, recorded now: the journal's time does not go back. As it is, if it is no JSON."""
+    """Return the event recorded now: the journal's time does not go back. As it is, if no JSON."""
     try:
         document = parse(raw)
     except (orjson.JSONDecodeError, TooDeep):

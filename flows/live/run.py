@@ -42,13 +42,13 @@ _CHECKPOINTS = "checkpoints"
 _REDIS_READ_S = 5.0
 #: Removing what is old may take Redis longer.
 _KEEPER_READ_S = 30.0
-#: How often gauges are looked after.
+#: Interval at which gauges are set.
 _LOOK_EVERY_S = 1.0
 _BATCH = 500
 
 
 class Live:
-    """What has been checked at the start, and holds for all partitions of a process."""
+    """Results of the checks at the start, which hold for all partitions of a process."""
 
     def __init__(self, settings: Settings) -> None:
         topics = KafkaTopics(settings.kafka)
@@ -72,7 +72,7 @@ def run_partition(
     monitor_port: int | None = None,
     stop: Stop | None = None,
 ) -> int:
-    """Run one partition until stopped, or with `once` to its end; returns the last seq read.
+    """Run one partition until stopped, or with `once` to its end; return the last seq read.
 
     `rebuild` works the state out from the journal's start again. `take_over` takes the partition
     back from a process that took it. `monitor_port` is instead of the settings' port plus

@@ -1,4 +1,4 @@
-"""Which partitions a process has: the i-th of n takes every n-th."""
+"""Partitions of a process: the i-th of n takes every n-th."""
 
 import re
 
@@ -14,7 +14,7 @@ class Share(Struct, frozen=True):
     count: int = 1
 
     def of(self, partitions: int) -> list[int]:
-        """The partitions of this share, out of so many."""
+        """Return the partitions of this share, out of so many."""
         return list(range(self.index, partitions, self.count))
 
     def __str__(self) -> str:
@@ -22,7 +22,7 @@ class Share(Struct, frozen=True):
 
 
 def parse_share(text: str) -> Share:
-    """``"0/4"`` as the first of four; a host's name that ends in ``-0`` gives the 0 as well.
+    """Parse ``"0/4"`` as the first of four; a host's name that ends in ``-0`` gives the 0 as well.
 
     So ``"$(hostname)/4"`` does for the members of a StatefulSet. Raises SettingsError.
     """

@@ -1,4 +1,4 @@
-"""The folder where one journal partition's recovery is kept; one process at a time has it."""
+"""The folder of one journal partition's recovery; one process at a time has it."""
 
 import fcntl
 import socket
@@ -43,25 +43,25 @@ class StateFolder:
 
     @property
     def recovery(self) -> Path:
-        """Where Bytewax keeps its store."""
+        """Return where Bytewax keeps its store."""
         return self.path / "recovery"
 
     @property
     def home(self) -> str:
-        """Host and path: who holds a lease from here is dead, once the folder's lock is free."""
+        """Return host and path: a lease's holder from here is dead, once the lock is free."""
         return f"{socket.gethostname()}:{self.path.resolve()}"
 
     def ousted_since(self) -> int | None:
-        """Token of the lease that ended the last run from here; None if that ended otherwise.
+        """Return the token of the lease that ended the last run from here; else None.
 
-        Who is started again all the same must not take the partition back without being told to.
+        A process started again all the same must not take the partition back unless ordered to.
         """
         note = self.path / _OUSTED
         return int(orjson.loads(note.read_bytes())["token"]) if note.exists() else None
 
     @contextmanager
     def noting_ousting(self) -> Iterator[None]:
-        """Keep in mind that another process took over, if that ends the block."""
+        """Remember that another process took over, if that ends the block."""
         (self.path / _OUSTED).unlink(missing_ok=True)
         try:
             yield
@@ -70,7 +70,7 @@ class StateFolder:
             raise
 
     def open(self, *, rebuild: bool) -> bool:
-        """Make it ready; returns whether there is something to resume.
+        """Open the folder; return whether there is something to resume.
 
         `rebuild` puts what is there aside, to begin again at the journal's start.
         """
@@ -91,7 +91,7 @@ class StateFolder:
         if before.get("journal") != self._note["journal"]:
             raise JournalMismatch(
                 f"expected {self.path} to hold state of journal {self._note['journal']}, was of "
-                f"{before.get('journal')}: the topic was made anew, or has another number of "
+                f"{before.get('journal')}: the topic was made again, or has another number of "
                 "partitions. Give run.state another folder and redis.prefix another name for a "
                 "new journal"
             )
@@ -103,5 +103,5 @@ class StateFolder:
             )
 
     def close(self) -> None:
-        """Let others have it."""
+        """Close it, so that others may have it."""
         self._lock.close()

@@ -40,7 +40,7 @@ class _Worker:
         )
 
     def died(self, code: int) -> bool:
-        """Note it; whether it is worth starting again."""
+        """Note a death; return whether it is worth starting again."""
         now = time.monotonic()
         self.process = None
         self.deaths.append(now)

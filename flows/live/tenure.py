@@ -18,7 +18,7 @@ _AGAIN_S = 0.5
 
 
 class Tenure:
-    """Takes the partition's lease, and says so where that ends another process; a context manager.
+    """Context manager that takes the partition's lease, and reports another process ousted.
 
     Raises TakenOver where another process ended this folder's last run and still runs, unless told
     to `take_over`. If another one takes the partition meanwhile, the folder keeps that in mind.

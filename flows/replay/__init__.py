@@ -1,1 +1,1 @@
-"""Fold recorded logs: replay, check, compare, look ahead."""
+"""Folds of recorded logs: replay, check, compare, look ahead."""

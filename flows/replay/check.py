@@ -1,4 +1,4 @@
-"""Check a log: what is in it, and what is wrong with it."""
+"""Check of a log: its contents, and its problems."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,7 +19,7 @@ _EXAMPLES = 3
 
 
 def check(logs: tuple[Path, ...], progress: Progress) -> dict[str, Any]:
-    """Read logs as a replay would, up to hygiene; returns counts, span, networks and problems.
+    """Read logs as a replay would, up to hygiene; return counts, span, networks and problems.
 
     Problems are dead letters by reason, with where the first of each stand; notes are what the
     engine copes with: duplicates, disorder, facts that wait for what they refer to.

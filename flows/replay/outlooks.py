@@ -1,4 +1,4 @@
-"""What the engine expects at a log's end: demand by series, transit by lane, and what is wrong."""
+"""Expectations at a log's end: demand by series, transit by lane, and incidents."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ class Outlooks:
         self.incidents: dict[str, Incident] = {}
 
     def see(self, record: Record) -> None:
-        """Keep what a record says, if it is an outlook."""
+        """Keep a record, if it is an outlook."""
         match record.fact:
             case DemandOutlook() as demand:
                 self.demand[demand.region, demand.sku] = demand
@@ -38,7 +38,7 @@ class Outlooks:
 
 
 def outlooks(logs: Sequence[Path], policy: Policy, progress: Progress) -> dict[str, Outlooks]:
-    """Fold logs and keep what was expected last, by network; raises JournalError."""
+    """Fold logs and keep the last outlooks, by network; raises JournalError."""
     chains = Chains(policy)
     found: dict[str, Outlooks] = {}
     for record in records(logs, progress):

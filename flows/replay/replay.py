@@ -36,7 +36,7 @@ from state.stores.redis_connection import connect
 Runner = Literal["dataflow", "staged", "fold"]
 #: Embedded Redis keeps its data here, below the output folder.
 REDIS_FOLDER = "redis"
-#: Below the output folder: what a candidate policy decided.
+#: Below the output folder: the decisions of a candidate policy.
 SHADOW_FOLDER = "shadow"
 #: Below a recovery folder: the checkpoints that its store names.
 CHECKPOINTS = "checkpoints"
@@ -45,7 +45,7 @@ _LOOKED_AT = 1_000
 
 
 class ReplayPlan(Struct, frozen=True, kw_only=True):
-    """What to replay, how, and where to.
+    """Inputs, mode and outputs of a replay.
 
     `redis` is a URL, ``embedded`` (a server of our own, saved below `out`) or ``none``. `recovery`
     is a folder to resume from after a crash; it goes with `out`, whose files it continues. With
@@ -77,7 +77,7 @@ def replay(
 ) -> Summary:
     """Run the plan to the end of its logs.
 
-    `started` hears the Redis URL in use. Raises a CrossdockError if the logs cannot be read, or an
+    `started` gets the Redis URL in use. Raises a CrossdockError if the logs cannot be read, or an
     outlet cannot be written or belongs to another journal.
     """
     with ExitStack() as stack:
@@ -122,7 +122,7 @@ def replay(
 def _shadow(
     plan: ReplayPlan, policy: Policy, folder: Path, progress: Progress | None
 ) -> dict[str, Any]:
-    """What the candidate would have decided on the same journal, against what was decided."""
+    """Return the candidate's decisions on the same journal, against those that were made."""
     beside = folder / SHADOW_FOLDER
     replay(
         ReplayPlan(logs=plan.logs, policy=policy, engine="fold", out=beside, pinned=True),
@@ -136,7 +136,7 @@ def _shadow(
 
 
 def _is_resumed(plan: ReplayPlan, identity: str) -> bool:
-    """Whether there is something to resume; raises JournalError if it is of another run.
+    """Return whether there is something to resume; raise JournalError if it is of another run.
 
     A position in one journal means nothing in another.
     """
@@ -158,7 +158,7 @@ def _is_resumed(plan: ReplayPlan, identity: str) -> bool:
 
 
 def _networks_at_the_start(logs: Sequence[Path]) -> list[str]:
-    """Networks of the first lines, so that keys of another journal are refused before a start."""
+    """Return networks of the first lines, so that keys of another journal are refused early."""
     with open_journal(logs) as reader:
         records = map(to_record, reader.read(_LOOKED_AT))
         return sorted({record.network for record in records} - {NO_NETWORK})
@@ -217,6 +217,6 @@ def _redis(plan: ReplayPlan, folder: Path, is_resumed: bool) -> AbstractContextM
 
 @contextmanager
 def _saved(data: Path) -> Iterator[str]:
-    """The URL of an embedded server that keeps its data in a folder when it stops."""
+    """Yield the URL of an embedded server that keeps its data in a folder when it stops."""
     with EmbeddedRedis(persist=data) as server:
         yield server.url

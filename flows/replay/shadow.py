@@ -1,4 +1,4 @@
-"""Shadow: what a candidate policy would have decided on the same journal, order by order.
+"""Shadow: decisions of a candidate policy on the same journal, order by order.
 
 Orders are paired by their first allocation, made under the same information: later ones follow from
 what the live policy's decisions led to, which the candidate's would have changed.
@@ -14,7 +14,7 @@ from flows.whatif.statistics import interval
 from state.actions import Action, Allocate
 from state.sums import int_sum
 
-#: What no comparison on a recorded journal can tell; it goes wherever its figures go.
+#: Limits of every comparison on a recorded journal; they go wherever its figures go.
 CAVEAT = (
     "Each policy's cents are by its own weights: where they differ, compare freight and P(late). "
     "The journal tells what followed from the live policy's actions. What the candidate's would "
@@ -60,7 +60,7 @@ class _Planned(Struct, frozen=True):
 
 
 class _Side:
-    """What one policy did: the first plan of each order, and actions by kind."""
+    """One policy's decisions: the first plan of each order, and actions by kind."""
 
     def __init__(self, folder: Path) -> None:
         self.planned: dict[tuple[str, str], _Planned] = {}
@@ -132,7 +132,7 @@ def _difference(values: list[float]) -> PairedDifference:
 
 
 def draw(shadow: Shadow, currency: str) -> bytes:
-    """The differences in cents as an SVG: a point and its interval for each term."""
+    """Draw the differences in cents as an SVG: a point and its interval for each term."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # slow to import
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""The summary of a replay: what `--json` prints and ``summary.json`` holds."""
+"""The summary of a replay, as `--json` prints it and ``summary.json`` holds it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from state.sums import int_sum
 
 
 class DelayScore(Struct, kw_only=True):
-    """How well P(late) foretold lateness, over delivered shipments; each forecast came before.
+    """Accuracy of P(late), over delivered shipments; each forecast came before.
 
     `roc_auc` and `log_loss` (nats) score the forecast made at handover, the `_at_booking` ones what
     was expected when the parcel was planned, the `_at_last_scan` ones the last one before the truth
@@ -42,7 +42,7 @@ class DelayScore(Struct, kw_only=True):
 
 
 class ExceptionTotals(Struct, kw_only=True):
-    """Exceptions by kind, as they opened and closed, and the share closed without a person.
+    """Exceptions by kind, opened and closed, and the share closed without a person.
 
     `touchless` is None while nothing has closed.
     """
@@ -53,7 +53,7 @@ class ExceptionTotals(Struct, kw_only=True):
 
 
 class Summary(Struct, kw_only=True):
-    """What a replay did. Counts over all networks; `lines` = `events` + `dead_letters`.
+    """Totals of a replay. Counts over all networks; `lines` = `events` + `dead_letters`.
 
     `held_back` has proposals by what kept them from acting, `people` what became of proposals, by
     kind and outcome; `blast_radius_trips` says how often everything was stopped at once.
@@ -102,7 +102,7 @@ class Summary(Struct, kw_only=True):
 
 
 def add_up(operators: Mapping[str, tuple[Hygiene, Rollups]]) -> tuple[Totals, int]:
-    """Totals over networks, and events that still wait for something they refer to."""
+    """Return totals over networks, and events that still wait for something they refer to."""
     total = Totals()
     waiting = 0
     for _, (hygiene, rollups) in sorted(operators.items()):
@@ -126,7 +126,7 @@ def summarise(
     policy: str,
     engine: str,
 ) -> Summary:
-    """The summary of one replay."""
+    """Return the summary of one replay."""
     dead_letters = totals.dead_letters + undecodable
     return Summary(
         journal=journal,
@@ -195,7 +195,7 @@ def _share(amount: float, of: int) -> float | None:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -226,6 +226,6 @@ def _rounded(value: float | None) -> float | None:
 
 
 def to_builtins(summary: Summary) -> dict[str, Any]:
-    """The summary as JSON takes it."""
+    """Return the summary as JSON takes it."""
     plain: dict[str, Any] = msgspec.to_builtins(summary)
     return plain

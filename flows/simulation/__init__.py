@@ -1,4 +1,4 @@
-"""A network that does not exist, and that does what it is told.
+"""A network that does not exist, and that executes the engine's actions.
 
 A seeded world of discrete events executes the engine's actions and records their consequences, so
 that decisions can be rehearsed and measured. See `simulation.Simulation`; `simulate` gives the
@@ -17,7 +17,7 @@ from state.quantities import DAY_MS
 
 __all__ = ["DEFAULT_DAYS", "WorldConfig", "count_by_type", "simulate"]
 
-#: How long a run is if nothing is said of it.
+#: Length of a run unless given.
 DEFAULT_DAYS = 7
 
 
@@ -30,7 +30,7 @@ def simulate(
     policy: Policy | None = None,
     scenario: Scenario = UNDISTURBED,
 ) -> Iterator[Event]:
-    """Events of a network that does not exist, in nondecreasing recorded time.
+    """Return the events of a network that does not exist, in nondecreasing recorded time.
 
     Exactly the first `events` of them, or those recorded within `days` days (7 if neither is
     given). The engine decides under `policy` (the usual one unless given). The same arguments give
@@ -65,5 +65,5 @@ def _until(made: Iterator[Event], end_ms: int) -> Iterator[Event]:
 
 
 def count_by_type(events: Iterable[Event]) -> dict[str, int]:
-    """How many of `events` there are of each wire type, the most frequent first."""
+    """Return how many of `events` there are of each wire type, the most frequent first."""
     return dict(Counter(event.type for event in events).most_common())

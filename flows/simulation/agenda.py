@@ -1,4 +1,4 @@
-"""The agenda: what is going to happen, in the order in which it does."""
+"""The agenda: future happenings, in their order."""
 
 import heapq
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Agenda:
         heapq.heappush(self._heap, (time_ms, self._entered, happening, given))
 
     def next_ms(self) -> int | None:
-        """When the next happening is due, in ms since the epoch; None if nothing is."""
+        """Return when the next happening is due, in ms since the epoch; None if nothing is."""
         return self._heap[0][0] if self._heap else None
 
     def happen(self) -> None:

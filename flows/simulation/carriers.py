@@ -1,4 +1,4 @@
-"""Carriers: what they publish (rates, cut-offs, factors), and what they are really like."""
+"""Carriers: their published terms (rates, cut-offs, factors), and their real behaviour."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ _CARGO_BIKE = (30.0, "assumed: electric cargo bike; DEFRA 2025 has none")
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """What a carrier is really like. The log never says it; only its scans betray it.
+    """A carrier's real behaviour. The log never gives it; only its scans betray it.
 
     `pace` is real over published line time (median), `spread` the sigma of its lognormal noise,
     `astray` the share of parcels sent the wrong way once, `misses` scales failed attempts,
@@ -97,7 +97,7 @@ _CARRIERS: tuple[_Carrier, ...] = (
         "HANSALOG",
         "Hansalog",
         0.95,
-        # Cheap, and worse than it claims: what a learner has to find out.
+        # Cheap, and worse than its terms: a learner has to find out.
         Character(0.73, 0.22, 0.022, 1.5, 1.3),
         (
             _Offer("economy", "road", 318, 22, 11, 34, 3.1, 16.5, 0.40, _ARTICULATED),
@@ -126,7 +126,7 @@ _CARRIERS: tuple[_Carrier, ...] = (
         ),
     ),
 )
-#: How many carriers there are to choose from.
+#: Number of carriers to choose from.
 MOST = len(_CARRIERS)
 
 
@@ -151,15 +151,15 @@ class Service:
 
     @property
     def name(self) -> str:
-        """Carrier and service, as in ``NORDPOST/economy``."""
+        """Return carrier and service, as in ``NORDPOST/economy``."""
         return str(self.id)
 
     def nominal_ms(self, distance_km: float) -> int:
-        """Published transit time in ms."""
+        """Return the published transit time in ms."""
         return round(1_000 * nominal_transit_s(self.spec, distance_km))
 
     def takes(self, distance_km: float, weight_g: int) -> bool:
-        """Whether a parcel of this weight may go this far."""
+        """Return whether a parcel of this weight may go this far."""
         spec = self.spec
         return weight_g <= spec.max_weight_g and (
             spec.max_distance_km == 0 or distance_km <= spec.max_distance_km
@@ -174,7 +174,7 @@ class Service:
         return True
 
     def pickup_ms(self, ready_ms: int) -> int:
-        """The first daily pickup at or after `ready_ms`."""
+        """Return the first daily pickup at or after `ready_ms`."""
         day, past_ms = divmod(ready_ms, DAY_MS)
         cutoff_ms = self.spec.cutoff_s * 1_000
         return (day + (past_ms > cutoff_ms)) * DAY_MS + cutoff_ms
@@ -190,7 +190,7 @@ def count_one(load: dict[int, int], day: int) -> None:
 def build_carriers(
     count: int, parcels_per_day: float
 ) -> tuple[list[CarrierRegistered], list[Service]]:
-    """Registrations and running services of the first `count` carriers of the table.
+    """Return registrations and running services of the first `count` carriers of the table.
 
     Their capacities are shares of `parcels_per_day`.
     """

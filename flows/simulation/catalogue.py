@@ -1,4 +1,4 @@
-"""What is sold: SKUs of a dozen categories with long-tailed demand."""
+"""Catalogue: SKUs of a dozen categories with long-tailed demand."""
 
 from dataclasses import dataclass
 

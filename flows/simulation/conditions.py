@@ -1,4 +1,4 @@
-"""Weather and traffic: what slows transport, and what the log is told of it."""
+"""Weather and traffic: what slows transport, and its observations in the log."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from state.quantities import DAY_MS, HOUR_MS, from_ms, weekday
 WeatherKind = Literal["rain", "snow", "storm", "heat", "fog", "flood", "fair"]
 
 _KINDS: tuple[WeatherKind, ...] = ("rain", "snow", "storm", "heat", "fog", "flood")
-#: How often each of `_KINDS` comes, by quarter of the year from January.
+#: Frequency of each of `_KINDS`, by quarter of the year from January.
 _KINDS_BY_QUARTER = (
     (4, 4, 2, 0, 2, 0.5),
     (5, 0.3, 1.5, 1, 1, 0.7),
@@ -57,7 +57,7 @@ class Front:
     lasts_ms: int
 
     def severity(self, region: int, now_ms: int) -> float:
-        """Severity in `region`: a fast rise, a slow end."""
+        """Return the severity in `region`: a fast rise, a slow end."""
         passed = (now_ms - self.onset_ms[region]) / self.lasts_ms
         if not 0.0 < passed < 1.0:
             return 0.0
@@ -68,8 +68,8 @@ class Conditions:
     """Weather and traffic of every region; emits their observations.
 
     Both can be asked for at any past instant as well, for as long as fronts are remembered; with
-    `remembers_all` none is forgotten. `on_front` is told of each front when it can be forecast, 12
-    to 30 hours before it begins.
+    `remembers_all` none is forgotten. `on_front` is called for each front when it can be forecast,
+    12 to 30 hours before it begins.
     """
 
     remembers_all = False
@@ -104,7 +104,7 @@ class Conditions:
             self._agenda.at(now_ms + self._luck.randrange(traffic_ms), self._see_traffic, region)
 
     def severity(self, region: int, now_ms: int) -> float:
-        """Weather severity, 0 is fair and 1 is nothing moves."""
+        """Return the weather severity, 0 is fair and 1 is nothing moves."""
         return max((front.severity(region, now_ms) for front in self._fronts), default=0.0)
 
     def congestion(self, region: int, now_ms: int) -> float:

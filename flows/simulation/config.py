@@ -1,4 +1,4 @@
-"""How large a simulated network is, and how rough its days are: a world, as a TOML file has it."""
+"""Worlds as TOML files have them: size of a simulated network, and roughness of its days."""
 
 import tomllib
 from datetime import UTC, date, datetime
@@ -83,13 +83,13 @@ class WorldConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def start_ms(self) -> int:
-        """`start` in ms since the epoch."""
+        """Return `start` in ms since the epoch."""
         day = self.start
         return to_ms(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 def find_world(name: str) -> WorldConfig:
-    """The world `name`: one of `WORLDS`, or a TOML file; raises SettingsError."""
+    """Return the world `name`: one of `WORLDS`, or a TOML file; raises SettingsError."""
     if name in WORLDS:
         text = (files("flows.simulation") / "worlds" / f"{name}.toml").read_text("utf-8")
         return parse_world(tomllib.loads(text), name)

@@ -12,7 +12,7 @@ from state.policy import Policy
 
 
 class Controller(Protocol):
-    """Hears every event of the journal, in order, and says what is to be done."""
+    """Receiver of every event of the journal, in order, which returns the actions due."""
 
     def hear(self, event: Event) -> list[Action]:
         """Take in the next event; returns the actions that follow from it, in order."""
@@ -20,10 +20,10 @@ class Controller(Protocol):
 
 
 class Idle:
-    """Does nothing: for what happens of itself."""
+    """A controller that does nothing: for what happens without decisions."""
 
     def hear(self, event: Event) -> list[Action]:
-        """No action follows from anything."""
+        """Return nothing: no action follows."""
         return []
 
 

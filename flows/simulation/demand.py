@@ -28,7 +28,7 @@ _PEAK = max(_HOURS) / _HOURS_MEAN * max(_WEEKDAYS)
 _LEVELS: tuple[ServiceLevel, ...] = ("economy", "standard", "express")
 _LEVEL_SHARES = (0.27, 0.55, 0.18)
 _CUSTOMERS = 60_000
-#: Promises end in the evening (UTC); nobody promises a Sunday.
+#: Promises end in the evening (UTC), and never on a Sunday.
 _PROMISE_HOUR = 20
 _PADDING_MS = {"economy": 14 * HOUR_MS, "standard": 8 * HOUR_MS, "express": 2 * HOUR_MS}
 _CANCEL_REASONS = ("changed_mind", "found_cheaper", "payment_failed", "ordered_twice")
@@ -37,7 +37,7 @@ _MINUTE_MS = 60_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pull:
-    """Something that moves demand between two instants; None = every region, every SKU.
+    """A move of demand between two instants; None = every region, every SKU.
 
     `ratio` is orders over usual orders when it sets in; what exceeds 1 fades by half until the end,
     unless it is `steady`.
@@ -52,7 +52,7 @@ class Pull:
     steady: bool = False
 
     def at(self, now_ms: int) -> float:
-        """Orders over usual orders at `now_ms`."""
+        """Return orders over usual orders at `now_ms`."""
         passed = (now_ms - self.start_ms) / (self.end_ms - self.start_ms)
         if not 0.0 <= passed < 1.0:
             return 1.0
@@ -62,7 +62,7 @@ class Pull:
 class Demand:
     """Places orders: a Poisson process, another one for each pull, and fewer where one pushes.
 
-    `on_placed` is told (now, order) of each order, `on_withdrawn` of each that the customer takes
+    `on_placed` gets (now, order) for each order, `on_withdrawn` of each that the customer takes
     back. Nothing is ordered from `closes_ms` on, if that is given. `prefix` begins orders' names.
     """
 
@@ -115,7 +115,7 @@ class Demand:
         return self._skus.draw(self._pulled_luck)
 
     def categories(self) -> list[str]:
-        """Categories that have any SKU."""
+        """Return categories that have any SKU."""
         return list(self._by_category)
 
     def pull(self, pull: Pull) -> None:
@@ -126,7 +126,7 @@ class Demand:
             self._agenda.at(pull.start_ms, self._pulled, pull, True)
 
     def _rate(self, now_ms: int) -> float:
-        """Usual orders at `now_ms` relative to an average moment of the week."""
+        """Return usual orders at `now_ms` relative to an average moment of the week."""
         hour, past_ms = divmod(now_ms % DAY_MS, HOUR_MS)
         share = past_ms / HOUR_MS
         level = _HOURS[hour] * (1 - share) + _HOURS[(hour + 1) % 24] * share
@@ -152,7 +152,7 @@ class Demand:
         self._order(now_ms, region, sku)
 
     def _pulled(self, now_ms: int, pull: Pull, first: bool) -> None:
-        """Place what comes on top of the usual, by the same thinning."""
+        """Place the orders on top of the usual, by the same thinning."""
         closed = self._closes_ms is not None and now_ms >= self._closes_ms
         if now_ms >= pull.end_ms or closed:
             return
@@ -246,7 +246,7 @@ class Demand:
         self.on_withdrawn(now_ms, order)
 
     def _promise(self, now_ms: int, lines: list[Line], region: int, level: ServiceLevel) -> int:
-        """Delivery promise (ms) shown at checkout: published times, padded, by the evening.
+        """Return the promised delivery (ms) at checkout: published times, padded, by the evening.
 
         As if each line came from the nearest node that stocks it: a shop does not look at shelves,
         and takes orders that are too heavy, or go too far, for every service.

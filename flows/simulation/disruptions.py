@@ -30,7 +30,7 @@ class Disruption:
     reason: str
 
     def strikes(self, service: Service, origin: int, destination: int) -> bool:
-        """Whether a parcel of `service` between two regions is in its way."""
+        """Return whether a parcel of `service` between two regions is in its way."""
         return (
             self.carrier == service.carrier
             and (self.service is None or self.service == service.spec.service)
@@ -39,7 +39,7 @@ class Disruption:
 
 
 class Disruptions:
-    """Starts and ends disruptions and squeezes of capacity, and says so to the log.
+    """Disruptions and squeezes of capacity, which start, end and are reported to the log.
 
     What a parcel met at any past instant can be asked for as long as trouble is remembered; with
     `remembers_all` none is forgotten.
@@ -70,7 +70,7 @@ class Disruptions:
                 self._agenda.at(now_ms + gap_ms(self._luck, per_day), happening, per_day)
 
     def delay_ms(self, service: Service, origin: int, destination: int, now_ms: int) -> int:
-        """Worst extra transit time that a parcel meets at `now_ms`; 0 if its way is clear."""
+        """Return the worst extra transit time of a parcel at `now_ms`; 0 if its way is clear."""
         return max(
             (
                 trouble.delay_ms
@@ -82,7 +82,7 @@ class Disruptions:
         )
 
     def begin(self, now_ms: int, trouble: Disruption, said_ms: int, expected_ms: int) -> None:
-        """Let trouble begin; the carrier says so at `said_ms`, to be over at `expected_ms`.
+        """Begin trouble; the carrier reports it at `said_ms`, to be over at `expected_ms`.
 
         If it is over before that, the carrier admits it just before its end.
         """

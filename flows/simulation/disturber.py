@@ -1,4 +1,4 @@
-"""The disturber: lets a scenario's disturbances happen to a world, and have the feeds say so."""
+"""The disturber: a scenario's disturbances happen to a world, and the feeds report them."""
 
 import math
 
@@ -35,7 +35,7 @@ from state.quantities import HOUR_MS
 
 
 class Disturber:
-    """Enters all disturbances of a scenario; raises SettingsError if one names what is not there.
+    """Disturbances of a scenario; raises SettingsError if one names what is not there.
 
     `start` looks all names up, so that a mistake shows before anything has run.
     """
@@ -68,7 +68,7 @@ class Disturber:
         self._upkeep = upkeep
 
     def start(self, begin_ms: int, scenario: Scenario) -> None:
-        """Enter what is to happen; hours of the scenario count from `begin_ms`."""
+        """Enter the disturbances; hours of the scenario count from `begin_ms`."""
         for number, disturbance in enumerate(scenario.disturbances):
             start_ms = begin_ms + round(disturbance.start_h * HOUR_MS)
             end_ms = begin_ms + round(disturbance.end_h * HOUR_MS)
@@ -240,7 +240,7 @@ class Disturber:
 
 
 def _find(name: str, most: str, sizes: dict[str, int] | dict[str, float], kind: str) -> str:
-    """`name` if it is known, or the greatest of all if it asks for `most`."""
+    """Return `name` if it is known, or the greatest of all if it asks for `most`."""
     if name == most:
         return max(sizes, key=lambda key: (sizes[key], key))
     if name not in sizes:

@@ -1,4 +1,4 @@
-"""Feeds: how facts become records. They lag, straggle, fall silent, and now and then repeat."""
+"""Feeds: facts become records. They lag, straggle, fall silent, and now and then repeat."""
 
 import heapq
 from dataclasses import dataclass
@@ -35,10 +35,10 @@ CLOCK = Feed("clock", 0, repeats=False)
 
 
 class Outbox:
-    """Puts facts into envelopes and hands them out in the order they were recorded.
+    """Outbox of facts in envelopes, handed out in the order they were recorded.
 
     Holds only what has happened and is not yet recorded. An event's lag depends on its source and
-    id alone, so that what else is told changes nothing about it.
+    id alone, so that other facts change nothing about it.
     """
 
     def __init__(self, seed: int, network: str, origin: str, duplicate_share: float) -> None:
@@ -49,7 +49,7 @@ class Outbox:
         self._heap: list[tuple[int, int, Event]] = []
         self._entered = 0
         self._latest: dict[int, int] = {}
-        # A silenced scope (a carrier, a node) -> until when its words are kept back, ms.
+        # A silenced scope (a carrier, a node) -> until when its reports are kept back, ms.
         self._silent: dict[str, int] = {}
 
     def emit(
@@ -111,15 +111,15 @@ class Outbox:
         return event
 
     def silence(self, feed: Feed, scope: str, until_ms: int) -> None:
-        """Keep back what `feed` says of `scope` until `until_ms`; then all of it comes at once."""
+        """Keep back reports of `feed` on `scope` until `until_ms`; then all of it comes at once."""
         self._silent[f"{feed.name} {scope}"] = until_ms
 
     def next_ms(self) -> int | None:
-        """When the next event is recorded; None if none waits."""
+        """Return when the next event is recorded; None if none waits."""
         return self._heap[0][0] if self._heap else None
 
     def take(self) -> Event:
-        """Take the next event out; recorded times never go back, as nothing is told ahead."""
+        """Take the next event out; recorded times never go back, as nothing is emitted ahead."""
         return heapq.heappop(self._heap)[2]
 
     def _push(self, event: Event) -> None:

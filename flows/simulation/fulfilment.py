@@ -31,7 +31,7 @@ _PATIENCE_SIGMA = 0.5
 
 
 class Fulfilment:
-    """Owns open orders. `withdraw` is how a customer whose patience ends takes an order back."""
+    """Owner of open orders. `withdraw` takes an order back when its customer's patience ends."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Fulfilment:
         self.cancel(now_ms, order)
 
     def pay_back(self, now_ms: int, order: Order, lines: list[Line]) -> None:
-        """Give the customer the money back for lines that nobody sends any more."""
+        """Refund the customer for lines that are not sent any more."""
         if order.cancelled:
             return
         owed = {sku: min(units, order.owed.get(sku, 0)) for sku, units in lines}
@@ -135,7 +135,7 @@ class Fulfilment:
         self._finish(now_ms, order)
 
     def end(self, now_ms: int) -> None:
-        """Book what is still open when a run ends as lost: nobody will be served any more."""
+        """Book open orders as lost when a run ends: they will not be served any more."""
         for order in self.orders.values():
             if not order.cancelled:
                 self._ledger.given_up(now_ms, order)
@@ -187,7 +187,7 @@ class Fulfilment:
         self._wait_for_truck(max(parcel.due_ms, now_ms), parcel)
 
     def _wait_for_truck(self, due_ms: int, parcel: Parcel) -> None:
-        """Be loaded by the first truck that comes once the parcel is ready."""
+        """Schedule the loading of a parcel on the first truck that comes once it is ready."""
         truck_ms = 0
         while truck_ms < parcel.ready_ms:
             due_ms = parcel.service.pickup_ms(due_ms)
@@ -210,7 +210,7 @@ class Fulfilment:
         self._transport.hand_over(now_ms, parcel)
 
     def _ended(self, now_ms: int, parcel: Parcel, how: str) -> None:
-        """A parcel's journey is over: with the customer, back at the node, or nowhere."""
+        """Settle a parcel whose journey is over: with the customer, back at the node or lost."""
         order = parcel.order
         parcel.outcome = how
         self._ledger.ended(now_ms, parcel, how)

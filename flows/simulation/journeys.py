@@ -22,7 +22,7 @@ from flows.simulation.world import World
 from state.quantities import DAY_MS, HOUR_MS, weekday
 from state.sums import float_sum
 
-#: What the published time leaves for the last mile; the rest is line time.
+#: Share of the published time left for the last mile; the rest is line time.
 _LAST_MILE_MS = 6 * HOUR_MS
 _SHORTEST_LINE_MS = HOUR_MS // 2
 #: Beyond these road distances a parcel passes the destination's hub, and one on the way.
@@ -97,18 +97,18 @@ class Trip:
 
     @property
     def stops(self) -> int:
-        """Scans until the last hub."""
+        """Return the number of scans until the last hub."""
         return 2 if self.km < _TWO_HUBS_KM else 3 if self.km < _THREE_HUBS_KM else 4
 
     @property
     def due_ms(self) -> int:
-        """When it would arrive by the published time."""
+        """Return when it would arrive by the published time."""
         return self.handed_over_ms + self.service.nominal_ms(self.km)
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where a parcel is seen next; the last one of a journey is its end."""
+    """A parcel's next scan; the last one of a journey is its end."""
 
     at_ms: int
     seen: Seen
@@ -117,7 +117,7 @@ class Stop:
 
 
 class Journeys:
-    """Makes journeys under the conditions of one world."""
+    """Maker of journeys under the conditions of one world."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class Journeys:
         self._days: dict[tuple[int, int, int, int], float] = {}
 
     def fate(self, trip: Trip) -> Fate:
-        """What is to become of a parcel; the same whichever way it takes."""
+        """Return a parcel's end; the same whichever way it takes."""
         drawn = trip.luck.share(f"fate {trip.number}")
         lost, spoiled = self._config.lost_share, self._config.spoiled_share
         if drawn < lost:
@@ -145,7 +145,7 @@ class Journeys:
         return "arrives"
 
     def travel(self, trip: Trip) -> Iterator[Stop]:
-        """The stops of a parcel, each found out at the time of the one before it."""
+        """Yield the stops of a parcel, each found out at the time of the one before it."""
         now_ms, fate = trip.handed_over_ms, self.fate(trip)
         shares = _LEGS[trip.stops - 1]
         vanishes_at = -1
@@ -165,11 +165,11 @@ class Journeys:
         yield from self._last_mile(trip, now_ms, fate)
 
     def last_mile(self, trip: Trip, now_ms: int) -> Iterator[Stop]:
-        """The stops from the last hub on, which the parcel leaves at `now_ms`."""
+        """Return the stops from the last hub on, which the parcel leaves at `now_ms`."""
         return self._last_mile(trip, now_ms, "arrives")
 
     def arrival_ms(self, trip: Trip) -> int:
-        """When a parcel's journey ends, foreseen; conditions must be known until then."""
+        """Return when a parcel's journey ends, foreseen; conditions must be known until then."""
         at_ms = trip.handed_over_ms
         for stop in self.travel(trip):
             at_ms = stop.at_ms
@@ -184,7 +184,7 @@ class Journeys:
         return max(_SHORTEST_LINE_MS, trip.service.nominal_ms(trip.km) - _LAST_MILE_MS)
 
     def _leg_ms(self, trip: Trip, share: float, now_ms: int) -> int:
-        """The next leg's time, under the conditions of where it runs."""
+        """Return the next leg's time, under the conditions of where it runs."""
         service, luck, leg = trip.service, trip.luck, trip.leg
         character = service.character
         at_origin = leg < trip.stops / 2
@@ -211,7 +211,7 @@ class Journeys:
         return round(leg_ms)
 
     def _lane_day(self, trip: Trip) -> float:
-        """How slow the service is between two regions, always and on the day of the handover."""
+        """Return how slow the service is between two regions, always and on the handover's day."""
         day = trip.handed_over_ms // DAY_MS
         key = (trip.service.index, trip.origin, trip.destination, day)
         known = self._days.get(key)
@@ -224,12 +224,12 @@ class Journeys:
         return known
 
     def _day(self, trip: Trip, day: int) -> float:
-        """How slow a lane is on a day, beside what it always is."""
+        """Return how slow a lane is on a day, beside what it always is."""
         luck = Luck(self._seed, "lane", trip.service.name, trip.origin, trip.destination)
         return luck.lognormal(f"{day}", 0, trip.service.character.spread * _DAY_SHARE)
 
     def _place(self, trip: Trip) -> int:
-        """The region where the stop just reached is."""
+        """Return the region where the stop just reached is."""
         if trip.leg == 2 and trip.stops == 4:
             return self._on_the_way(trip)
         at_origin = trip.leg <= 1 and not (trip.stops == 2 and trip.leg == 1)
@@ -250,7 +250,7 @@ class Journeys:
         )
 
     def _last_mile(self, trip: Trip, now_ms: int, fate: Fate) -> Iterator[Stop]:
-        """Tours until somebody opens, or refuses; weather and the evening may end one."""
+        """Yield tours until the parcel is accepted or refused, or weather or evening ends one."""
         luck, place, doors = trip.luck, trip.destination, 0
         for tour in range(1_000_000):
             drawn = f"{trip.number} {tour}"
@@ -292,7 +292,7 @@ class Journeys:
             return
 
     def _tour_ms(self, trip: Trip, drawn: str, severity: float, now_ms: int) -> int:
-        """How long a tour takes to reach the door."""
+        """Return how long a tour takes to reach the door."""
         congestion = self._conditions.congestion(trip.destination, now_ms)
         hindrance = _WEATHER_ON_TOUR * severity + _TRAFFIC_ON_TOUR * (congestion - 1)
         mean_h = _TOUR_MEAN_H.get(trip.service.spec.mode, _TOUR_USUAL_H)
@@ -301,7 +301,7 @@ class Journeys:
 
 
 def next_tour_ms(now_ms: int, mode: str) -> int:
-    """When the next delivery tour of a mode starts at or after `now_ms`."""
+    """Return when the next delivery tour of a mode starts at or after `now_ms`."""
     waves = _WAVES_H.get(mode, _WAVES_H["road"])
     day, past_ms = divmod(now_ms, DAY_MS)
     while True:

@@ -1,4 +1,4 @@
-"""The figures a run is judged by: names, units, and which way is better."""
+"""KPIs of a run: names, units, and which way is better."""
 
 from msgspec import Struct
 

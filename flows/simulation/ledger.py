@@ -66,7 +66,7 @@ class Window:
 
 
 class Ledger:
-    """Hears of everything that costs money or keeps a promise. Money in cents, unrounded."""
+    """Account of everything that costs money or keeps a promise. Money in cents, unrounded."""
 
     def __init__(self, world: World, prices: Prices, start_ms: int) -> None:
         self._world = world
@@ -82,7 +82,7 @@ class Ledger:
         self.units_under_way = self.units_resumed = 0
         self._moved: dict[tuple[int, int], int] = {}
         self.units_moved = self.units_moved_sold = 0
-        #: What was paid, by term, over the whole run; the windows of closed orders must agree.
+        #: Payments by term over the whole run; the windows of closed orders must agree.
         self.paid = dict.fromkeys(_TERMS, 0.0)
         self.general = dict.fromkeys(_TERMS, 0.0)
 
@@ -95,7 +95,7 @@ class Ledger:
         self.backlog += 1
 
     def withdrawn(self, now_ms: int, order: Order) -> None:
-        """A customer took an order back: at once, or because it was not served in time."""
+        """Note an order withdrawn: at once, or because it was not served in time."""
         account = self._open[order.id]
         if now_ms <= order.placed_ms + HOUR_MS:
             account.is_withdrawn = True
@@ -103,18 +103,18 @@ class Ledger:
             self._lose_sale(account, order)
 
     def given_up(self, now_ms: int, order: Order) -> None:
-        """A person gave an order up, and the money back."""
+        """Note that a person gave an order up, and the money back."""
         self._lose_sale(self._open[order.id], order)
 
     def paid_back(self, order: Order, owed: dict[int, int]) -> None:
-        """Units of an order are paid back: their sale is lost, and so is goodwill, once."""
+        """Pay units of an order back: their sale is lost, and so is goodwill, once."""
         account, prices = self._open[order.id], self._prices
         value = int_sum(self._world.skus[sku].value_cents * units for sku, units in owed.items())
         fixed = 0.0 if order.is_short else prices.lost_fixed_cents
         self._pay(account, "lost_sale", prices.margin * value + fixed)
 
     def packed(self, parcel: Parcel, node: NodeRegistered) -> None:
-        """A node picked and packed a parcel."""
+        """Note a parcel that a node picked and packed."""
         units = int_sum(quantity for _, quantity in parcel.found)
         cents = node.handling_fixed_cents + node.handling_unit_cents * units
         term = "handling" if not parcel.is_again else "expedite"
@@ -127,7 +127,7 @@ class Ledger:
                 self.units_moved_sold += sold
 
     def handed_over(self, now_ms: int, parcel: Parcel, km: float) -> None:
-        """A carrier took a parcel, over `km` of road."""
+        """Note a parcel that a carrier took, over `km` of road."""
         account, spec = self._open[parcel.order.id], parcel.service.spec
         if account.first_handed_ms is None:
             account.first_handed_ms = now_ms
@@ -147,7 +147,7 @@ class Ledger:
         self.units_under_way += int_sum(quantity for _, quantity in parcel.found)
 
     def resumed(self, parcel: Parcel) -> None:
-        """A parcel was under way when the run began; what it cost was paid before."""
+        """Note a parcel under way when the run began; what it cost was paid before."""
         account = self._open[parcel.order.id]
         account.parcels += 1
         if account.first_handed_ms is None:
@@ -158,17 +158,17 @@ class Ledger:
         self.units_resumed += units
 
     def resumed_packed(self, parcel: Parcel) -> None:
-        """A parcel was packed when the run began; its handling was paid before."""
+        """Note a parcel packed when the run began; its handling was paid before."""
         self.units_resumed += int_sum(quantity for _, quantity in parcel.found)
 
     def expedited(self, order: str, cents: float) -> None:
-        """A parcel under way was moved to another service, or called back."""
+        """Note a parcel under way moved to another service, or called back."""
         account = self._open.get(order)
         if account is not None:
             self._pay(account, "expedite", cents)
 
     def refunded(self, order: str, cents: float) -> None:
-        """A customer was compensated."""
+        """Note a compensation of a customer."""
         account = self._open.get(order)
         if account is None:
             self.paid["compensation"] += cents
@@ -177,12 +177,12 @@ class Ledger:
             self._pay(account, "compensation", cents)
 
     def moved(self, node: int, sku: int, units: int) -> None:
-        """Units of a transfer arrived at `node`."""
+        """Note units of a transfer that arrived at `node`."""
         self._moved[node, sku] = self._moved.get((node, sku), 0) + units
         self.units_moved += units
 
     def transferred(self, weight_g: int, units: int, km: float) -> None:
-        """Units left for another node; what that costs is no single order's."""
+        """Note units that left for another node; what that costs is no single order's."""
         prices = self._prices
         cents = prices.transfer_unit_cents * units
         cents += prices.transfer_kg_100km_cents * weight_g / 1000 * km / 100
@@ -190,7 +190,7 @@ class Ledger:
         self.general["transfer"] += cents
 
     def told(self, now_ms: int, order: str, topic: str) -> None:
-        """A customer was told of a change."""
+        """Note a notice to a customer."""
         account = self._open.get(order)
         if account is None:
             return
@@ -199,7 +199,7 @@ class Ledger:
             account.told_ms = now_ms
 
     def ended(self, now_ms: int, parcel: Parcel, how: str) -> None:
-        """A parcel's journey is over."""
+        """Note the end of a parcel's journey."""
         units = int_sum(quantity for _, quantity in parcel.found)
         self.units_under_way -= units
         if how == "delivered":
@@ -212,7 +212,7 @@ class Ledger:
             self.units_lost += units
 
     def closed(self, now_ms: int, order: Order) -> None:
-        """Nothing more comes of an order: add it up."""
+        """Add an order up: nothing more comes of it."""
         account = self._open.pop(order.id)
         window = self.windows[account.window]
         if account.first_handed_ms is None:
@@ -242,7 +242,7 @@ class Ledger:
         window.carbon_g += account.carbon_g
 
     def total(self) -> Window:
-        """All windows' sums, with what is no single order's."""
+        """Return all windows' sums, with costs of no single order."""
         total = Window()
         for window in self.windows:
             total.add(window)
@@ -261,7 +261,7 @@ class Ledger:
                 raise AssertionError(f"expected {cents} cents of {term}, was {booked[term]}")
 
     def open_orders(self) -> int:
-        """Orders that are not closed."""
+        """Return orders that are not closed."""
         return len(self._open)
 
     def _lose_sale(self, account: Account, order: Order) -> None:

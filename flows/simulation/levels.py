@@ -1,4 +1,4 @@
-"""Levels: a number that holds until it is set anew, and can be asked for at any past instant."""
+"""Levels: a number that holds until it is set again, and can be asked for at any past instant."""
 
 from bisect import bisect_right
 
@@ -7,7 +7,7 @@ _MOST = 2_000
 
 
 class Level:
-    """A number over time, by ms since the epoch; before it was first set, what it began with.
+    """A number over time, by ms since the epoch; before it was first set, its initial value.
 
     The latest thousand changes, at least, are remembered; before them it is as it was then.
     """
@@ -20,16 +20,16 @@ class Level:
 
     @property
     def now(self) -> int:
-        """What was set last."""
+        """Return the last value."""
         return self._values[-1]
 
     def set(self, now_ms: int, value: int) -> None:
-        """Let it be `value` from `now_ms` on, which is not before it was last set."""
+        """Set it to `value` from `now_ms` on, which is not before it was last set."""
         self._since.append(now_ms)
         self._values.append(value)
         if len(self._since) > _MOST:
             del self._since[: _MOST // 2], self._values[: _MOST // 2]
 
     def at(self, ms: int) -> int:
-        """What it was at `ms`."""
+        """Return its value at `ms`."""
         return self._values[bisect_right(self._since, ms)]

@@ -1,6 +1,6 @@
-"""Luck: seeded random numbers that do not depend on who decides what.
+"""Luck: seeded random numbers that do not depend on anyone's decisions.
 
-Two kinds. A `stream` is for what nobody's decision can touch: weather, demand, signals; numbers
+Two kinds. A `stream` is for what decisions cannot touch: weather, demand, signals; numbers
 come one after the other. A `Luck` belongs to one entity (an order, a shelf, a lane on a day), and
 each number is drawn by its name: whatever else was drawn before, the same parcel meets the same
 fate. So two policies in the same world meet the same luck (common random numbers), and differ in
@@ -26,7 +26,7 @@ _BITS = 52
 
 
 def stream(seed: int, *names: str) -> random.Random:
-    """Random numbers that depend on `seed` and `names` alone, on every machine and in every run."""
+    """Return random numbers of `seed` and `names` alone, on every machine and in every run."""
     return random.Random("/".join((str(seed), *names)))  # noqa: S311 - a simulation, no secrets
 
 
@@ -39,36 +39,36 @@ class Luck:
         self._entity = "/".join((str(seed), *map(str, entity), "")).encode()
 
     def share(self, name: str) -> float:
-        """Uniform over (0, 1)."""
+        """Draw uniformly over (0, 1)."""
         drawn = blake2b(self._entity + name.encode(), digest_size=8).digest()
         number = int.from_bytes(drawn, "big") >> (64 - _BITS)
         return (number + 0.5) / (1 << _BITS)
 
     def uniform(self, name: str, low: float, high: float) -> float:
-        """Uniform over (`low`, `high`)."""
+        """Draw uniformly over (`low`, `high`)."""
         return low + (high - low) * self.share(name)
 
     def triangular(self, name: str, low: float, high: float, mode: float) -> float:
-        """Triangular over (`low`, `high`), by its inverse."""
+        """Draw from the triangular distribution over (`low`, `high`), by its inverse."""
         share, turn = self.share(name), (mode - low) / (high - low)
         if share < turn:
             return low + sqrt(share * (high - low) * (mode - low))
         return high - sqrt((1 - share) * (high - low) * (high - mode))
 
     def normal(self, name: str, sigma: float) -> float:
-        """Normal around 0 with the deviation `sigma`."""
+        """Draw from the normal distribution around 0 with the deviation `sigma`."""
         return sigma * _NORMAL.inv_cdf(self.share(name))
 
     def lognormal(self, name: str, mu: float, sigma: float) -> float:
-        """Exponential of a normal of mean `mu` and deviation `sigma`."""
+        """Draw the exponential of a normal of mean `mu` and deviation `sigma`."""
         return exp(mu + self.normal(name, sigma))
 
     def exponential(self, name: str, mean: float) -> float:
-        """Exponential with the mean `mean`."""
+        """Draw from the exponential distribution with the mean `mean`."""
         return -mean * log(self.share(name))
 
     def integer(self, name: str, low: int, high: int) -> int:
-        """One of the whole numbers from `low` to `high`, both included."""
+        """Draw one of the whole numbers from `low` to `high`, both included."""
         return low + int((high - low + 1) * self.share(name))
 
 
@@ -78,7 +78,7 @@ def gap_ms(luck: random.Random, per_day: float) -> int:
 
 
 class Weighted(Generic[T]):
-    """Draws one of `items` with a probability proportional to its weight."""
+    """Draw of one of `items` with a probability proportional to its weight."""
 
     def __init__(self, items: Sequence[T], weights: Sequence[float]) -> None:
         self._items = items
@@ -86,7 +86,7 @@ class Weighted(Generic[T]):
 
     @property
     def total(self) -> float:
-        """Sum of all weights."""
+        """Return the sum of all weights."""
         return self._sums[-1]
 
     def draw(self, luck: random.Random) -> T:

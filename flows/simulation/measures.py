@@ -7,7 +7,7 @@ from state.sums import float_sum
 
 
 def measure(simulation: Simulation) -> dict[str, float | None]:
-    """KPIs of a run; None where there was nothing to measure.
+    """Return KPIs of a run; None where there was nothing to measure.
 
     Orders that the customer took back at once are in none of them but the costs. Orders that are
     still open at the end are counted as orders, and as neither filled nor on time.
@@ -33,12 +33,12 @@ def measure(simulation: Simulation) -> dict[str, float | None]:
 
 
 def cost_per_order(window: Window) -> float | None:
-    """Cost-to-serve in cents of a window's orders, per order; None without any."""
+    """Return cost-to-serve in cents of a window's orders, per order; None without any."""
     return _per(float_sum(window.costs.values()), window.orders)
 
 
 def on_time(window: Window) -> float | None:
-    """Share of a window's orders that arrived in full by their promise; None without any."""
+    """Return the share of a window's orders that arrived in full by promise; None without any."""
     return _per(window.on_time, window.orders)
 
 

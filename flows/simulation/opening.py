@@ -1,4 +1,4 @@
-"""The opening: what is there and under way when a run begins in the middle of things (a fork)."""
+"""The opening: state and work under way when a run begins in the middle of things (a fork)."""
 
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ class Moving:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Units that a supplier brings to a node (index)."""
+    """Units on their way from a supplier to a node (index)."""
 
     inbound: str
     node: int
@@ -30,7 +30,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class OnTheRoad:
-    """Units that a truck brings from another node."""
+    """Units on a truck from another node."""
 
     transfer: str
     node: int
@@ -74,5 +74,5 @@ class Opening:
     first_facts: list[Fact] = field(default_factory=list)
 
     def prefixes(self) -> tuple[str, str, str]:
-        """Beginnings of the names of new orders, shipments and suppliers' deliveries."""
+        """Return beginnings of the names of new orders, shipments and suppliers' deliveries."""
         return self.prefix, f"{self.prefix}-SH", f"{self.prefix}-IN"

@@ -1,4 +1,4 @@
-"""Where things are: European cities as demand regions, and the nodes placed around them."""
+"""Places: European cities as demand regions, and the nodes placed around them."""
 
 from dataclasses import dataclass
 
@@ -92,7 +92,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a node stands; `region` is the index of its region."""
+    """A node's place; `region` is the index of its region."""
 
     id: str
     kind: NodeKind

@@ -1,6 +1,6 @@
-"""Prices: what a world's owner pays, or loses, for what happens; the same for every policy.
+"""Prices: costs and losses of a world's owner for what happens; the same for every policy.
 
-What carriers and nodes charge is in their rate cards. These are the rest: what nobody invoices.
+What carriers and nodes charge is in their rate cards. These are the rest: costs without an invoice.
 """
 
 from typing import Annotated
@@ -25,7 +25,7 @@ class Prices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     transfer_kg_100km_cents: Annotated[Money, doc("truck space, per kg and 100 km of road")] = 2.0
 
     def lateness_cents(self, late_ms: int) -> float:
-        """What it costs that an order arrives `late_ms` after its promise."""
+        """Return the cost of an order that arrives `late_ms` after its promise."""
         if late_ms <= 0:
             return 0.0
         return self.late_fixed_cents + self.late_hour_cents * late_ms / 3_600_000

@@ -1,4 +1,4 @@
-"""Returns: what customers send back, to the node that is nearest to them."""
+"""Returns of customers, to the node that is nearest to them."""
 
 from flows.simulation.agenda import Agenda
 from flows.simulation.config import WorldConfig
@@ -12,18 +12,18 @@ _SELLABLE_SHARE = 0.85
 
 
 class Returns:
-    """Sends a line of some orders back, one to six days after it arrived."""
+    """Returns of a line of some orders, one to six days after it arrived."""
 
     def __init__(self, config: WorldConfig, world: World, agenda: Agenda, stock: Stock) -> None:
         self._share = config.returned_share
         self._world = world
         self._agenda = agenda
         self._stock = stock
-        #: Units that customers sent back so far.
+        #: Units that customers returned so far.
         self.units = 0
 
     def delivered(self, now_ms: int, parcel: Parcel) -> None:
-        """Have the customer send back what they will, if it is in this parcel."""
+        """Have the customer send a line back later, if luck has it and it is in this parcel."""
         order = parcel.order
         if order.luck.share("returns") >= self._share:
             return

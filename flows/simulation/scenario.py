@@ -1,4 +1,4 @@
-"""Scenarios: what happens to a world besides its usual days, as a TOML file says it.
+"""Scenarios: what happens to a world besides its usual days, as TOML files.
 
 A scenario is a list of disturbances: what, where, from when to when, and how strong. Hours count
 from the run's begin, or from the fork. ``busiest`` and ``largest`` let one file fit every world.
@@ -38,14 +38,14 @@ NONE = "none"
 
 
 class Disturbance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="what"):
-    """The base of all kinds; `what` says which."""
+    """Base of all kinds of disturbance; `what` names the kind."""
 
     start_h: Annotated[Hours, doc("hours after the begin")]
     end_h: Annotated[Hours, doc("hours after the begin at which it is over")]
 
 
 class CarrierStrike(Disturbance, frozen=True, kw_only=True, tag="carrier_strike"):
-    """A carrier takes fewer parcels or none, and those in its network stand still for a while."""
+    """A strike: a carrier takes fewer parcels or none, and those in its network stand still."""
 
     carrier: Annotated[str, doc("its id, or busiest")] = "busiest"
     strength: Annotated[Share, doc("part of its capacity that is lost")] = 1.0
@@ -54,7 +54,7 @@ class CarrierStrike(Disturbance, frozen=True, kw_only=True, tag="carrier_strike"
 
 
 class NodeFire(Disturbance, frozen=True, kw_only=True, tag="node_fire"):
-    """A node closes, and a part of what lies there is destroyed."""
+    """A fire that closes a node, and destroys a part of its stock."""
 
     node: Annotated[str, doc("its id, or largest")] = "largest"
     strength: Annotated[Share, doc("part of its capacity that is lost")] = 1.0
@@ -62,14 +62,14 @@ class NodeFire(Disturbance, frozen=True, kw_only=True, tag="node_fire"):
 
 
 class Closure(Disturbance, frozen=True, kw_only=True, tag="closure"):
-    """A port, tunnel or hub closes: what passes the region is late, what is due there waits."""
+    """A closed port, tunnel or hub: what passes the region is late, what is due there waits."""
 
     region: Annotated[str, doc("its id, or busiest")] = "busiest"
     delay_h: Annotated[Hours, doc("hours that a parcel from or to the region loses")] = 18.0
 
 
 class DemandSpike(Disturbance, frozen=True, kw_only=True, tag="demand_spike"):
-    """Customers order more, everywhere or in a region, of everything or of a category."""
+    """A spike of orders, everywhere or in a region, of everything or of a category."""
 
     ratio: Annotated[Factor, doc("orders over usual orders")] = 3.0
     region: Annotated[str, doc("its id, busiest, or everywhere")] = "everywhere"
@@ -91,13 +91,13 @@ class Storm(Disturbance, frozen=True, kw_only=True, tag="storm"):
 
 
 class SilentFeed(Disturbance, frozen=True, kw_only=True, tag="silent_feed"):
-    """A carrier's scans do not get through; at the end they all come at once."""
+    """Silence of a carrier's scans; at the end they all come at once."""
 
     carrier: Annotated[str, doc("its id, or busiest")] = "busiest"
 
 
 class StockCorruption(Disturbance, frozen=True, kw_only=True, tag="stock_corruption"):
-    """A warehouse system believes in wrong stock, until it is counted at the end."""
+    """Wrong stock in a warehouse system, until it is counted at the end."""
 
     node: Annotated[str, doc("its id, or largest")] = "largest"
     strength: Annotated[Share, doc("part of its shelves that are wrong")] = 0.5
@@ -105,14 +105,14 @@ class StockCorruption(Disturbance, frozen=True, kw_only=True, tag="stock_corrupt
 
 
 class Crunch(Disturbance, frozen=True, kw_only=True, tag="capacity_crunch"):
-    """All carriers and nodes take less than usual."""
+    """A cut of the capacity of all carriers and nodes."""
 
     carriers: Annotated[Share, doc("part of the carriers' capacity that is lost")] = 0.5
     nodes: Annotated[Share, doc("part of the nodes' capacity that is lost")] = 0.3
 
 
 class PriceShock(Disturbance, frozen=True, kw_only=True, tag="price_shock"):
-    """A carrier's rates change."""
+    """A change of a carrier's rates."""
 
     carrier: Annotated[str, doc("its id, or busiest")] = "busiest"
     service: Annotated[str | None, doc("one of its services; none = all")] = None
@@ -140,11 +140,11 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     disturbances: Annotated[tuple[Kinds, ...], Meta(max_length=50)] = ()
 
     def spans(self) -> list[tuple[str, float, float]]:
-        """Each disturbance's kind, start and end, in hours."""
+        """Return each disturbance's kind, start and end, in hours."""
         return [(str(type(d).__struct_config__.tag), d.start_h, d.end_h) for d in self.disturbances]
 
     def end_h(self) -> float:
-        """When the last of them is over; 0 without any."""
+        """Return when the last of them is over; 0 without any."""
         return max((d.end_h for d in self.disturbances), default=0.0)
 
 
@@ -153,7 +153,7 @@ UNDISTURBED = Scenario(name=NONE, title="the undisturbed world")
 
 
 def find_scenario(name: str) -> Scenario:
-    """The scenario `name`: one of `SCENARIOS`, ``none``, or a TOML file; raises SettingsError."""
+    """Return a scenario by name: one of `SCENARIOS`, ``none``, or a TOML file; or SettingsError."""
     if name == NONE:
         return UNDISTURBED
     if name in SCENARIOS:

@@ -14,7 +14,7 @@ from state.quantities import DAY_MS, HOUR_MS
 
 Kind = Literal["search", "promotion", "sentiment", "weather", "competitor"]
 
-#: What people buy when such weather is coming.
+#: Purchases that such coming weather causes.
 _WEATHER_WANTS: dict[WeatherKind, str] = {
     "rain": "rain_gear",
     "storm": "household",
@@ -23,7 +23,7 @@ _WEATHER_WANTS: dict[WeatherKind, str] = {
     "fog": "heating",
     "heat": "cooling",
 }
-#: Weather of less than this peak moves nobody.
+#: Weather of less than this peak moves no demand.
 _MOVING_SEVERITY = 0.35
 #: Orders over usual = 1 + this x peak severity.
 _WEATHER_PULL = 2.5
@@ -34,7 +34,7 @@ _SEARCH_STEPS = 4
 
 
 class Signals:
-    """Emits signals, and has demand follow those that are not idle."""
+    """Signals, and demand that follows those that are not idle."""
 
     def __init__(
         self,

@@ -127,7 +127,7 @@ class Simulation:
     ) -> Iterator[Event]:
         """Let time flow; yields events as they are recorded.
 
-        `heard` is told each event and the actions that followed from it.
+        `heard` gets each event and the actions that followed from it.
         """
         self._begin()
         outbox, agenda = self.outbox, self.agenda
@@ -225,7 +225,7 @@ class Simulation:
             self.outbox.record(WAREHOUSE, name, count, start_ms, at_ms)
 
     def _take_over(self, opening: Opening) -> None:
-        """Go on with what was under way; whoever listens knows of it already."""
+        """Go on with what was under way; listeners know of it already."""
         for number, fact in enumerate(opening.first_facts):
             name = f"opening {number} of seed {self.seed}{self._stamp}"
             self.outbox.record(REFERENCE, name, fact, self.begin_ms, self.begin_ms)

@@ -1,4 +1,4 @@
-"""Stock: what lies on the shelves, what the books say, and what was lost between the two."""
+"""Stock: units on the shelves, units in the books, and losses between the two."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -47,7 +47,7 @@ class Shelf:
 
 @dataclass(slots=True)
 class Units:
-    """Where all units went that were ever there; the shelves' own sums must agree.
+    """Units by origin and end; the shelves' own sums must agree.
 
     `begun` + `received` + `returned` + `found` = on the shelves + `picked` + `written_off` +
     `strayed` + `departed` - `arrived`.
@@ -102,22 +102,22 @@ class Stock:
             self.shelves.append(shelves)
 
     def all_shelves(self) -> Iterable[Shelf]:
-        """Every shelf, SKU by SKU."""
+        """Return every shelf, SKU by SKU."""
         return (shelf for shelves in self.shelves for shelf in shelves.values())
 
     def shelf(self, node: int, sku: int) -> Shelf:
-        """The shelf of a SKU at a node; an empty one if it has never had any."""
+        """Return the shelf of a SKU at a node; an empty one if it has never had any."""
         shelf = self.shelves[sku].get(node)
         if shelf is None:
             shelf = self.shelves[sku][node] = Shelf(node, sku, 0, 0, 1)
         return shelf
 
     def first_counts(self) -> Iterable[tuple[str, StockCounted]]:
-        """Counts of all shelves, with their names."""
+        """Return counts of all shelves, with their names."""
         return ((self._name(shelf), self._count(shelf)) for shelf in self.all_shelves())
 
     def pick(self, now_ms: int, parcel: Parcel, line: Line) -> int:
-        """Take a line of a parcel off its shelf; returns the units that were found."""
+        """Take a line of a parcel off its shelf; return the units that were found."""
         sku, quantity = line
         shelf = self.shelf(parcel.node, sku)
         found = min(quantity, shelf.physical)
@@ -181,25 +181,25 @@ class Stock:
         self.write(now_ms, shelf, fact)
 
     def count(self, now_ms: int, shelf: Shelf) -> None:
-        """Count a shelf; the books then say what is there."""
+        """Count a shelf; the books then hold what is there."""
         shelf.book = shelf.physical
         self.write(now_ms, shelf, self._count(shelf))
 
     def miscount(self, now_ms: int, shelf: Shelf, book: int) -> None:
-        """Let the warehouse system believe in `book` units, and say so as if it had counted."""
+        """Set the books to `book` units, and report it as a count."""
         shelf.book = book
         node_id, sku_id = self._ids(shelf)
         self.write(now_ms, shelf, StockCounted(node=node_id, sku=sku_id, quantity=book))
 
     def lose(self, shelf: Shelf, units: int) -> None:
-        """Lose units silently: no event says so."""
+        """Lose units silently: no event reports it."""
         lost = min(units, shelf.physical)
         shelf.physical -= lost
         shelf.strayed += lost
         self.units.strayed += lost
 
     def write_off(self, now_ms: int, shelf: Shelf, units: int, reason: AdjustReason) -> None:
-        """Throw up to `units` away and say why."""
+        """Throw up to `units` away and report why."""
         units = min(units, shelf.physical)
         if not units:
             return

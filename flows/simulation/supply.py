@@ -1,4 +1,4 @@
-"""Supply: what suppliers bring, and when.
+"""Supply: deliveries of suppliers, and their times.
 
 Buyers replace what the customers of a node's own regions order, a lot at a time. So supply follows
 demand and not decisions: two policies in the same world get the same deliveries, and a policy that
@@ -20,14 +20,14 @@ from state.quantities import DAY_MS, HOUR_MS, from_ms
 _LATE_SHARE = 0.15
 _SHORT_SHARE = 0.04
 _CALLED_OFF_SHARE = 0.015
-#: Of late inbounds, the share of which the supplier says so in time.
+#: Share of late inbounds that the supplier reports in time.
 _WARNED_SHARE = 0.5
 #: Suppliers announce a half-hour slot.
 _SLOT_MS = HOUR_MS // 2
 
 
 class Supply:
-    """Buys lots and has them delivered. `prefix` begins the names of what is due."""
+    """Buyer of lots that are delivered. `prefix` begins the names of what is due."""
 
     def __init__(
         self,

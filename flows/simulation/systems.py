@@ -1,4 +1,4 @@
-"""Systems and people that carry actions out, and say so: action completed, failed or approved."""
+"""Systems and people that carry actions out, and report it: completed, failed or approved."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -44,7 +44,7 @@ _ESCALATED_MS = (HOUR_MS, 4 * HOUR_MS)
 
 
 class Systems:
-    """Carries out what `execute` is given, in the world and at its time."""
+    """Executor of what `execute` is given, in the world and at its time."""
 
     def __init__(
         self,
@@ -242,7 +242,7 @@ class Systems:
 
 
 class _Unknown(Exception):
-    """An action names what is not there."""
+    """An action that names what is not there."""
 
 
 def _look_up(known: Mapping[K, T], name: K, kind: str) -> T:

@@ -1,4 +1,4 @@
-"""Tracking: what the log hears of a parcel on its way, and what it does not."""
+"""Tracking: reports of a parcel on its way to the log, and gaps in them."""
 
 from flows.simulation.config import WorldConfig
 from flows.simulation.feeds import TRANSPORT, Outbox
@@ -27,7 +27,7 @@ _CODES: dict[ParcelStatus, str] = {
 
 
 class Tracking:
-    """Emits the facts of shipments; some scans go missing, some arrive hours late."""
+    """Facts of shipments; some scans go missing, some arrive hours late."""
 
     def __init__(self, seed: int, config: WorldConfig, world: World, outbox: Outbox) -> None:
         self._seed = seed
@@ -36,7 +36,7 @@ class Tracking:
         self._outbox = outbox
 
     def dispatched(self, now_ms: int, parcel: Parcel) -> None:
-        """Say that the carrier took the parcel."""
+        """Report that the carrier took the parcel."""
         world, order = self._world, parcel.order
         dispatched = ShipmentDispatched(
             shipment=parcel.shipment,
@@ -56,7 +56,7 @@ class Tracking:
         self._emit(now_ms, parcel, "dispatched", dispatched)
 
     def saw(self, parcel: Parcel, stop: Stop, nth: int) -> None:
-        """Say where the parcel was seen, or that its journey is over."""
+        """Report where the parcel was seen, or that its journey is over."""
         match stop.seen:
             case "delivered":
                 delivered = ShipmentDelivered(shipment=parcel.shipment)
@@ -69,7 +69,7 @@ class Tracking:
                 self._scanned(parcel, status, stop, nth)
 
     def turned_back(self, now_ms: int, parcel: Parcel) -> None:
-        """Say that the carrier sends the parcel back, as the node asked for."""
+        """Report that the carrier sends the parcel back, as the node asked for."""
         failed = ShipmentFailed(shipment=parcel.shipment, reason="returned", party="retailer")
         self._emit(now_ms, parcel, "turned back", failed)
 

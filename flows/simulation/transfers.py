@@ -1,4 +1,4 @@
-"""Transfers: stock that moves between nodes because an action says so."""
+"""Transfers: stock that actions move between nodes."""
 
 from flows.simulation.agenda import Agenda
 from flows.simulation.ledger import Ledger
@@ -16,7 +16,7 @@ _DOCK_TO_SHELF_H = 6.0
 
 
 class Transfers:
-    """Loads, drives and unloads."""
+    """Transfers loaded, driven and unloaded."""
 
     def __init__(
         self, seed: int, world: World, agenda: Agenda, stock: Stock, ledger: Ledger
@@ -32,7 +32,7 @@ class Transfers:
     def send(
         self, now_ms: int, name: str, origin: int, destination: int, sku: int, units: int
     ) -> str:
-        """Have a truck loaded; returns why not, empty if it will be."""
+        """Load a truck; return why not, empty if it will be."""
         if origin == destination:
             return "it is there already"
         if not self._stock.shelf(origin, sku).physical:
@@ -79,7 +79,7 @@ class Transfers:
         self._agenda.at(arrives_ms, self._arrive, move.transfer, destination, sku, units, lost)
 
     def _missing(self, luck: Luck, units: int) -> int:
-        """Units of a truck's that do not arrive."""
+        """Return units of a truck's that do not arrive."""
         return luck.integer("missing", 1, units) if luck.share("short") < _SHORT_SHARE else 0
 
     def _arrive(

@@ -1,4 +1,4 @@
-"""Transport: moves parcels from the handover to their end, and turns or hurries them on request."""
+"""Transport: parcels from the handover to their end, turned or hurried on request."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,7 +15,7 @@ _ENDS: frozenset[Seen] = frozenset(("delivered", "lost", "damaged", "refused"))
 
 
 class _UnderWay:
-    """A parcel on its journey, and what is asked of it meanwhile."""
+    """A parcel on its journey, and requests about it meanwhile."""
 
     __slots__ = ("journey", "parcel", "recalled", "seen", "stops", "trip")
 
@@ -27,7 +27,7 @@ class _UnderWay:
 
 
 class Transport:
-    """Runs journeys. `on_ended` is told (now, parcel, how) of each end, ``recalled`` among them.
+    """Runner of journeys. `on_ended` gets (now, parcel, how) at each end, also ``recalled``.
 
     A parcel that was recalled in time is on its way back for as long as it was on its way out.
     `prefix` begins shipments' names.
@@ -72,7 +72,7 @@ class Transport:
         """Go on with a parcel that was handed over before the run began.
 
         Its stops until now are passed over. One that should have arrived by now sets out for its
-        last mile anew: all that is known of it is that it has not.
+        last mile again: all that is known of it is that it has not.
         """
         parcel, trip = moving.parcel, moving.trip
         going = _UnderWay(parcel, trip, self._journeys.travel(trip))
@@ -88,7 +88,7 @@ class Transport:
         self._go_on(now_ms, going)
 
     def parcel(self, shipment: str) -> Parcel | None:
-        """The parcel of a shipment under way; None if it has ended."""
+        """Return the parcel of a shipment under way; None if it has ended."""
         moving = self._under_way.get(shipment)
         return None if moving is None else moving.parcel
 

@@ -1,4 +1,4 @@
-"""What happens in warehouses besides orders: losses, counts, corrections, loss of capacity."""
+"""Upkeep of warehouses besides orders: losses, counts, corrections, loss of capacity."""
 
 from flows.simulation.agenda import Agenda
 from flows.simulation.config import WorldConfig
@@ -16,7 +16,7 @@ _CLOSURE_SHARE = 0.12
 
 
 class Upkeep:
-    """Drives silent losses, cycle counts, corrections and node capacity."""
+    """Driver of silent losses, cycle counts, corrections and node capacity."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Upkeep:
         self._stock = stock
         self._luck = stream(seed, "upkeep")
         shelves = list(stock.all_shelves())
-        # Who touches a shelf often loses and counts there more often.
+        # A shelf that is often touched often loses and is counted more often.
         self._busy_shelves = Weighted(shelves, [0.3 + shelf.lot for shelf in shelves])
         # Node -> shares that its capacity is cut to at present; the smallest holds.
         self._cuts: dict[int, list[float]] = {}

@@ -10,7 +10,7 @@ from flows.simulation.luck import Luck
 Line = tuple[int, int]
 ServiceLevel = Literal["economy", "standard", "express"]
 #: Where a parcel stands: `planned` until its first line is picked, `packed` until it is handed
-#: over, `under_way` until it reached somebody; `void` if nothing came of it.
+#: over, `under_way` until it reached its customer; `void` if nothing came of it.
 Stage = Literal["planned", "packed", "under_way", "ended", "void"]
 
 
@@ -42,11 +42,11 @@ class Order:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the customer has all of it."""
+        """Return whether the customer has all of it."""
         return not any(self.owed.values())
 
     def open_parcels(self) -> "list[Parcel]":
-        """Parcels that may still come to something."""
+        """Return parcels that may still come to something."""
         return [p for p in self.parcels if p.stage in ("planned", "packed", "under_way")]
 
 
@@ -75,5 +75,5 @@ class Parcel:
 
     @property
     def name(self) -> str:
-        """Unique in the run: the order, and which of its parcels."""
+        """Return its name, unique in the run: the order, and which of its parcels."""
         return f"{self.order.id}.{self.number}"

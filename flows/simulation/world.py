@@ -1,4 +1,4 @@
-"""The network as it stands at the beginning: regions, nodes, SKUs, carriers, and what is where."""
+"""The network at the beginning: regions, nodes, SKUs, carriers, and what is where."""
 
 import math
 import random
@@ -35,7 +35,7 @@ _CLOSED_MS = 2 * HOUR_MS
 
 @dataclass(frozen=True, slots=True)
 class _Trade:
-    """What is typical of a kind of node; `draw` is how likely it stocks a SKU."""
+    """Typical values of a kind of node; `draw` is how likely it stocks a SKU."""
 
     fixed_cents: int
     unit_cents: int
@@ -70,20 +70,20 @@ class Node:
 
     @property
     def id(self) -> str:
-        """The node's id."""
+        """Return the node's id."""
         return self.registration.node
 
     @property
     def opens(self) -> tuple[int, int]:
-        """Hours of the day (UTC) between which it works; only stores close."""
+        """Return the hours of the day (UTC) between which it works; only stores close."""
         return _STORE_HOURS if self.registration.kind == "store" else (0, 24)
 
     def open_ms(self, now_ms: int) -> int:
-        """`now_ms`, or when it next opens."""
+        """Return `now_ms`, or when the node next opens."""
         return next_open_ms(now_ms, *self.opens)
 
     def turn_ms(self, now_ms: int) -> int:
-        """When the next parcel may be begun, as things stand; no day has more than its capacity."""
+        """Return when the next parcel may be begun; no day has more than its capacity."""
         capacity = self.capacity.at(now_ms)
         if not capacity:
             return now_ms + _CLOSED_MS
@@ -99,7 +99,7 @@ class Node:
 
 
 def next_open_ms(now_ms: int, opens_h: int, closes_h: int) -> int:
-    """`now_ms`, or when those who work between two hours of the day (UTC) are next there."""
+    """Return `now_ms`, or when staff who work between two hours of the day (UTC) are next there."""
     day, past_ms = divmod(now_ms, DAY_MS)
     if past_ms < opens_h * HOUR_MS:
         return day * DAY_MS + opens_h * HOUR_MS
@@ -123,15 +123,15 @@ class World:
     assortment: list[dict[int, float]]
 
     def home(self, sku: int, region: int) -> int:
-        """The node nearest to `region` of those that stock `sku`."""
+        """Return the node nearest to `region` of those that stock `sku`."""
         return min(self.assortment[sku], key=lambda node: (self.km[node][region], node))
 
     def weight_g(self, lines: Iterable[tuple[int, int]]) -> int:
-        """Weight in g of a parcel with `lines` (SKU's index, units) in it."""
+        """Return the weight in g of a parcel with `lines` (SKU's index, units) in it."""
         return int_sum(self.skus[sku].weight_g * quantity for sku, quantity in lines)
 
     def reference(self) -> list[Fact]:
-        """Registrations of everything, each after what it refers to."""
+        """Return registrations of everything, each after what it refers to."""
         facts: list[Fact] = [
             RegionRegistered(
                 region=region.id,
@@ -206,7 +206,7 @@ def _open_node(
 def shares_of_demand(
     stocking: Iterable[int], regions: list[Region], km: list[list[float]], units_per_day: float
 ) -> dict[int, float]:
-    """Units per day that the regions nearest to each of the nodes `stocking` order of a SKU."""
+    """Return units of a SKU per day ordered by the regions nearest to each node `stocking` it."""
     people = float_sum(region.weight for region in regions)
     shares = dict.fromkeys(sorted(stocking), 0.0)
     for index, region in enumerate(regions):
@@ -223,7 +223,7 @@ def _assort(
     km: list[list[float]],
     units_per_day: float,
 ) -> list[dict[int, float]]:
-    """Per SKU the nodes that stock it and the demand of the regions that are nearest to each."""
+    """Return, per SKU, the nodes that stock it and the demand of their nearest regions."""
     demand = float_sum(sku.weight for sku in skus)
     draws = [_TRADES[site.kind].draw * luck.uniform(0.6, 1.6) for site in sites]
     assortment = []

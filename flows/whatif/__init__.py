@@ -1,1 +1,1 @@
-"""What if: the same network and the same luck under another scenario or another policy."""
+"""Comparisons of the same network and the same luck under another scenario or another policy."""

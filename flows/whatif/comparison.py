@@ -20,7 +20,7 @@ from state.quantities import rfc3339
 
 P = TypeVar("P")
 
-#: Hears (runs done, share of all work done).
+#: Receives (runs done, share of all work done).
 Progress = Callable[[int, float], object]
 _WATCHED_S = 0.2
 #: Name of the policy that a forked journal was decided by.
@@ -28,7 +28,7 @@ IN_FORCE = "in force"
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """What to compare: the undisturbed world and each scenario, under each policy, for each seed.
+    """Scenarios and policies to compare: the undisturbed world and each scenario, for each seed.
 
     `policies` are (name, policy); the first one is the baseline's. `workers` is how many processes
     run trials; 1 runs them in this one.
@@ -44,7 +44,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 class ForkComparison(Struct, frozen=True, kw_only=True):
-    """What to compare from a fork on: as it goes on, and each scenario, under each policy.
+    """Scenarios and policies to compare from a fork on: as it goes on, and each scenario.
 
     Without `policies`, the one in force at the fork.
     """
@@ -110,7 +110,7 @@ def compare_fork(
 def _arms(
     scenarios: Sequence[Scenario], policies: Sequence[tuple[str, P]]
 ) -> list[tuple[Scenario, str, P]]:
-    """Scenario and policy of each arm, the baseline first."""
+    """Return scenario and policy of each arm, the baseline first."""
     all_scenarios = [UNDISTURBED, *(s for s in scenarios if s.name != NONE)]
     return [(s, name, policy) for s in all_scenarios for name, policy in policies]
 
@@ -149,7 +149,7 @@ def run_all(
     workers: int,
     progress: Progress,
 ) -> list[Run]:
-    """Run trials, several at a time; returns their runs in the order of the trials.
+    """Run trials, several at a time; return their runs in the order of the trials.
 
     `workers` 0 means one for each core. An error of a trial is raised here, and ends the others.
     """

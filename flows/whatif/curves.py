@@ -22,7 +22,7 @@ _BESIDE = 2
 #: Lanes for the names of spans above a panel, and the height of one in points.
 _MOST_LANES = 4
 _LANE = 11
-#: Runs longer than this are told in days.
+#: Runs longer than this are shown in days.
 _MOST_HOURS = 72.0
 #: The band over the seeds goes from this percentile to that.
 _BAND = (10, 90)
@@ -35,7 +35,7 @@ _MEASURES: tuple[tuple[str, Callable[[Series], Sequence[float | None]], float], 
 
 
 def over_time(result: Result) -> list[str]:
-    """Cost, punctuality and backlog by arm; the baseline is in every panel to compare with."""
+    """Draw cost, punctuality and backlog by arm; the baseline is in every panel to compare with."""
     apart = parted(result)
     groups = blocks(result.arms, _MOST_TOGETHER)
     groups = [group if 0 in group else [0, *group] for group in groups]
@@ -78,14 +78,14 @@ def over_time(result: Result) -> list[str]:
 
 
 def parted(result: Result) -> bool:
-    """Whether the arms are too many for one panel, and parted by scenario."""
+    """Return whether the arms are too many for one panel, and parted by scenario."""
     return len(result.arms) > _MOST_TOGETHER
 
 
 def on_grid(
     curves: Iterable[tuple[Sequence[float], Sequence[float | None]]],
 ) -> tuple[Floats, Floats]:
-    """Curves of several runs as instants and a row of values per run, NaN where one has none."""
+    """Return curves of several runs as instants and rows of values, NaN where a run has none."""
     rows = [
         {
             hour: np.nan if value is None else value
@@ -99,7 +99,7 @@ def on_grid(
 
 
 def known_mean(values: Floats) -> Floats:
-    """Means of the columns over the rows that have a value; NaN where none has one."""
+    """Return means of the columns over the rows that have a value; NaN where none has one."""
     counts = np.isfinite(values).sum(axis=0)
     sums = np.nansum(values, axis=0)
     means: Floats = np.full(counts.shape, np.nan)
@@ -108,7 +108,7 @@ def known_mean(values: Floats) -> Floats:
 
 
 def _panels(groups: list[list[int]]) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with a column of panels per group of arms."""
+    """Return a figure with a column of panels per group of arms."""
     figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
     grid = figure.subplots(len(_MEASURES), len(groups), sharex=True, sharey="row", squeeze=False)
     return figure, [list(row) for row in grid]
@@ -123,7 +123,7 @@ def _curve(
     *,
     guest: bool,
 ) -> None:
-    """The mean over the seeds and a band of where most seeds are; a guest comes without band."""
+    """Draw the mean over the seeds and a band of most seeds; a guest comes without band."""
     runs = result.arms[arm].runs
     hours, values = on_grid((run.series.hours, pick(run.series)) for run in runs)
     if not hours.size:
@@ -146,7 +146,7 @@ def _curve(
 
 
 def _shade(axes: Axes, result: Result, arms: list[int], *, named: bool) -> None:
-    """The spans of the scenarios in a panel: all but those named like a scenario that is not in it.
+    """Shade the spans of the scenarios in a panel: all but those of scenarios not in it.
 
     Names stand above the panel, in lanes if they would run into each other.
     """
@@ -167,7 +167,7 @@ def _shade(axes: Axes, result: Result, arms: list[int], *, named: bool) -> None:
 
 
 def _name(axes: Axes, result: Result, names: dict[str, float]) -> None:
-    """Names above a panel from the hours at which their spans begin, the earliest lowest."""
+    """Draw names above a panel from the hours at which their spans begin, the earliest lowest."""
     last = _last_hour(result) or 1.0
     # A letter's width as a share of the panel's, roughly.
     letter = 0.0085 * (2 if parted(result) else 1)
@@ -190,25 +190,25 @@ def _name(axes: Axes, result: Result, names: dict[str, float]) -> None:
 
 
 def _same_scenario(result: Result, arm: int, other: int) -> bool:
-    """Whether two arms go through the same."""
+    """Return whether two arms go through the same scenario."""
     return result.arms[arm].scenario == result.arms[other].scenario
 
 
 def _same_scale(panels: list[Axes]) -> None:
-    """One vertical scale for panels that are in different figures."""
+    """Set one vertical scale for panels that are in different figures."""
     limits = [panel.get_ylim() for panel in panels]
     for panel in panels:
         panel.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
 def time_axis(result: Result) -> tuple[float, str]:
-    """Factor from hours to the unit of the axis, and its label."""
+    """Return the factor from hours to the unit of the axis, and its label."""
     if _last_hour(result) > _MOST_HOURS:
         return 1 / 24, "days since the run's begin"
     return 1.0, "hours since the run's begin"
 
 
 def _last_hour(result: Result) -> float:
-    """The hour at which the longest run's curves end; 0 without any."""
+    """Return the hour at which the longest run's curves end; 0 without any."""
     runs = [run.series.hours for arm in result.arms for run in arm.runs]
     return max((hours[-1] for hours in runs if hours), default=0.0)

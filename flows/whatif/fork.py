@@ -1,4 +1,4 @@
-"""A fork: the state of a real network at one place of its journal, gone on with in a world.
+"""A fork: a real network's state at one place of its journal, continued in a world.
 
 The journal, the deployment and its stores are only read. What goes on from there is a simulation of
 the network as the engine knows it, decided by the same chain with all that it has learned.
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class Fork(Struct, frozen=True, kw_only=True):
-    """The whole state of a network's chain after journal record `seq`; can go to other processes.
+    """State of a network's chain after journal record `seq`; can go to other processes.
 
     `now_ms` is the journal's now, `ready_s` how long it took to have it ready to go on with.
     """
@@ -150,7 +150,7 @@ def open_fork(trial: ForkTrial) -> tuple[Simulation, ChainController]:
 
 
 def _ready(name: str, state: bytes, origin: str, begun: float) -> Fork:
-    """The fork, known to go on: its world can be made."""
+    """Return the fork, checked to go on: its world can be made."""
     chain = build_chain(name, Policy())
     chain.restore(state)
     orchestrate = _operator(chain, Orchestrate)
@@ -166,7 +166,7 @@ def _ready(name: str, state: bytes, origin: str, begun: float) -> Fork:
 
 
 def _the_one(names: list[str], wanted: str | None, origin: str) -> str:
-    """The network to fork: the one asked for, or the only one."""
+    """Return the network to fork: the one asked for, or the only one."""
     if wanted is not None and wanted in names:
         return wanted
     if wanted is None and len(names) == 1:

@@ -3,7 +3,7 @@
 The twin keeps what it needs to decide, not all that a warehouse knows. So a parcel that was planned
 is planned again, at the node that holds the units, with the cheapest service that is to be in time;
 one that was packed is thought to be at such a node, or at the nearest; and a parcel's own luck from
-the fork on is drawn anew.
+the fork on is drawn again.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def opening_of(
     now_ms: int,
     prefix: str,
 ) -> Opening:
-    """The state of a twin at `now_ms`, for a run of `world` under `seed`.
+    """Return the state of a twin at `now_ms`, for a run of `world` under `seed`.
 
     `proposals` are open: what they hold is not being carried out. `prefix` begins new names.
     """
@@ -42,7 +42,7 @@ def opening_of(
 
 
 class _Taker:
-    """Looks names up and makes the world's things of the twin's."""
+    """Converter of names and things of the twin's to the world's."""
 
     def __init__(
         self, seed: int, world: World, twin: Twin, proposals: Sequence[Action], now_ms: int
@@ -81,7 +81,7 @@ class _Taker:
         }
 
     def _supply(self, opening: Opening) -> None:
-        """What is due, by what kind it is of; and what no truck has yet."""
+        """Take over what is due, by kind; and what no truck has yet."""
         for node, sku, position in self._twin.positions():
             if node not in self._nodes or sku not in self._skus:
                 continue
@@ -129,7 +129,7 @@ class _Taker:
         return found
 
     def _order(self, held: OpenOrder) -> Order | None:
-        """An open order; None if it is for a place or a SKU that is not registered."""
+        """Take over an open order; None if its place or a SKU is not registered."""
         placed = held.placed
         known = placed.region in self._regions and all(s in self._skus for s in held.lines)
         if not known:
@@ -149,7 +149,7 @@ class _Taker:
         return order
 
     def _ship(self, opening: Opening, order: Order, name: str, shipment: Shipment) -> None:
-        """A shipment that has not ended goes on, and what is in it is still owed."""
+        """Take over a shipment that has not ended: what is in it is still owed."""
         fact = shipment.dispatched
         if shipment.is_terminal:
             return
@@ -179,7 +179,7 @@ class _Taker:
             order.owed[sku] = order.owed.get(sku, 0) + quantity
 
     def _proposed(self, name: str) -> dict[tuple[str, str], int]:
-        """(Node, SKU) -> units of an order that are held for what people still have to decide."""
+        """Return (node, SKU) -> units of an order reserved for open proposals."""
         found: dict[tuple[str, str], int] = {}
         for action in self._proposals:
             decision = action.data.decision
@@ -192,7 +192,7 @@ class _Taker:
         return found
 
     def _plan(self, opening: Opening, order: Order, held: OpenOrder) -> None:
-        """What is reserved is planned again; what was picked waits for its truck."""
+        """Plan again what is reserved; what was picked waits for its truck."""
         parts: dict[int, list[Line]] = {}
         packed: dict[int, list[Line]] = {}
         proposed = self._proposed(held.name)
@@ -214,7 +214,7 @@ class _Taker:
                     parcels.append(Parcel(order, node, service, lines, due_ms))
 
     def _service(self, order: Order, node: int, lines: list[Line]) -> tuple[Service, int] | None:
-        """The cheapest service that is nominally in time, else the fastest, and its pickup."""
+        """Return the cheapest service nominally in time, else the fastest, and its pickup."""
         km, weight_g = self._world.km[node][order.region], self._world.weight_g(lines)
         handling_ms = self._world.nodes[node].registration.handling_time_s * 1000
         best: tuple[tuple[bool, int, ServiceId], Service, int] | None = None

@@ -1,4 +1,4 @@
-"""Figures of a what-if as SVG: how they look, and those that show whole runs.
+"""Figures of a what-if as SVG: their looks, and those that show whole runs.
 
 Arms wear the colours of Okabe and Ito, terms of cost those of Tol's muted scheme: both can be told
 apart by the colour-blind, and no colour means two things. Ink and paper are replaced by the page's
@@ -75,12 +75,12 @@ _STYLE = {
 
 
 def styled() -> AbstractContextManager[None]:
-    """The context in which figures are made and drawn, whatever the user's own settings are."""
+    """Return the context in which figures are made and drawn, whatever the user's settings."""
     return matplotlib.style.context(["default", _STYLE])
 
 
 def to_svg(figure: Figure, name: str) -> str:
-    """The figure as an `svg` element for a page; `name` keeps its ids apart from others'."""
+    """Return the figure as an `svg` element for a page; `name` keeps its ids apart from others'."""
     text = io.StringIO()
     FigureCanvasSVG(figure)
     blank = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -97,17 +97,17 @@ def to_svg(figure: Figure, name: str) -> str:
 
 
 def colour_of(arm: int) -> str:
-    """The colour an arm has in all figures."""
+    """Return the colour an arm has in all figures."""
     return ARM_COLOURS[arm % len(ARM_COLOURS)]
 
 
 def dashes_of(arm: int) -> Literal["-", "--", ":", "-."]:
-    """How an arm's curve is dashed."""
+    """Return how an arm's curve is dashed."""
     return _DASHES[arm // len(ARM_COLOURS) % len(_DASHES)]
 
 
 def plain(text: str, most: int = 32) -> str:
-    """A name as a label: not too long, on one line, and shown even if it begins with ``_``."""
+    """Return a name as a label: not too long, on one line, shown even if it begins with ``_``."""
     text = visible(" ".join(text.split()))
     if len(text) > most:
         # Names of files differ at the end as often as at the beginning.
@@ -117,13 +117,13 @@ def plain(text: str, most: int = 32) -> str:
 
 
 def label_of(result: Result, arm: int, most: int = 44) -> str:
-    """An arm's label in a figure, of about `most` letters at the most."""
+    """Return an arm's label in a figure, of about `most` letters."""
     policy = plain(result.arms[arm].policy, most * 2 // 5)
     return f"{plain(result.arms[arm].scenario, most - 2 - len(policy))}, {policy}"
 
 
 def cost_by_term(result: Result) -> str:
-    """Stacked bars: what an order costs by arm, term by term."""
+    """Draw stacked bars: the cost of an order by arm, term by term."""
     terms = [kpi for kpi in COST_TERMS if kpi in shown_kpis(result.arms)]
     figure = _figure(1.1 + 0.34 * len(result.arms))
     axes = figure.subplots()
@@ -151,7 +151,7 @@ def cost_by_term(result: Result) -> str:
 
 
 def on_time_dots(result: Result) -> str:
-    """Dots with intervals: the share of orders on time by arm."""
+    """Draw dots with intervals: the share of orders on time by arm."""
     kpi = _kpi("on_time")
     figure = _figure(0.8 + 0.3 * len(result.arms))
     axes = figure.subplots()
@@ -167,7 +167,7 @@ def on_time_dots(result: Result) -> str:
 
 
 def forest(result: Result) -> str:
-    """Differences of cost and punctuality between arms, with intervals, against a line at zero."""
+    """Draw differences of cost and punctuality between arms, with intervals, against zero."""
     pairs = list(partners(result.arms))
     figure = _figure(1.0 + 0.42 * max(1, len(pairs)))
     panels: Sequence[Axes] = figure.subplots(1, 2, sharey=True)
@@ -212,7 +212,7 @@ def _dot(
     *,
     filled: bool,
 ) -> None:
-    """A dot for the mean on the interval's line; hollow where nothing is certain."""
+    """Draw a dot for the mean on the interval's line; hollow where nothing is certain."""
     if low is not None and high is not None:
         axes.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
     axes.plot(
@@ -227,17 +227,17 @@ def _dot(
 
 
 def _arms_down(axes: Axes, labels: list[str]) -> None:
-    """Rows by label, the first on top."""
+    """Set rows by label, the first on top."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
 
 
 def _figure(height: float) -> Figure:
-    """An empty figure of the width all have."""
+    """Return an empty figure of the width all have."""
     return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
 def _kpi(name: str) -> Kpi:
-    """The KPI of that name."""
+    """Return the KPI of that name."""
     return next(kpi for kpi in KPIS if kpi.name == name)

@@ -31,7 +31,7 @@ _MOST_ARMS = 6
 
 
 class Change(NamedTuple):
-    """A difference as it is written in a table."""
+    """A difference as written in a table."""
 
     text: str
     word: str
@@ -77,7 +77,7 @@ def write_report(result: Result, path: Path, *, command: str = "") -> None:
 
 
 def report(result: Result, *, command: str = "") -> str:
-    """The report as HTML."""
+    """Return the report as HTML."""
     environment = Environment(
         loader=PackageLoader("flows.whatif", ""),
         autoescape=True,
@@ -100,12 +100,12 @@ def report(result: Result, *, command: str = "") -> str:
 
 
 def _visible(value: object) -> object:
-    """Text as it is shown in a page; figures are markup of ours, with texts that are visible."""
+    """Return text as shown in a page; figures are markup of ours, with visible texts."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _figures(result: Result) -> dict[str, Markup | list[Markup] | None]:
-    """All figures. They are safe: matplotlib escapes every text in them."""
+    """Return all figures. They are safe: matplotlib escapes every text in them."""
     if not result.arms:
         return {}
     with styled():
@@ -120,7 +120,7 @@ def _figures(result: Result) -> dict[str, Markup | list[Markup] | None]:
 
 
 def _by_arm(result: Result) -> list[ReportTable]:
-    """Means of all arms, and their differences from the baseline."""
+    """Return means of all arms, and their differences from the baseline."""
     return [
         _table(result, [(arm, 0) for arm in arms], values=True)
         for arms in blocks(result.arms, _MOST_ARMS)
@@ -129,7 +129,7 @@ def _by_arm(result: Result) -> list[ReportTable]:
 
 
 def _by_policy(result: Result) -> list[ReportTable]:
-    """Differences of policies from the first one in scenarios other than the baseline's."""
+    """Return differences of policies from the first one in scenarios other than the baseline's."""
     first = [first_of_scenario(result.arms, arm) for arm in range(len(result.arms))]
     pairs = [
         [(arm, first[arm]) for arm in arms if first[arm] not in (0, arm)]
@@ -139,7 +139,7 @@ def _by_policy(result: Result) -> list[ReportTable]:
 
 
 def _table(result: Result, pairs: list[tuple[int, int]], *, values: bool) -> ReportTable:
-    """A column per pair of arms that are compared."""
+    """Return a column per pair of arms that are compared."""
     columns = []
     for arm, against in pairs:
         scenario, policy = result.arms[arm].scenario, result.arms[arm].policy
@@ -161,7 +161,7 @@ def _table(result: Result, pairs: list[tuple[int, int]], *, values: bool) -> Rep
 
 
 def _change(result: Result, kpi: Kpi, arm: int, against: int) -> Change | None:
-    """How a KPI differs between two arms, if that is known."""
+    """Return how a KPI differs between two arms, if that is known."""
     difference = changes_between(result, arm, against).get(kpi.name)
     if difference is None:
         return None

@@ -1,4 +1,4 @@
-"""The result of a what-if: arms, their runs, and paired differences; what ``--json`` prints."""
+"""The result of a what-if: arms, their runs, and paired differences; printed by ``--json``."""
 
 from typing import Annotated
 
@@ -44,7 +44,7 @@ class Arm(Struct, kw_only=True):
 
     @property
     def label(self) -> str:
-        """Scenario and policy in words."""
+        """Return scenario and policy in words."""
         return f"{self.scenario}, {self.policy}"
 
 
@@ -64,7 +64,7 @@ class Difference(Struct, kw_only=True):
 
 
 class Result(Struct, kw_only=True):
-    """A whole what-if. `title` says what was compared; `notes` what a reader has to know.
+    """A whole what-if. `title` names the comparison; `notes` are for its reader.
 
     `arms[0]` is the baseline: the undisturbed world, or the world as it is, under the first policy.
     `shaded` are spans of the scenarios as (name, from hour, to hour).

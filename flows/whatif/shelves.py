@@ -21,7 +21,7 @@ _COLOURS = "PuOr"
 
 
 def stock_by_node(result: Result) -> str | None:
-    """Heatmaps of stock relative to each node's own start; None if there is no stock at all."""
+    """Draw stock relative to each node's own start; return None if there is no stock at all."""
     stocks = [_relative(arm) for arm in result.arms]
     greatest: dict[str, float] = {}
     for _, change in stocks:
@@ -69,7 +69,7 @@ def stock_by_node(result: Result) -> str | None:
 
 
 def _relative(arm: Arm) -> tuple[Floats, dict[str, Floats]]:
-    """Instants, and by node the change of mean stock since the first of them, in percent.
+    """Return instants, and by node the change of mean stock since the first of them, in percent.
 
     A node that begins empty has no change to speak of and is left out.
     """
@@ -88,7 +88,7 @@ def _relative(arm: Arm) -> tuple[Floats, dict[str, Floats]]:
 def _heatmap(
     axes: Axes, x: Floats, change: dict[str, Floats], nodes: list[str], scale: Normalize
 ) -> None:
-    """Nodes downwards, time to the right; grey where nothing is known."""
+    """Draw nodes downwards, time to the right; grey where nothing is known."""
     blank = np.full(x.size, np.nan)
     values = np.array([change.get(node, blank) for node in nodes]).reshape(len(nodes), x.size)
     if x.size:

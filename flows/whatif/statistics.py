@@ -17,7 +17,7 @@ LEVEL = 0.95
 
 
 def paired_differences(arms: list[Arm]) -> list[Difference]:
-    """Differences of every KPI for each pair of `partners`, where both arms have values."""
+    """Return differences of every KPI for each pair of `partners`, where both arms have values."""
     found = []
     for arm, against in partners(arms):
         mine, theirs = ({run.seed: run.kpis for run in arms[i].runs} for i in (arm, against))
@@ -46,7 +46,7 @@ def paired_differences(arms: list[Arm]) -> list[Difference]:
 
 
 def partners(arms: Sequence[Arm]) -> Iterator[tuple[int, int]]:
-    """Which arms are compared, as (arm, against), each pair once.
+    """Yield the arms compared, as (arm, against), each pair once.
 
     Every arm with the baseline; then, within a scenario, every policy with the first policy.
     """
@@ -59,13 +59,13 @@ def partners(arms: Sequence[Arm]) -> Iterator[tuple[int, int]]:
 
 
 def first_of_scenario(arms: Sequence[Arm], arm: int) -> int:
-    """The arm of the same scenario under the baseline's policy; else the scenario's first arm."""
+    """Return the scenario's arm under the baseline's policy; else the scenario's first arm."""
     same = [i for i, other in enumerate(arms) if other.scenario == arms[arm].scenario]
     return next((i for i in same if arms[i].policy == arms[0].policy), same[0])
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """Mean of `values` and the ends of Student's t interval for it; no ends with one value."""
+    """Return the mean of `values` and the ends of Student's t interval; no ends with one value."""
     from scipy.stats import t  # slow to import, and only this needs it
 
     mean = statistics.mean(values)
@@ -77,16 +77,16 @@ def interval(values: Sequence[float]) -> tuple[float, float | None, float | None
 
 
 def values_of(arm: Arm, kpi: str) -> list[float]:
-    """A KPI's values over the seeds, without those where there was nothing to tell."""
+    """Return a KPI's values over the seeds, without those where there was nothing to tell."""
     return [value for run in arm.runs if (value := _known(run.kpis.get(kpi))) is not None]
 
 
 def mean_of(arm: Arm, kpi: str) -> float | None:
-    """Mean of a KPI over the seeds; None where no run has it."""
+    """Return the mean of a KPI over the seeds; None where no run has it."""
     values = values_of(arm, kpi)
     return statistics.mean(values) if values else None
 
 
 def _known(value: float | None) -> float | None:
-    """The value, or None where it is missing or not a number."""
+    """Return the value, or None where it is missing or not a number."""
     return value if value is not None and math.isfinite(value) else None

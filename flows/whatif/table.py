@@ -27,7 +27,7 @@ _STYLES = {"better": "green", "worse": "red"}
 
 
 def comparison(result: Result) -> Drawing:
-    """The verdict, KPIs by arm, and each arm's differences from the baseline."""
+    """Return the verdict, KPIs by arm, and each arm's differences from the baseline."""
     parts: list[View] = [words(result.title, "bold")]
     parts += [words(f"- {sentence}") for sentence in verdict(result)]
     parts.append(words(""))
@@ -47,7 +47,7 @@ def comparison(result: Result) -> Drawing:
 
 
 def _legend(result: Result) -> str:
-    """How the tables are to be read."""
+    """Explain how to read the tables."""
     if len(result.arms) == 1:
         return "Mean over the seeds."
     if len(result.seeds) == 1:
@@ -59,7 +59,7 @@ def _legend(result: Result) -> str:
 
 
 def _values(result: Result, arms: list[int]) -> Table:
-    """Means over the seeds, a column per arm."""
+    """Return means over the seeds, a column per arm."""
     table = _table(result, arms)
     for kpi in shown_kpis(result.arms):
         table.row(
@@ -70,7 +70,7 @@ def _values(result: Result, arms: list[int]) -> Table:
 
 
 def _changes(result: Result, arms: list[int]) -> Table:
-    """Paired differences from the baseline, a column per arm, the interval below each.
+    """Return paired differences from the baseline, a column per arm, the interval below each.
 
     Terms of the cost, and figures that are the same in all these arms, are left out.
     """
@@ -89,7 +89,7 @@ def _changes(result: Result, arms: list[int]) -> Table:
 
 
 def _cell(kpi: Kpi, difference: Difference | None) -> Words:
-    """A difference, what it amounts to, and its interval on a line below."""
+    """Return a difference, its meaning, and its interval on a line below."""
     if difference is None:
         return words(value_text(kpi, None))
     word = standing(kpi, difference)
@@ -102,7 +102,7 @@ def _cell(kpi: Kpi, difference: Difference | None) -> Words:
 
 
 def _table(result: Result, arms: list[int]) -> Table:
-    """An empty table with a column for KPIs and one for each arm."""
+    """Return an empty table with a column for KPIs and one for each arm."""
     columns = [Column(max_width=_WIDTH - 16 * len(arms))]
     for arm in arms:
         head = stacked(words(result.arms[arm].scenario), words(result.arms[arm].policy))

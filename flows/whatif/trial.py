@@ -22,7 +22,7 @@ _TOLD_EVERY = 500
 
 
 class Trial(Struct, frozen=True, kw_only=True):
-    """What is to be run; it can be sent to another process."""
+    """A run to make; it can be sent to another process."""
 
     seed: int
     world: WorldConfig
@@ -33,7 +33,7 @@ class Trial(Struct, frozen=True, kw_only=True):
 
 
 def run_trial(trial: Trial, progress: Callable[[float], object] = lambda share: None) -> Run:
-    """Run a trial to its end; `progress` hears the share of its days that has passed.
+    """Run a trial to its end; `progress` receives the share of its days that has passed.
 
     Raises AssertionError if a unit or a cent is unaccounted for at the end.
     """
@@ -81,7 +81,7 @@ def finish(
 
 
 def _series(simulation: Simulation) -> Series:
-    """Curves by window: orders by when they were placed, backlog and stock at its end."""
+    """Return curves by window: orders by when they were placed, backlog and stock at its end."""
     windows, samples = simulation.ledger.windows, simulation.samples
     start_ms = simulation.begin_ms
     known = len(windows)

@@ -1,4 +1,4 @@
-"""A world as the twin sees it: the network, and how it behaves as far as the engine has learned.
+"""A world as the twin sees it: the network, and its behaviour as learned.
 
 What the engine does not know is assumed: that demand of a SKU spreads over regions as all demand
 does, that carriers are as reliable as they were on average, and that days are as rough as those of
@@ -25,13 +25,13 @@ from state.twin import Twin
 
 #: A usual parcel goes so far; what is learned of transit is brought back to its parts there.
 _USUAL_KM = 400.0
-#: What transit has besides the line: the wait for a tour, and the tour.
+#: Parts of transit besides the line: the wait for a tour, and the tour.
 _LAST_MILE_H = 10.0
 _PACE = (0.3, 3.0)
 _SPREAD = (0.05, 0.5)
-#: What nothing is known of, of an average carrier.
+#: Values of an average carrier of which nothing is known.
 _ASTRAY, _MISSES, _FRAGILITY = 0.01, 1.0, 1.0
-#: Demand of what has not been ordered yet, in units per day.
+#: Demand of SKUs not ordered yet, in units per day.
 _HARDLY_ANY = 0.001
 #: The rates of a world that grow with its orders.
 _RATES = (
@@ -48,7 +48,7 @@ _RATES = (
 
 
 def world_of_twin(twin: Twin, outlook: Outlook) -> tuple[World, float]:
-    """The world, and its orders per day.
+    """Return the world, and its orders per day.
 
     Raises JournalError if the twin has no nodes, SKUs, carriers or demand to make one of.
     """
@@ -84,7 +84,7 @@ def world_of_twin(twin: Twin, outlook: Outlook) -> tuple[World, float]:
 
 
 def temper_of(network: str, orders_per_day: float) -> WorldConfig:
-    """How rough the days of a network are assumed to be: the usual, scaled to its orders."""
+    """Return how rough the days of a network are assumed to be: the usual, scaled to its orders."""
     usual = WorldConfig()
     scale = orders_per_day / usual.orders_per_day
     rates = {name: getattr(usual, name) * scale for name in _RATES}
@@ -94,7 +94,7 @@ def temper_of(network: str, orders_per_day: float) -> WorldConfig:
 
 
 def _demand(outlook: Outlook) -> tuple[dict[str, float], dict[str, float]]:
-    """Units per day by region and by SKU."""
+    """Return units per day by region and by SKU."""
     by_region: dict[str, float] = {}
     by_sku: dict[str, float] = {}
     for of, demand in outlook.demand.items():
@@ -132,7 +132,7 @@ def _node(index: int, fact: NodeRegistered, places: dict[str, int], twin: Twin) 
 def _assortment(
     twin: Twin, nodes: list[Node], regions: list[Region], skus: list[Sku], km: list[list[float]]
 ) -> list[dict[int, float]]:
-    """Per SKU the nodes that have, or wait for, any; the largest node where none does."""
+    """Return per SKU the nodes that have, or wait for, any; the largest node where none does."""
     index_of = {node.id: node.index for node in nodes}
     largest = max(nodes, key=lambda node: node.usual).index
     found = []

@@ -1,4 +1,4 @@
-"""How the figures of a what-if are written, and its verdict in plain words."""
+"""Wording of a what-if's figures, and its verdict in plain words."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ _TERMS = {kpi.name for kpi in COST_TERMS}
 _BY_NAME = {kpi.name: kpi for kpi in KPIS}
 _NOTHING = "–"
 
-#: KPIs the verdict speaks of: what more of it is called, what less, and in a list of no changes.
+#: KPIs the verdict speaks of: names for more of it, less of it, and in a list of no changes.
 _SPOKEN = {
     "cost": ("costs {} more per order", "costs {} less per order", "cost"),
     "on_time": (
@@ -35,12 +35,12 @@ _MOST_SENTENCES = 10
 
 
 def is_term(kpi: Kpi) -> bool:
-    """Whether the KPI is a part of the cost, to be shown below it."""
+    """Return whether the KPI is a part of the cost, to be shown below it."""
     return kpi.name in _TERMS
 
 
 def shown_kpis(arms: Iterable[Arm]) -> list[Kpi]:
-    """KPIs some arm has values of; terms of cost only where some arm's does not show as 0.00."""
+    """Return KPIs with values in some arm; terms of cost only where not 0.00 everywhere."""
     means = {kpi.name: [mean_of(arm, kpi.name) for arm in arms] for kpi in KPIS}
     return [
         kpi
@@ -53,7 +53,7 @@ def shown_kpis(arms: Iterable[Arm]) -> list[Kpi]:
 
 
 def blocks(arms: Sequence[Arm], most: int) -> list[list[int]]:
-    """Arms to stand side by side: all if they are at most `most`, else scenario by scenario."""
+    """Return arms to stand side by side: all if at most `most`, else scenario by scenario."""
     if len(arms) <= most:
         return [list(range(len(arms)))]
     scenarios: dict[str, list[int]] = {}
@@ -63,24 +63,24 @@ def blocks(arms: Sequence[Arm], most: int) -> list[list[int]]:
 
 
 def scaled(kpi: Kpi, value: float) -> float:
-    """The value in the unit in which it is shown."""
+    """Return the value in the unit in which it is shown."""
     return value * _FACTORS[kpi.unit]
 
 
 def titled(kpi: Kpi, currency: str, *, difference: bool = False) -> str:
-    """The KPI's title with the unit of its values or differences."""
+    """Return the KPI's title with the unit of its values or differences."""
     unit = unit_of(kpi, currency, difference=difference)
     return f"{kpi.title}, {unit}" if unit else kpi.title
 
 
 def unit_of(kpi: Kpi, currency: str, *, difference: bool = False) -> str:
-    """The unit as it is written; nothing for mere counts."""
+    """Return the unit as it is written; nothing for mere counts."""
     share = "points" if difference else "%"
     return {"cents": currency, "share": share, "g": "g"}.get(kpi.unit, "")
 
 
 def value_text(kpi: Kpi, value: float | None) -> str:
-    """A value without its unit."""
+    """Return a value without its unit."""
     if value is None:
         return _NOTHING
     decimals = _DECIMALS[kpi.unit][0]
@@ -88,21 +88,21 @@ def value_text(kpi: Kpi, value: float | None) -> str:
 
 
 def change_text(kpi: Kpi, change: float) -> str:
-    """A difference without its unit, always with its sign."""
+    """Return a difference without its unit, always with its sign."""
     shown = _rounded(kpi, change, 1)
     sign = "+" if shown > 0 else "−" if shown < 0 else ""
     return f"{sign}{abs(shown):,.{_DECIMALS[kpi.unit][1]}f}"
 
 
 def interval_text(kpi: Kpi, difference: Difference) -> str:
-    """The 95 % interval; nothing with one seed, or where all of it would read as zero."""
+    """Return the 95 % interval; empty with one seed, or where all of it would read as zero."""
     if difference.low is None or difference.high is None or standing(kpi, difference) == "same":
         return ""
     return f"{change_text(kpi, difference.low)} to {change_text(kpi, difference.high)}"
 
 
 def standing(kpi: Kpi, difference: Difference) -> str:
-    """What a difference amounts to, in a word.
+    """Return the meaning of a difference, in a word.
 
     ``better`` and ``worse``, or ``higher`` and ``lower`` where neither way is better, if the
     interval excludes zero; ``same`` if all of it is too small to be shown; else ``unclear``.
@@ -121,7 +121,7 @@ def standing(kpi: Kpi, difference: Difference) -> str:
 
 
 def changes_between(result: Result, arm: int, against: int) -> dict[str, Difference]:
-    """The differences of one pair of arms, by KPI."""
+    """Return the differences of one pair of arms, by KPI."""
     return {
         difference.kpi: difference
         for difference in result.differences
@@ -130,10 +130,10 @@ def changes_between(result: Result, arm: int, against: int) -> dict[str, Differe
 
 
 def verdict(result: Result) -> list[str]:
-    """The result in sentences: first what each scenario does, then what each other policy does.
+    """Return the result in sentences: first each scenario's effect, then each other policy's.
 
-    A scenario is told by its first policy, against the baseline; another policy against the first
-    one of its scenario. So a sentence speaks of one change at a time.
+    A scenario is described under its first policy, against the baseline; another policy against
+    the first one of its scenario. So a sentence speaks of one change at a time.
     """
     if not result.arms:
         return ["Nothing was run."]
@@ -157,7 +157,7 @@ def verdict(result: Result) -> list[str]:
 
 
 def _sentence(result: Result, arm: int, against: int) -> str:
-    """What sets two arms apart."""
+    """Return the sentence on two arms' differences."""
     changes = changes_between(result, arm, against)
     clear: list[str] = []
     unclear: list[str] = []
@@ -184,7 +184,7 @@ def _sentence(result: Result, arm: int, against: int) -> str:
 
 
 def _amount(result: Result, kpi: Kpi, difference: Difference, ratio: float) -> str:
-    """The size of a difference with its unit, and for other things than shares as a share."""
+    """Return the size of a difference with its unit, and as a share unless it is of shares."""
     unit = unit_of(kpi, result.currency, difference=True)
     amount = f"{change_text(kpi, abs(difference.mean))[1:]} {unit}".rstrip()
     relative = f" ({ratio:.0%})" if kpi.unit in ("cents", "g") and ratio >= 0.01 else ""
@@ -192,7 +192,7 @@ def _amount(result: Result, kpi: Kpi, difference: Difference, ratio: float) -> s
 
 
 def _parties(arm: Arm, against: Arm) -> tuple[str, str, str]:
-    """What two arms have in common, and what each is called then."""
+    """Return the common part of two arms, and the name of each then."""
     if arm.scenario == against.scenario:
         opening = f"Under “{arm.scenario}”," if arm.scenario != NONE else "Undisturbed,"
         return opening, f"“{arm.policy}”", f"“{against.policy}”"
@@ -202,15 +202,15 @@ def _parties(arm: Arm, against: Arm) -> tuple[str, str, str]:
 
 
 def _scenario(name: str) -> str:
-    """A scenario as it is spoken of."""
+    """Return a scenario as it is spoken of."""
     return f"“{name}”" if name != NONE else "the undisturbed world"
 
 
 def _listed(items: Sequence[str], last: str) -> str:
-    """Items as an enumeration."""
+    """Return items as an enumeration."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
 
 
 def _rounded(kpi: Kpi, value: float, which: int) -> float:
-    """The value as it is shown (`which` is 0) or the difference (1); never a negative zero."""
+    """Return the value as shown (`which` is 0) or the difference (1); never a negative zero."""
     return round(scaled(kpi, value), _DECIMALS[kpi.unit][which]) + 0.0

@@ -1,1 +1,1 @@
-"""Run the chain as a dataflow: sources, sinks, outlets, checkpoints."""
+"""The chain as a dataflow: sources, sinks, outlets, checkpoints."""

@@ -10,12 +10,12 @@ from operators.core.contract import Operator, Record, step_all
 
 #: Builds the operator of a network.
 Build = Callable[[str], Operator]
-#: What a step hands on: records to the next step, or outcomes from the last one.
+#: Output of a step: records to the next step, or outcomes from the last one.
 HandOn = Callable[[list[Record]], list[Any]]
 
 
 class Adapter:
-    """Makes one step's logic for each network, and keeps the operators.
+    """Maker of one step's logic for each network, and keeper of the operators.
 
     `taken` counts the records that went in, `given` what was handed on. Bytewax keeps no state of
     it: that is the duty of `flows.wiring.checkpoints`, which needs no pause. Nothing is folded
@@ -30,7 +30,7 @@ class Adapter:
         self.taken = self.given = 0
 
     def __call__(self, state: None) -> "OperatorLogic":
-        """The logic of one network."""
+        """Return the logic of one network."""
         return OperatorLogic(self)
 
     def restore(self, network: str, state: bytes) -> None:
@@ -38,7 +38,7 @@ class Adapter:
         self._operator(network).restore(state)
 
     def _fold(self, records: list[Record]) -> list[Any]:
-        """Fold a network's records in, in order; returns what is handed on."""
+        """Fold a network's records in, in order; return what is handed on."""
         network = records[0].network
         operator = self.operators.get(network) or self._operator(network)
         handed_on = self._hand_on(step_all(operator, records))
@@ -52,7 +52,7 @@ class Adapter:
 
 
 class OperatorLogic(StatefulBatchLogic[Record, Any, None]):
-    """Steps one network's operator through batches."""
+    """Logic that steps one network's operator through batches."""
 
     def __init__(self, adapter: Adapter) -> None:
         self._fold = adapter.fold
@@ -62,4 +62,4 @@ class OperatorLogic(StatefulBatchLogic[Record, Any, None]):
         return self._fold(values), StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> None:
-        """Nothing; see `Adapter`."""
+        """Keep no state in Bytewax; see `Adapter`."""

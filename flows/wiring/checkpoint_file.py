@@ -45,7 +45,7 @@ def write_checkpoint(path: Path, operators: Mapping[str, Operator]) -> None:
 
 
 def read_checkpoint(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each network and its operators' state.
+    """Yield each network and its operators' state.
 
     Raises SnapshotError if the file is not whole, which is known for certain at its end only.
     """
@@ -67,7 +67,7 @@ _CHUNK = 1 << 20
 
 
 class _Unpacked:
-    """Reads one zstandard frame, to the checksum at its end."""
+    """One zstandard frame, read to the checksum at its end."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -75,7 +75,7 @@ class _Unpacked:
         self._rest = b""
 
     def read(self, size: int, *, may_end: bool = False) -> bytes:
-        """Exactly `size` bytes; none where the frame ends there and `may_end`."""
+        """Return exactly `size` bytes; none where the frame ends there and `may_end`."""
         parts, missing = [], size
         while missing:
             if not self._rest and not self._unpack():
@@ -88,7 +88,7 @@ class _Unpacked:
         return b"".join(parts)
 
     def _unpack(self) -> bool:
-        """Unpack some more; False at the frame's end."""
+        """Unpack some more; return False at the frame's end."""
         while not self._rest and not self._frame.eof:
             packed = self._file.read(_CHUNK)
             if not packed:

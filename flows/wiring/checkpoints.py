@@ -36,7 +36,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """What the recovery store keeps: where a checkpoint was taken, and the file that has it.
+    """Entry of the recovery store: where a checkpoint was taken, and its file.
 
     `position` is the reader's own; `marks` are those of the outlets, by name.
     """
@@ -48,7 +48,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
 
 class Folded(Protocol):
-    """The step whose operators are kept; counts what went in, and what came out."""
+    """A step whose operators are kept; counts records in and out."""
 
     operators: dict[str, Operator]
     taken: int
@@ -68,10 +68,10 @@ class Sunk(Protocol):
 
 
 class Checkpoints:
-    """Takes them in `folder`, some `every_s` apart, and brings a flow back to one.
+    """Checkpoints in `folder`, some `every_s` apart, to which a flow can be brought back.
 
-    `failed` hears why one could not be taken; the stream goes on with the one before. `taken`
-    hears how long the stream was held up, in seconds.
+    `failed` gets why one could not be taken; the stream goes on with the one before. `taken`
+    gets how long the stream was held up, in seconds.
     """
 
     def __init__(
@@ -94,17 +94,17 @@ class Checkpoints:
         self._committed: list[str] = []
 
     def watch(self, step: Folded, sinks: Sequence[Sunk]) -> None:
-        """Know the flow whose state is kept."""
+        """Take in the flow whose state is kept."""
         self._step, self._sinks = step, sinks
 
     def is_settled(self, emitted: int) -> bool:
-        """Whether all of `emitted` lines have been decided, and all decisions written."""
+        """Return whether all of `emitted` lines have been decided, and all decisions written."""
         assert self._step is not None
         given = self._step.given
         return self._step.taken == emitted and all(s.received == given for s in self._sinks)
 
     def is_due(self) -> bool:
-        """Whether it is time for the next one; also looks after the one under way."""
+        """Return whether the next one is due; also look after the one under way."""
         if self._child:
             self._look_after()
         return not self._child and time.monotonic() >= self._due_at
@@ -112,7 +112,7 @@ class Checkpoints:
     def take(self, position: bytes, *, wait: bool = False) -> None:
         """Take one of a settled flow; the journal's reader stands at `position`.
 
-        With `wait` it is on disk when this returns, or `failed` has heard why not.
+        With `wait` it is on disk when this returns, or `failed` has got why not.
         """
         begun = time.monotonic()
         if wait and self._child:
@@ -134,7 +134,7 @@ class Checkpoints:
             self._taken(time.monotonic() - begun)
 
     def latest(self) -> bytes | None:
-        """The newest finished one, as the recovery store keeps it; called at an epoch's end."""
+        """Return the newest finished one, as the recovery store keeps it, at an epoch's end."""
         if self._ready is None:
             return None
         if self._ready.file not in self._committed:
@@ -143,7 +143,7 @@ class Checkpoints:
         return msgspec.msgpack.encode(self._ready)
 
     def resume(self, kept: bytes) -> bytes:
-        """Bring operators and outlets back to what `latest` gave; returns the reader's position.
+        """Bring operators and outlets back to what `latest` gave; return the reader's position.
 
         Raises SnapshotError if it cannot be read.
         """
@@ -199,7 +199,7 @@ class Checkpoints:
             os._exit(code)
 
     def _write(self, name: str) -> str | None:
-        """Write the file; returns what went wrong."""
+        """Write the file; return what went wrong."""
         assert self._step is not None
         try:
             write_checkpoint(self._folder / name, self._step.operators)

@@ -1,4 +1,4 @@
-"""Confirmations: what people told the engine, where it took it in, and what came of it.
+"""Confirmations: commands of people, where the engine took them in, and what came of them.
 
 One for each control event that hygiene let in, at its place in the journal: so that a command of a
 person can say more than that something was sent.
@@ -35,7 +35,7 @@ Confirmed = (
 
 
 def confirmation(record: Record, records: Sequence[Record]) -> bytes:
-    """The confirmation of a control event, whose record went through the chain with `records`."""
+    """Return the confirmation of a control event, whose record led to `records`."""
     assert record.event is not None
     fact = record.event.fact
     assert isinstance(fact, Confirmed)

@@ -35,7 +35,7 @@ EPOCH = timedelta(seconds=10)
 
 
 class Flow:
-    """A dataflow ready to run, and what it leaves behind: its operators, and why it failed."""
+    """A dataflow ready to run, and its remains: its operators, and why it failed."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Flow:
             checkpoints.watch(self._adapters["chain"], sinks)
 
     def operator(self, network: str, name: str) -> Operator:
-        """The operator `name` of a network that the run has seen."""
+        """Return the operator `name` of a network that the run has seen."""
         if "chain" in self._adapters:
             chain = self._adapters["chain"].operators[network]
             assert isinstance(chain, Chain)
@@ -76,7 +76,7 @@ class Flow:
         return self._adapters[name].operators[network]
 
     def networks(self) -> list[str]:
-        """Networks seen, sorted; what could not be decoded is of none."""
+        """Return networks seen, sorted; what could not be decoded is of none."""
         adapter = next(iter(self._adapters.values()))
         return sorted(network for network in adapter.operators if network)
 
@@ -103,7 +103,7 @@ class Flow:
             if "SqliteFailure" in str(error):
                 raise StoreError(
                     f"expected to write the recovery store in {recovery}, was {error}: make room "
-                    "or mend the disk, and start again"
+                    "or repair the disk, and start again"
                 ) from error
             raise
         self.failure.raise_kept()

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Failure:
-    """Holds the first error, from any thread."""
+    """Keeper of the first error, from any thread."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
@@ -24,7 +24,7 @@ class Failure:
             self.error = error
 
     def guarded(self, call: Callable[P, T], otherwise: Callable[[], T]) -> Callable[P, T]:
-        """`call`, which keeps what it would raise; `otherwise` answers then, and ever after.
+        """Return `call` guarded: an error is kept, and `otherwise` answers then and ever after.
 
         StopIteration goes through: it ends a source, and Bytewax expects it.
         """

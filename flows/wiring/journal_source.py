@@ -13,35 +13,35 @@ from flows.wiring.progress import Progress
 from flows.wiring.stop import Stop
 from state.codec import JournalLine
 
-#: How soon to look again where there was nothing: well below a millisecond.
+#: Pause before another look where there was nothing: well below a millisecond.
 _POLL = timedelta(microseconds=200)
 #: After so many looks in vain all that was read has long left the flow, and it may stand still.
 IDLE_TURNS = 25
-#: How long an idle flow waits in a row for the next record; signals and ticks wait as long.
+#: Longest wait of an idle flow for the next record; signals and ticks wait as long.
 IDLE_WAIT_S = 0.1
 
 
 class Reader(Protocol):
-    """Reads one journal in order."""
+    """Reader of one journal in order."""
 
     def read(self, count: int, wait_s: float = 0.0) -> list[JournalLine]:
-        """Up to `count` next lines, waiting up to `wait_s` for the first; else an empty list."""
+        """Return up to `count` next lines, waiting up to `wait_s` for one; else an empty list."""
         ...
 
     def is_at_end(self) -> bool:
-        """After an empty `read`: whether nothing will come any more."""
+        """Return whether nothing will come any more, after an empty `read`."""
         ...
 
     def position(self) -> bytes:
-        """Where the next line is found, for a reader that resumes."""
+        """Return where the next line is found, for a reader that resumes."""
         ...
 
     def progress(self) -> tuple[int, int]:
-        """Work done, and work in all."""
+        """Return work done, and work in all."""
         ...
 
     def close(self) -> None:
-        """Let go of files or connections."""
+        """Close files or connections."""
         ...
 
 
@@ -50,11 +50,11 @@ OpenReader = Callable[[bytes | None], Reader]
 
 
 class JournalSource(FixedPartitionedSource[JournalLine, bytes | None]):
-    """Reads one journal in order, batch by batch.
+    """Source of one journal in order, batch by batch.
 
     With `checkpoints` it resumes where the last committed one was taken. It ends at the first error
-    in `failure`. `turned` hears of each turn of the loop, `paused` of how long (s) an epoch's end
-    kept it from turning.
+    in `failure`. `turned` is called at each turn of the loop, `paused` with how long (s) an epoch's
+    end kept it from turning.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class JournalSource(FixedPartitionedSource[JournalLine, bytes | None]):
         self.checkpoints, self.failure = checkpoints, failure or Failure()
 
     def list_parts(self) -> list[str]:
-        """One partition: a journal is one total order."""
+        """Return the one partition: a journal is one total order."""
         return ["journal"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "_Part":
@@ -151,7 +151,7 @@ class _Partition(_Part):
         raise StopIteration
 
     def _is_waiting(self) -> bool:
-        """Whether nothing is on its way any more, so that the next read may hold the flow up."""
+        """Return whether nothing is on its way any more, so that the next read may wait."""
         return self._idle_turns >= IDLE_TURNS
 
     def next_awake(self) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Outcomes: what leaves the chain for the world, already as bytes."""
+"""Outcomes: output of the chain to the world, already as bytes."""
 
 from collections.abc import Sequence
 
@@ -36,12 +36,12 @@ class Outcome(Struct, frozen=True, gc=False):
 
     @property
     def is_action(self) -> bool:
-        """Whether it is an action, to be carried out or proposed."""
+        """Return whether it is an action, to be carried out or proposed."""
         return self.stream not in _NO_ACTIONS
 
 
 def outcomes(records: Sequence[Record]) -> list[Outcome]:
-    """The outcomes among `records`, in order: all records of each journal record they hold."""
+    """Return the outcomes among `records`, in order; `records` has all of each journal record."""
     found = []
     for record in records:
         fact = record.fact

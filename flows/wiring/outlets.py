@@ -1,4 +1,4 @@
-"""Outlets: where outcomes go. Plain objects, of which `flows.wiring.sinks` makes Bytewax sinks.
+"""Outlets of outcomes: plain objects, of which `flows.wiring.sinks` makes Bytewax sinks.
 
 An outlet's `mark` says where it stands, and opening it at a mark undoes what it wrote after it.
 """
@@ -21,14 +21,14 @@ Mark = dict[str, int | str]
 
 
 class Outlet(Protocol):
-    """Takes outcomes in order."""
+    """Receiver of outcomes, in order."""
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Write them; raises StoreError if that cannot be done."""
         ...
 
     def mark(self) -> Mark:
-        """Where it stands after the last write."""
+        """Return where it stands after the last write."""
         ...
 
     def rewind(self, mark: Mark) -> None:
@@ -69,11 +69,11 @@ class RedisOutlet:
             self.written += self._writer.write(entries)
 
     def mark(self) -> Mark:
-        """The last id of each stream, by its key."""
+        """Return the last id of each stream, by its key."""
         return dict(self._writer.last_ids())
 
     def rewind(self, mark: Mark) -> None:
-        """Make sure that Redis still has what it had; what is written again is told by its id.
+        """Make sure that Redis still has what it had; a repeated write is recognised by its id.
 
         Raises EntriesLost if it has less.
         """
@@ -115,7 +115,7 @@ class LogOutlet:
         """Append each outcome to the file of its stream and network."""
         lines: dict[str, list[bytes]] = {}
         for outcome in outcomes:
-            if outcome.stream == CONTROL:  # for whoever waits for it; the journal has it already
+            if outcome.stream == CONTROL:  # for consumers that wait for it
                 continue
             stream = "actions" if outcome.is_action else outcome.stream
             lines.setdefault(f"{stream}:{outcome.network}", []).append(outcome.body)
@@ -129,7 +129,7 @@ class LogOutlet:
             self._sizes[name] = self._sizes.get(name, 0) + len(data)
 
     def mark(self) -> Mark:
-        """Bytes in each file."""
+        """Return the bytes in each file."""
         return dict(self._sizes)
 
     def rewind(self, mark: Mark) -> None:

@@ -1,4 +1,4 @@
-"""Read recorded logs as records of the chain: the one loop of whatever folds without Bytewax."""
+"""Records of recorded logs: the one loop of every fold without Bytewax."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def batches(
 ) -> Iterator[list[Record]]:
     """Yield all records of `logs` in order, up to `size` at a time, until `stop` is set.
 
-    `progress` is told after each batch was used. Raises JournalError.
+    `progress` is called after each batch was used. Raises JournalError.
     """
     with open_journal(logs) as reader:
         while not (stop is not None and stop.is_set) and (lines := reader.read(size)):

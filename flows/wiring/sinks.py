@@ -20,11 +20,11 @@ class OutletSink(FixedPartitionedSink[Outcome, None]):
         self.received = 0
 
     def list_parts(self) -> list[str]:
-        """One partition."""
+        """Return the one partition."""
         return ["all"]
 
     def part_fn(self, item_key: str) -> int:
-        """Everything goes to the one partition."""
+        """Return 0: everything goes to the one partition."""
         return 0
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "_Partition":

@@ -1,4 +1,4 @@
-"""How a process is asked to stop: signals wait while it starts, then they set a flag.
+"""Requests to stop a process: signals wait while it starts, then they set a flag.
 
 A service manager may ask at any moment, also in the seconds that imports take. Python would die of
 it there and then; so `hold_signals` is the first thing that a process does, and what came until
@@ -20,7 +20,7 @@ class Stop:
 
     @classmethod
     def on_signals(cls) -> "Stop":
-        """A flag that SIGINT and SIGTERM set, those included that were held until now."""
+        """Return a flag that SIGINT and SIGTERM set, held signals included."""
         stop = cls()
         for number in _ASKING:
             signal.signal(number, stop.set)
@@ -34,7 +34,7 @@ class Stop:
         self.is_set = True
 
     def allows(self, seconds: float) -> bool:
-        """Whether there is still time to finish things: not set, or set less than that ago."""
+        """Return whether there is still time to finish: not set, or set less than that ago."""
         return not self.is_set or time.monotonic() - self._set_at < seconds
 
 

@@ -1,4 +1,4 @@
-"""The base of every event payload."""
+"""Base of every event payload."""
 
 from typing import ClassVar, Literal
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """What an event says. `suffix` is its wire type without the ``crossdock.`` in front.
+    """The payload of an event. `suffix` is its wire type without the ``crossdock.`` in front.
 
     Unknown fields are refused: a misspelt optional field must not be silently ignored.
     """

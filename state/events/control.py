@@ -1,4 +1,4 @@
-"""Control facts: time passing, and what people and executing systems say of actions."""
+"""Control facts: time passing, and reports by people and executing systems on actions."""
 
 from typing import Annotated, ClassVar
 
@@ -7,13 +7,13 @@ from state.quantities import HoldKind, HoldScope, Id, Instant, Text, doc
 
 
 class ClockTicked(Fact, frozen=True, kw_only=True):
-    """Time passed; its recorded time advances the journal's now when nothing else happens."""
+    """The passing of time; its recorded time advances the journal's now if nothing else does."""
 
     suffix: ClassVar[str] = "clock.ticked"
 
 
 class ActionApproved(Fact, frozen=True, kw_only=True):
-    """A person approved a proposed action."""
+    """A person's approval of a proposed action."""
 
     suffix: ClassVar[str] = "action.approved"
 
@@ -23,7 +23,7 @@ class ActionApproved(Fact, frozen=True, kw_only=True):
 
 
 class ActionRejected(Fact, frozen=True, kw_only=True):
-    """A person or an executing system refused an action."""
+    """A rejection of an action, by a person or an executing system."""
 
     suffix: ClassVar[str] = "action.rejected"
 
@@ -35,7 +35,7 @@ class ActionRejected(Fact, frozen=True, kw_only=True):
 
 
 class ActionCompleted(Fact, frozen=True, kw_only=True):
-    """An executing system carried an action out."""
+    """The completion of an action by an executing system."""
 
     suffix: ClassVar[str] = "action.completed"
 
@@ -43,7 +43,7 @@ class ActionCompleted(Fact, frozen=True, kw_only=True):
 
 
 class ActionFailed(Fact, frozen=True, kw_only=True):
-    """An executing system could not carry an action out."""
+    """The failure of an executing system to carry an action out."""
 
     suffix: ClassVar[str] = "action.failed"
 
@@ -63,7 +63,7 @@ class NetworkHalted(Fact, frozen=True, kw_only=True):
 
 
 class NetworkResumed(Fact, frozen=True, kw_only=True):
-    """The kill switch is released."""
+    """The release of the kill switch."""
 
     suffix: ClassVar[str] = "network.resumed"
 
@@ -72,7 +72,7 @@ class NetworkResumed(Fact, frozen=True, kw_only=True):
 
 
 class HoldPlaced(Fact, frozen=True, kw_only=True):
-    """Keep a scope from moving until it is lifted; a later hold on the same scope replaces it."""
+    """An order that a scope must not move until lifted; a later one on it replaces it."""
 
     suffix: ClassVar[str] = "hold.placed"
 
@@ -81,12 +81,12 @@ class HoldPlaced(Fact, frozen=True, kw_only=True):
     by: Text
     reason: Text = ""
     until: Annotated[
-        Instant | None, doc("when it ends by itself; None, or too far = the policy's longest")
+        Instant | None, doc("when it ends; None, or too far = the policy's longest")
     ] = None
 
 
 class HoldLifted(Fact, frozen=True, kw_only=True):
-    """What was on hold may move again; what waited for it is tried at once."""
+    """The end of a hold; what waited for it is tried at once."""
 
     suffix: ClassVar[str] = "hold.lifted"
 

@@ -18,7 +18,7 @@ class OrderLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, g
 
 
 class OrderPlaced(Fact, frozen=True, kw_only=True):
-    """A customer ordered."""
+    """A customer's order."""
 
     suffix: ClassVar[str] = "order.placed"
 
@@ -36,7 +36,7 @@ class OrderPlaced(Fact, frozen=True, kw_only=True):
 
 
 class OrderCancelled(Fact, frozen=True, kw_only=True):
-    """The customer or the shop withdrew the order."""
+    """The withdrawal of an order by the customer or the shop."""
 
     suffix: ClassVar[str] = "order.cancelled"
 
@@ -45,7 +45,7 @@ class OrderCancelled(Fact, frozen=True, kw_only=True):
 
 
 class SignalObserved(Fact, frozen=True, kw_only=True):
-    """Something that leads demand, as a ratio to its usual level."""
+    """A leading signal of demand, as a ratio to its usual level."""
 
     suffix: ClassVar[str] = "signal.observed"
 

@@ -1,4 +1,4 @@
-"""The CloudEvents 1.0 envelope, as it is held inside the process."""
+"""The CloudEvents 1.0 envelope inside the process."""
 
 from msgspec import Struct
 

@@ -48,7 +48,7 @@ class StockPicked(Fact, frozen=True, kw_only=True):
 
 
 class StockShortPicked(Fact, frozen=True, kw_only=True):
-    """A picker found fewer units than asked for; the shelf is then empty."""
+    """A pick of fewer units than asked for; the shelf is then empty."""
 
     suffix: ClassVar[str] = "stock.short_picked"
     refers_to = ("node", "sku")
@@ -86,7 +86,7 @@ class StockReturned(Fact, frozen=True, kw_only=True):
 
 
 class InboundScheduled(Fact, frozen=True, kw_only=True):
-    """Units that are due at a node; a later one with the same id replaces it (0 = cancelled)."""
+    """Units due at a node; a later one with the same id replaces it (0 = cancelled)."""
 
     suffix: ClassVar[str] = "inbound.scheduled"
     refers_to = ("node", "sku")
@@ -99,7 +99,7 @@ class InboundScheduled(Fact, frozen=True, kw_only=True):
 
 
 class TransferDeparted(Fact, frozen=True, kw_only=True):
-    """Units left one node for another."""
+    """Units that left one node for another."""
 
     suffix: ClassVar[str] = "transfer.departed"
 
@@ -123,7 +123,7 @@ class TransferArrived(Fact, frozen=True, kw_only=True):
 
 
 class NodeCapacityChanged(Fact, frozen=True, kw_only=True):
-    """What a node can pack per day from now on; 0 closes it."""
+    """A node's packing capacity per day from now on; 0 closes it."""
 
     suffix: ClassVar[str] = "node.capacity_changed"
     refers_to = ("node",)

@@ -1,4 +1,4 @@
-"""Carrier telemetry: shipments on their way, and what slows them down."""
+"""Carrier telemetry: shipments under way, and what slows them down."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -38,14 +38,14 @@ Party = Literal["carrier", "retailer", "consignee", "customs", "nature"]
 
 
 class ShippedLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """What of an order is in the parcel."""
+    """Units of one order line in the parcel."""
 
     sku: Id
     quantity: PositiveUnits
 
 
 class ShipmentDispatched(Fact, frozen=True, kw_only=True):
-    """A parcel was handed to a carrier."""
+    """The handover of a parcel to a carrier."""
 
     suffix: ClassVar[str] = "shipment.dispatched"
     refers_to = ("node", "service", "region")
@@ -63,7 +63,7 @@ class ShipmentDispatched(Fact, frozen=True, kw_only=True):
 
 
 class ShipmentScanned(Fact, frozen=True, kw_only=True):
-    """A carrier saw the parcel."""
+    """A carrier's scan of the parcel."""
 
     suffix: ClassVar[str] = "shipment.scanned"
 
@@ -77,7 +77,7 @@ class ShipmentScanned(Fact, frozen=True, kw_only=True):
 
 
 class ShipmentDelivered(Fact, frozen=True, kw_only=True):
-    """The parcel reached the customer at the event's time."""
+    """The delivery of the parcel to the customer, at the event's time."""
 
     suffix: ClassVar[str] = "shipment.delivered"
 
@@ -85,7 +85,7 @@ class ShipmentDelivered(Fact, frozen=True, kw_only=True):
 
 
 class ShipmentFailed(Fact, frozen=True, kw_only=True):
-    """The parcel will not reach the customer: lost, destroyed, refused or sent back."""
+    """A parcel that will not reach the customer: lost, destroyed, refused or sent back."""
 
     suffix: ClassVar[str] = "shipment.failed"
 
@@ -95,7 +95,7 @@ class ShipmentFailed(Fact, frozen=True, kw_only=True):
 
 
 class CarrierCapacityChanged(Fact, frozen=True, kw_only=True):
-    """What a service accepts per day from now on."""
+    """A service's capacity per day from now on."""
 
     suffix: ClassVar[str] = "carrier.capacity_changed"
     refers_to = ("service",)
@@ -106,7 +106,7 @@ class CarrierCapacityChanged(Fact, frozen=True, kw_only=True):
 
 
 class CarrierDisrupted(Fact, frozen=True, kw_only=True):
-    """A carrier reports trouble: strike, closed hub, breakdown."""
+    """Trouble that a carrier reports: strike, closed hub, breakdown."""
 
     suffix: ClassVar[str] = "carrier.disrupted"
     refers_to = ("service", "region")

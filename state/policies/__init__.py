@@ -11,7 +11,7 @@ BUILT_IN = ("ours", "nearest", "cheapest")
 
 
 def find_policy(name_or_path: str) -> Policy:
-    """A built-in policy by its name, or a policy file by its path.
+    """Return a built-in policy by its name, or a policy file by its path.
 
     A file that has a built-in name is meant with its folder: ``./nearest``. Raises PolicyError.
     """

@@ -87,11 +87,11 @@ class Policy(Section, frozen=True, kw_only=True):
     reporting: Reporting = field(default_factory=Reporting)
 
     def to_json(self) -> bytes:
-        """Canonical JSON: equal policies are equal bytes."""
+        """Return canonical JSON: equal policies are equal bytes."""
         return orjson.dumps(msgspec.to_builtins(self), option=orjson.OPT_SORT_KEYS)
 
     def fingerprint(self) -> str:
-        """Twelve hex digits that name this policy."""
+        """Return twelve hex digits that name this policy."""
         return fingerprint(self.to_json())
 
 

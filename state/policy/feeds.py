@@ -1,4 +1,4 @@
-"""Sections on what comes in and what is reported of it."""
+"""Sections on incoming feeds and on reports about them."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from state.quantities import DAY_S, HOUR_S, Seconds, Share, doc
 
 
 class Hygiene(Section, frozen=True, kw_only=True):
-    """What is done about imperfect feeds."""
+    """Treatment of imperfect feeds."""
 
     lateness_s: Annotated[
         Seconds, doc("s that a fact may arrive after it happened and still count in order")
@@ -37,7 +37,7 @@ class Hygiene(Section, frozen=True, kw_only=True):
 
 
 class Anomalies(Section, frozen=True, kw_only=True):
-    """What is not believed: it takes effect, but no model learns from it."""
+    """Limits beyond which a value takes effect, but no model learns from it."""
 
     wild_above: Annotated[
         Positive,
@@ -58,7 +58,7 @@ class Anomalies(Section, frozen=True, kw_only=True):
 
 
 class Incidents(Section, frozen=True, kw_only=True):
-    """When alarms make an incident, and when people hear of it."""
+    """Thresholds at which alarms make an incident, and people are notified of it."""
 
     together_s: Annotated[Seconds, doc("s between alarms that may have one cause")] = DAY_S
     quiet_s: Annotated[Seconds, doc("s without an alarm after which an incident is over")] = (

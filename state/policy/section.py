@@ -1,8 +1,12 @@
-"""What all sections of the policy file are made of."""
+"""Base of all sections of the policy file, and types of their values."""
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from state.section import Section
+
+__all__ = ["NEVER", "NonNegative", "Positive", "Section", "is_reached"]
 
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 NonNegative = Annotated[float, Meta(ge=0, le=1e9)]
@@ -11,10 +15,6 @@ NonNegative = Annotated[float, Meta(ge=0, le=1e9)]
 NEVER = 1.0
 
 
-class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A section of the policy file."""
-
-
 def is_reached(probability: float, threshold: float) -> bool:
-    """Whether `probability` reaches a threshold of the policy; none reaches `NEVER`."""
+    """Return whether `probability` reaches a threshold of the policy; none reaches `NEVER`."""
     return threshold < NEVER and probability >= threshold

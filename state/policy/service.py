@@ -1,4 +1,4 @@
-"""Sections on what customers feel: late parcels, what they are told, and making good."""
+"""Sections on service to customers: late parcels, notices and compensation."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from state.quantities import DAY_S, HOUR_S, Seconds, Share, TotalCents, doc
 
 
 class Delays(Section, frozen=True, kw_only=True):
-    """When a shipment is thought to be late, and what may be done about it."""
+    """Thresholds for a late shipment, and the remedies allowed."""
 
     act_above: Annotated[
         Share, doc("P(late) above which rerouting and reshipping are priced; 1 = never")
@@ -21,7 +21,7 @@ class Delays(Section, frozen=True, kw_only=True):
         Seconds, doc("s by which the expected delivery must slip before remedies are priced again")
     ] = 6 * HOUR_S
     notify_above: Annotated[
-        Share, doc("P(late) above which the customer is told of a delay; 1 = never")
+        Share, doc("P(late) above which the customer is notified of a delay; 1 = never")
     ] = 0.85
     give_up_s: Annotated[
         Seconds, doc("s after the promise at which an undelivered shipment is presumed lost")
@@ -36,7 +36,7 @@ class Delays(Section, frozen=True, kw_only=True):
 
 
 class Notices(Section, frozen=True, kw_only=True):
-    """What customers hear, and how often."""
+    """Kinds and frequency of notices to customers."""
 
     quiet_s: Annotated[
         Seconds, doc("s without a further change before a notice goes out, so that changes merge")
@@ -51,12 +51,12 @@ class Notices(Section, frozen=True, kw_only=True):
         Share, doc("P(late), given that it has not arrived, above which the last call tells")
     ] = 0.30
     material_s: Annotated[
-        Seconds, doc("s by which a told date must slip before the customer hears again")
+        Seconds, doc("s by which a notified date must slip before the next notice")
     ] = DAY_S
 
 
 class Exceptions(Section, frozen=True, kw_only=True):
-    """What it is worth to mend what went wrong, and what customers get for it."""
+    """Cost limits of recovery, and compensation to customers."""
 
     margin_share: Annotated[
         Share, doc("part of the price that is earned, and lost when goods are paid back")

@@ -1,4 +1,4 @@
-"""Sections on serving an order: what weighs how much, from where, and again before the pick."""
+"""Sections on sourcing an order: weights, candidates, and reevaluation before the pick."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from state.quantities import DAY_S, HOUR_S, Seconds, Share, TotalCents, doc
 
 
 class Weights(Section, frozen=True, kw_only=True):
-    """What a unit of harm is worth in money; terms of every score."""
+    """Money value of a unit of harm; terms of every score."""
 
     late_fixed_cents: Annotated[
         NonNegative, doc("cents for being late at all: a contact and lost goodwill")
@@ -25,7 +25,7 @@ class Weights(Section, frozen=True, kw_only=True):
 
 
 class Sourcing(Section, frozen=True, kw_only=True):
-    """How orders are matched with nodes and carriers."""
+    """Matching of orders with nodes and carriers."""
 
     rule: Annotated[
         Literal["least_cost", "nearest", "cheapest"],
@@ -59,7 +59,7 @@ class Sourcing(Section, frozen=True, kw_only=True):
 
 
 class Reevaluation(Section, frozen=True, kw_only=True):
-    """When an allocation that is not picked yet is looked at again, and what it may cost."""
+    """Reevaluation of allocations not picked yet: when, and at what cost."""
 
     enabled: Annotated[
         bool, doc("whether allocations move at all; never when a person has to agree to them")
@@ -113,7 +113,7 @@ class Reevaluation(Section, frozen=True, kw_only=True):
 
 
 class Nodes(Section, frozen=True, kw_only=True):
-    """What nodes' records say of when a parcel will be ready."""
+    """Use of nodes' records to predict when a parcel will be ready."""
 
     learn: Annotated[bool, doc("whether missed handovers and short picks count at all")] = True
     grace_s: Annotated[
@@ -132,7 +132,7 @@ class Nodes(Section, frozen=True, kw_only=True):
 
 
 class Exploration(Section, frozen=True, kw_only=True):
-    """Now and then another option than the cheapest, so that what it leads to is known at all."""
+    """Occasional choice of another option than the cheapest, to learn its outcome."""
 
     share: Annotated[
         Share, doc("share of new orders whose allocation is drawn among the others; 0 = off")

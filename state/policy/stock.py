@@ -1,4 +1,4 @@
-"""Sections on stock: its demand, moving it ahead of that, and prices that shape it."""
+"""Sections on stock: its demand, repositioning, and prices that shape demand."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from state.quantities import DAY_S, HOUR_S, Seconds, Share, TotalCents, doc
 
 
 class Demand(Section, frozen=True, kw_only=True):
-    """How demand is followed."""
+    """Forecasts of demand."""
 
     bucket_s: Annotated[
         int, Meta(ge=60, le=30 * DAY_S), doc("s per observation of a demand series")
@@ -22,7 +22,7 @@ class Demand(Section, frozen=True, kw_only=True):
 
 
 class Repositioning(Section, frozen=True, kw_only=True):
-    """When stock is moved between nodes ahead of demand."""
+    """Moves of stock between nodes ahead of demand."""
 
     enabled: Annotated[bool, doc("whether stock is moved at all")] = True
     review_s: Annotated[
@@ -75,7 +75,7 @@ class Repositioning(Section, frozen=True, kw_only=True):
 
 
 class Pricing(Section, frozen=True, kw_only=True):
-    """When a price is proposed to shape demand, and how far it may go."""
+    """Price proposals that shape demand, and their bounds."""
 
     enabled: Annotated[
         bool, doc("whether prices are proposed at all; off, since shops have pricing of their own")
@@ -105,7 +105,9 @@ class Pricing(Section, frozen=True, kw_only=True):
     ] = DAY_S
     window_s: Annotated[
         Annotated[int, Meta(ge=3600, le=400 * DAY_S)],
-        doc("s that a price stands before another is proposed, and over which its effect is told"),
+        doc(
+            "s that a price stands before the next proposal, and over which its effect is measured"
+        ),
     ] = 7 * DAY_S
     change_cents: Annotated[
         TotalCents, doc("cents that a change must earn beforehand: labels, questions, doubt")

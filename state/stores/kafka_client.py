@@ -1,4 +1,4 @@
-"""How clients of Kafka are configured, and what is said when Kafka fails."""
+"""Kafka clients: their configuration, and messages when Kafka fails."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,9 +33,9 @@ _ADVICE = {
     ),
     KafkaError.UNKNOWN_TOPIC_OR_PART: "`crossdock topics --create` makes the topics",
     KafkaError._UNKNOWN_TOPIC: "`crossdock topics --create` makes the topics",
-    KafkaError._UNKNOWN_PARTITION: "has the topic been made anew?",
+    KafkaError._UNKNOWN_PARTITION: "has the topic been made again?",
 }
-#: Errors that no waiting mends: the process ends with a message instead.
+#: Errors that waiting does not cure: the process ends with a message instead.
 _HOPELESS = {
     KafkaError._AUTHENTICATION,
     KafkaError.SASL_AUTHENTICATION_FAILED,
@@ -46,12 +46,12 @@ _HOPELESS = {
     KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
 }
 
-#: Hears what a client says of its connections, as a line of text.
+#: Takes each line of text that a client logs on its connections.
 Told = Callable[[str], object]
 
 
 def client_config(settings: KafkaSettings, **more: Any) -> dict[str, Any]:
-    """What every librdkafka client of ours is given, with `more` on top.
+    """Return the settings of every librdkafka client of ours, with `more` on top.
 
     Raises SettingsError if a secret is missing.
     """
@@ -88,7 +88,7 @@ def client_config(settings: KafkaSettings, **more: Any) -> dict[str, Any]:
 
 
 def kafka_error(bootstrap: str, doing: str, error: KafkaError | KafkaException) -> StoreError:
-    """The StoreError for `error`, met while `doing`: where, what Kafka said, what to do."""
+    """Return the StoreError for `error`, met while `doing`: where, Kafka's message, what to do."""
     if isinstance(error, KafkaException):
         found = error.args[0]
         if not isinstance(found, KafkaError):
@@ -102,25 +102,25 @@ def kafka_error(bootstrap: str, doing: str, error: KafkaError | KafkaException) 
 
 
 def is_hopeless(error: KafkaError) -> bool:
-    """Whether waiting will not mend it."""
+    """Return whether waiting cannot cure it."""
     return error.fatal() or error.code() in _HOPELESS
 
 
 class Troubles:
-    """What a client reports of itself in the background; hopeless errors are kept to be raised."""
+    """Background reports of a client; hopeless errors are kept to be raised."""
 
     def __init__(self, bootstrap: str, told: Told | None) -> None:
         self._bootstrap, self._told = bootstrap, told
         self._hopeless: KafkaError | None = None
 
     def __call__(self, error: KafkaError) -> None:
-        """Hear of an error; fits as librdkafka's ``error_cb``."""
+        """Take an error in; fits as librdkafka's ``error_cb``."""
         if is_hopeless(error):
             self._hopeless = error
         if self._told is not None:
             self._told(f"Kafka {self._bootstrap}: {error.str()}")
 
     def raise_hopeless(self, doing: str) -> None:
-        """Raise StoreError if something was reported that no waiting mends."""
+        """Raise StoreError if an error was reported that waiting does not cure."""
         if self._hopeless is not None:
             raise kafka_error(self._bootstrap, doing, self._hopeless)

@@ -4,7 +4,7 @@ The key is the place where the message stood, ``topic/partition/offset``. A cras
 twice under its key. A message without a value says that the one of that key was put in again.
 
 A letter always fits into its topic, whatever came: of the value the first MiB is kept, of the
-headers as many as fit, and what was cut is said.
+headers as many as fit, and what was cut is noted.
 """
 
 import re
@@ -23,7 +23,7 @@ from state.untrusted import MAX_KEPT_BYTES
 
 #: Header that carries the origin of a message which is put in again.
 ORIGIN = "crossdock-origin"
-#: What the topic must take: the bytes kept, the headers kept, the texts, the key, and room.
+#: Bytes that the topic must take: the bytes kept, the headers kept, the texts, the key, and room.
 LARGEST_LETTER_BYTES = 1_500_000
 _RAW = "raw-"
 #: Headers of ours that say what a letter lacks of its message.
@@ -46,7 +46,7 @@ def origin_of(topic: str, partition: int, offset: int) -> str:
 
 
 def place_of(origin: str) -> tuple[str, int, int]:
-    """Topic, partition and offset of an origin; raises ValueError if it is none."""
+    """Return topic, partition and offset of an origin; raises ValueError if it is none."""
     found = _PLACE.fullmatch(origin)
     if found is None:
         raise ValueError(f"expected topic/partition/offset, was {origin!r:.100}")
@@ -60,7 +60,7 @@ def send_dead_letter(
     origin: str,
     raw_headers: Mapping[str, bytes] | None = NO_HEADERS,
 ) -> None:
-    """Write one dead letter; None stands for headers that could not be read. Raises StoreError."""
+    """Write one dead letter; None stands for unreadable headers. Raises StoreError."""
     message = dead_letter_message(topic, letter, origin, raw_headers)
     writer.send(topic, message.value, key=message.key, headers=message.headers)
 
@@ -96,7 +96,7 @@ def dead_letter_message(
 
 
 def _fitting(headers: Mapping[str, bytes]) -> tuple[list[tuple[str, bytes]], str | None]:
-    """The headers that are kept whole, the small ones first; and what to say of the others."""
+    """Return the headers kept whole, the small ones first; and a note on the others."""
     fitting: list[tuple[str, bytes]] = []
     left = _MOST_HEADER_BYTES
     for name, value in sorted(headers.items(), key=lambda each: len(each[0]) + len(each[1])):
@@ -111,17 +111,17 @@ def _fitting(headers: Mapping[str, bytes]) -> tuple[list[tuple[str, bytes]], str
 
 
 def mark_requeued(writer: KafkaWriter, topic: str, origin: str) -> None:
-    """Say that the dead letter of `origin` was put in again. Raises StoreError."""
+    """Record that the dead letter of `origin` was requeued. Raises StoreError."""
     writer.send(topic, None, key=origin.encode())
 
 
 def headers_of(message: Message) -> dict[str, bytes]:
-    """Headers by name, the last one of a name; none where a name is not UTF-8."""
+    """Return headers by name, the last one of a name; none where a name is not UTF-8."""
     return readable_headers(message) or {}
 
 
 def readable_headers(message: Message) -> dict[str, bytes] | None:
-    """Headers by name, the last one of a name; None where a name is not UTF-8.
+    """Return headers by name, the last one of a name; None where a name is not UTF-8.
 
     To be asked once of a message. The client library then returns a list with a hole in it, and an
     error beside it that only a call through C notices; to touch the hole ends the process.
@@ -138,7 +138,7 @@ def _bytes(value: bytes | str | None) -> bytes:
 
 
 class StoredLetter:
-    """A dead letter as it was found in its topic. `cut` says what it lacks of its message."""
+    """A dead letter as found in its topic. `cut` lists the parts missing from its message."""
 
     def __init__(self, message: Message) -> None:
         found = headers_of(message)
@@ -178,7 +178,7 @@ class StoredLetter:
 
 
 def dead_letters(settings: KafkaSettings, topic: str, partitions: int) -> Iterator[StoredLetter]:
-    """All dead letters that were not put in again, each once, in the order they came first.
+    """Yield all dead letters not requeued yet, each once, in the order they first came.
 
     Holds all of them in memory. Raises StoreError.
     """

@@ -18,40 +18,40 @@ _TIMED_BATCHES = 1_000
 
 
 class KafkaPosition(Struct, frozen=True):
-    """Where to go on reading: the offset of the next record."""
+    """Place to resume at: the offset of the next record."""
 
     next: int
 
 
 class Arrivals:
-    """When records were read, for as long as their actions are on their way."""
+    """Read times of records, for as long as their actions are on their way."""
 
     def __init__(self) -> None:
         # (first seq, last seq, read at by the monotonic clock, timestamps in ms by seq)
         self._batches: deque[tuple[int, int, float, dict[int, int]]] = deque(maxlen=_TIMED_BATCHES)
 
     def note(self, stamps: dict[int, int]) -> None:
-        """A batch was read: the journal's timestamp (ms) of each seq, in order."""
+        """Note a batch as read: the journal's timestamp (ms) of each seq, in order."""
         seqs = list(stamps)
         self._batches.append((seqs[0], seqs[-1], time.monotonic(), stamps))
 
     def of(self, seq: int) -> tuple[float, int] | None:
-        """When `seq` was read (monotonic), and its timestamp; None if no longer known."""
+        """Return when `seq` was read (monotonic), and its timestamp; None if no longer known."""
         for first, last, at, stamps in self._batches:
             if first <= seq <= last:
                 return at, stamps.get(seq, 0)
         return None
 
     def forget_before(self, seq: int) -> None:
-        """Everything before `seq` has been written."""
+        """Drop everything before `seq`: it has been written."""
         while self._batches and self._batches[0][1] < seq:
             self._batches.popleft()
 
 
 class KafkaJournal:
-    """Reads a partition in order, from its first record or from `at`, an earlier `position`.
+    """Reader of a partition in order, from its first record or from `at`, an earlier `position`.
 
-    `reached` hears now and then whether a broker can be reached. With `once` it ends where the
+    `reached` learns now and then whether a broker can be reached. With `once` it ends where the
     partition ended when everything had been read, else never. Raises JournalError if the place is
     gone, StoreError where Kafka fails for good.
     """
@@ -96,7 +96,7 @@ class KafkaJournal:
             )
 
     def read(self, count: int, wait_s: float = 0.0) -> list[JournalLine]:
-        """Up to `count` next records, waiting up to `wait_s` for the first; else an empty list."""
+        """Return up to `count` next records, waiting up to `wait_s` for one; else an empty list."""
         lines: list[JournalLine] = []
         stamps: dict[int, int] = {}
         for message in self._reader.read_at_once(count, wait_s):
@@ -112,23 +112,23 @@ class KafkaJournal:
         return lines
 
     def is_at_end(self) -> bool:
-        """With `once`, whether all there was has been read."""
+        """Return whether, with `once`, everything has been read."""
         return self._once and self._reader.is_at_end()
 
     def position(self) -> bytes:
-        """Where the next record is found, packed."""
+        """Return the packed place of the next record."""
         return msgspec.msgpack.encode(KafkaPosition(self._next))
 
     def progress(self) -> tuple[int, int]:
-        """Records read, and records there are as far as is known."""
+        """Return records read, and records known to be there."""
         return self._next, self._next + self.behind()
 
     def behind(self) -> int:
-        """Records not yet read, as far as is known without asking."""
+        """Return records not yet read, as far as is known without asking."""
         return sum(self._reader.behind().values())
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._reader.close()
 
 

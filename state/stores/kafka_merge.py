@@ -4,7 +4,7 @@ Raw topics have no order among each other but the time their messages were writt
 catches up after an outage would take a thousand messages of one topic and then a thousand of
 another, and the world would seem to jump back and forth. So a partition's next message is held
 back while another partition is known to have messages that are not here yet, and may be older.
-Nobody waits for a partition that has none.
+A partition that has none is not waited for.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ _HELD = 2_000
 
 
 class OldestFirst:
-    """Reads `reader` in order of the messages' timestamps, as far as what is known allows."""
+    """Reader of messages in order of their timestamps, as far as is known."""
 
     def __init__(self, reader: KafkaReader) -> None:
         self._reader = reader
@@ -28,7 +28,7 @@ class OldestFirst:
         self._paused: set[Place] = set()
 
     def read(self, count: int, wait_s: float = 0.0) -> list[Message]:
-        """Up to `count` messages, waiting up to `wait_s` for one. Raises as `KafkaReader.read`."""
+        """Return up to `count` messages, waiting up to `wait_s`. Raises as `KafkaReader.read`."""
         for message in self._reader.read_at_once(count, wait_s):
             place = where(message)
             self._held[place].append(message)
@@ -40,15 +40,15 @@ class OldestFirst:
         return found
 
     def holds(self) -> bool:
-        """Whether it has messages in hand, to be handed out after those of other partitions."""
+        """Return whether messages in hand wait for those of other partitions."""
         return any(self._held.values())
 
     def is_at_end(self) -> bool:
-        """Whether every partition's end was reached, and all was handed out."""
+        """Return whether every partition's end was reached, and all was handed out."""
         return self._reader.is_at_end() and not any(self._held.values())
 
     def _oldest(self) -> Place | None:
-        """The partition that is to hand out its next message; None while one has to be awaited."""
+        """Return the partition to hand out its next message; None while one has to be awaited."""
         best: tuple[int, Place] | None = None
         for place, held in self._held.items():
             if held:
@@ -59,7 +59,7 @@ class OldestFirst:
         return None if best is None else best[1]
 
     def _has_more(self, place: Place) -> bool:
-        """Whether messages are known to be on their way."""
+        """Return whether messages are known to be on their way."""
         if self._nexts[place] >= self._ends[place]:
             self._ends[place] = max(self._ends[place], self._reader.known_end(place))
         return self._nexts[place] < self._ends[place]

@@ -1,4 +1,4 @@
-"""Read partitions of Kafka topics from given places: one consumer, no group's assignment.
+"""Reader of partitions of Kafka topics from given places: one consumer, no group's assignment.
 
 `consume(n, 0)` of one consumer over all its partitions hands out what has already been fetched, in
 microseconds; waiting is the caller's own affair. What is fetched ahead is bounded.
@@ -18,7 +18,7 @@ from state.stores.kafka_client import Told, Troubles, client_config, is_hopeless
 #: Fetched ahead and not yet handed out, at most, in kB; over all partitions.
 _HELD_KB = 16 * 1024
 _TIMEOUT_S = 5.0
-#: How long a broker holds back an answer that would be empty; it says where the end is.
+#: Longest time that a broker holds back an answer that would be empty; it says where the end is.
 _IDLE_MS, _END_MS = 500, 20
 _WATCH_EVERY_MS = 2_000
 _AGAIN_S = 0.1
@@ -28,21 +28,21 @@ Place = tuple[str, int]
 
 
 def where(message: Message) -> Place:
-    """Topic and partition of a consumed message."""
+    """Return topic and partition of a consumed message."""
     return str(message.topic()), int(message.partition() or 0)
 
 
 def bytes_of(message: Message) -> bytes:
-    """What a consumed message holds; empty where it holds nothing."""
+    """Return the value of a consumed message; empty where it has none."""
     value = message.value() or b""
     return value if isinstance(value, bytes) else value.encode()
 
 
 class KafkaReader:
-    """Messages of some partitions, in order within each; `starts` says where each begins.
+    """Reader of some partitions, in order within each; `starts` holds each beginning.
 
     A start is an offset, or None for the beginning. `group` is only the name that progress is
-    kept under. A reader that is to stop at the end (`to_end`) hears of it sooner. `reached` hears
+    kept under. A reader that is to stop at the end (`to_end`) learns of it sooner. `reached` learns
     every few seconds whether a broker can be reached. Raises StoreError where Kafka fails for good.
     """
 
@@ -67,7 +67,7 @@ class KafkaReader:
                     "group.id": group,
                     "enable.auto.commit": False,
                     "enable.auto.offset.store": False,
-                    # A place that is gone must be told, not jumped over.
+                    # A missing place must be reported, not jumped over.
                     "auto.offset.reset": "error",
                     "enable.partition.eof": True,
                     "isolation.level": "read_committed",
@@ -96,7 +96,7 @@ class KafkaReader:
         self._consumer.assign(first)
 
     def starts(self) -> dict[Place, int]:
-        """Where reading each place began."""
+        """Return the place where reading each partition began."""
         return {place: at.offset for place, at in self._starts.items()}
 
     def restart(self, place: Place, offset: int) -> None:
@@ -105,14 +105,14 @@ class KafkaReader:
         self._consumer.assign(list(self._starts.values()))
 
     def read(self, count: int, timeout_s: float = 0.0) -> list[Message]:
-        """Up to `count` messages, waiting up to `timeout_s` for them.
+        """Return up to `count` messages after waiting up to `timeout_s` for them.
 
         Raises JournalError where a place no longer exists, StoreError where Kafka fails for good.
         """
         return self._taken(self._consumer.consume(count, timeout_s))
 
     def read_at_once(self, count: int, wait_s: float) -> list[Message]:
-        """Up to `count` messages as soon as there is one, waiting up to `wait_s` for it.
+        """Return up to `count` messages as soon as there is one, waiting up to `wait_s` for it.
 
         Raises as `read`. While it waits it costs nothing, and a message ends the waiting at once.
         """
@@ -139,7 +139,7 @@ class KafkaReader:
         return found
 
     def read_to_end(self) -> Iterator[Message]:
-        """All messages up to where each partition ended at the start. Raises as `read`."""
+        """Yield all messages up to each partition's end as of the start. Raises as `read`."""
         ends = {place: high for place, (_, high) in self.first_ends.items()}
         left = {place for place, start in self.starts().items() if start < ends[place]}
         while left:
@@ -148,19 +148,19 @@ class KafkaReader:
                 if int(message.offset() or 0) + 1 >= ends[place]:
                     left.discard(place)
                 yield message
-            # What is last may be no message but a transaction's mark.
+            # The last record may be a transaction's mark instead of a message.
             left -= {place for place in left if self._ended[place]}
 
     def is_at_end(self) -> bool:
-        """Whether every partition's end was reached, and nothing came since."""
+        """Return whether every partition's end was reached, and nothing came since."""
         return all(self._ended.values())
 
     def ends(self) -> dict[Place, tuple[int, int]]:
-        """First offset kept, and the one after the last, of each partition; asks the brokers."""
+        """Return each partition's first kept offset and end offset; asks the brokers."""
         return {place: self._watermarks(TopicPartition(*place)) for place in self._ended}
 
     def behind(self) -> dict[Place, int]:
-        """Messages not yet handed out, as far as is known without asking; of each partition."""
+        """Return how many messages of each partition are not handed out, as far as is known."""
         lags = {}
         for at in self._consumer.position([TopicPartition(*place) for place in self._ended]):
             _, high = self._consumer.get_watermark_offsets(at, cached=True)
@@ -168,7 +168,7 @@ class KafkaReader:
         return lags
 
     def known_end(self, place: Place) -> int:
-        """The offset after the last message, as the last answer of a broker had it; 0 if none."""
+        """Return the offset after the last message, by the last answer of a broker; 0 if none."""
         _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
         return max(0, int(high))
 
@@ -180,7 +180,7 @@ class KafkaReader:
             self._consumer.resume(again)
 
     def commit(self, nexts: Mapping[Place, int], *, wait: bool) -> None:
-        """Keep, under the group's name, where to go on; raises StoreError if told to `wait`."""
+        """Commit the next offsets under the group's name; raise StoreError if asked to `wait`."""
         offsets = [TopicPartition(*place, offset) for place, offset in nexts.items()]
         if not offsets:
             return
@@ -193,7 +193,7 @@ class KafkaReader:
             raise kafka_error(self._bootstrap, "commit progress", error) from error
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._consumer.close()
 
     def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
@@ -232,7 +232,7 @@ class KafkaReader:
 
 
 def _watching(reached: Callable[[bool], object]) -> dict[str, Any]:
-    """What makes librdkafka tell, now and then, whether a broker can be reached."""
+    """Return settings that make librdkafka report now and then whether a broker can be reached."""
 
     def told(statistics: str) -> None:
         brokers = orjson.loads(statistics)["brokers"].values()
@@ -244,7 +244,7 @@ def _watching(reached: Callable[[bool], object]) -> dict[str, Any]:
 def committed(
     settings: KafkaSettings, group: str, places: Iterable[Place]
 ) -> dict[Place, int | None]:
-    """Where a group is to go on in each place; None where it has never been.
+    """Return the offset at which a group resumes in each place; None where it has never been.
 
     Raises StoreError.
     """

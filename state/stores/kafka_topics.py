@@ -1,4 +1,4 @@
-"""Which topics there are, whether they fit, and how to make them."""
+"""Topics of a deployment: which exist, whether they fit, and how to make them."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ _LARGEST = "max.message.bytes"
 
 
 class TopicPlan(Struct, frozen=True, kw_only=True):
-    """A topic that there should be; `partitions` None is as it comes, at least one."""
+    """A topic that should exist; `partitions` None is as it comes, at least one."""
 
     name: str
     partitions: int | None = None
@@ -30,7 +30,7 @@ class TopicPlan(Struct, frozen=True, kw_only=True):
 
 
 def planned(settings: Settings) -> list[TopicPlan]:
-    """All topics of a deployment: the feeds', then ours."""
+    """Return all topics of a deployment: the feeds', then ours."""
     topics = settings.topics
     plans = [TopicPlan(name=f.topic, config={}, purpose="a raw feed") for f in settings.feeds]
     plans.append(
@@ -72,7 +72,7 @@ def planned(settings: Settings) -> list[TopicPlan]:
 
 
 class KafkaTopics:
-    """Asks the brokers about topics. Raises StoreError where they do not answer."""
+    """Questions to the brokers about topics. Raises StoreError where they do not answer."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._bootstrap = settings.bootstrap
@@ -80,7 +80,7 @@ class KafkaTopics:
         self._admin = AdminClient(client_config(settings, error_cb=self._troubles))
 
     def partitions(self) -> dict[str, int]:
-        """Number of partitions of every topic there is."""
+        """Return the number of partitions of every topic there is."""
         try:
             found = self._admin.list_topics(timeout=_TIMEOUT_S)
         except KafkaException as error:
@@ -90,8 +90,8 @@ class KafkaTopics:
         return {name: len(topic.partitions) for name, topic in found.topics.items()}
 
     def require_answer(self, topic: str, within_s: float) -> None:
-        """Have a broker tell of `topic` within that time. Raises StoreError."""
-        self._admin.poll(0)  # else what it has to say of its connections piles up
+        """Require a broker to report `topic` within that time. Raises StoreError."""
+        self._admin.poll(0)  # else its reports on its connections pile up
         try:
             self._admin.list_topics(topic, timeout=within_s)
         except KafkaException as error:
@@ -106,7 +106,7 @@ class KafkaTopics:
             raise kafka_error(self._bootstrap, f"make topic {plan.name}", error) from error
 
     def settled(self, made: Mapping[str, int], within_s: float = 30.0) -> dict[str, int]:
-        """Return `partitions` once they tell of all topics `made`: brokers learn one by one.
+        """Return `partitions` once brokers report all topics `made`: they learn one by one.
 
         Raises StoreError where that takes longer than `within_s`.
         """
@@ -125,7 +125,7 @@ class KafkaTopics:
             time.sleep(_POLL_S)
 
     def config(self, topic: str) -> dict[str, str]:
-        """Settings of a topic; empty where the user may not see them."""
+        """Return settings of a topic; empty where the user may not see them."""
         resource = ConfigResource(ResourceType.TOPIC, topic)
         try:
             found: Any = self._admin.describe_configs([resource])[resource].result(_TIMEOUT_S)
@@ -136,8 +136,8 @@ class KafkaTopics:
     def identity(self, topic: str) -> str:
         """Name the journal in `topic`: twelve hex digits over what makes its positions unique.
 
-        A topic made anew has another id; another number of partitions puts networks elsewhere.
-        Brokers that give topics no id (before 2.8) are told apart by their cluster's only.
+        A topic made again has another id; another number of partitions puts networks elsewhere.
+        Brokers that give topics no id (before 2.8) are distinguished by their cluster's id only.
         """
         try:
             described: Any = self._admin.describe_topics(TopicCollection([topic]))[topic].result(
@@ -153,7 +153,7 @@ class KafkaTopics:
 def problems(
     plans: Sequence[TopicPlan], partitions: dict[str, int], configs: dict[str, dict[str, str]]
 ) -> list[str]:
-    """What is wrong with the topics there are, each with what to do."""
+    """Return what is wrong with the topics there are, each with what to do."""
     wrong = []
     for plan in plans:
         found = partitions.get(plan.name)
@@ -185,7 +185,7 @@ def problems(
 
 
 def warnings(plans: Sequence[TopicPlan], configs: dict[str, dict[str, str]]) -> list[str]:
-    """What works but will be regretted."""
+    """Return what works but will be regretted."""
     found = []
     for plan in plans:
         kept = configs.get(plan.name, {}).get("retention.ms")
@@ -199,7 +199,7 @@ def warnings(plans: Sequence[TopicPlan], configs: dict[str, dict[str, str]]) -> 
 
 
 def require(topics: KafkaTopics, plans: Sequence[TopicPlan]) -> list[str]:
-    """Check the topics; returns warnings, raises StoreError with all that is wrong."""
+    """Check the topics; return warnings, raise StoreError with all that is wrong."""
     partitions = topics.partitions()
     configs = {p.name: topics.config(p.name) for p in plans if p.name in partitions}
     wrong = problems(plans, partitions, configs)

@@ -28,17 +28,17 @@ _LARGEST_BYTES = 1_500_000
 #: After this the brokers give up a transaction whose process is gone, so that readers go on.
 _TRANSACTION_MS = 10_000
 _ANSWER_S, _AGAIN_S, _WAIT_S = 2.0, 0.1, 0.05
-#: How often it is heard, with nothing to write, what the client has to say of its connections.
+#: Interval at which the client's reports on its connections are polled while nothing is written.
 _LISTEN_S = 1.0
 #: For a first start: the brokers may have to make the topic that transactions are kept in.
 _OPEN_S = 60.0
 
 
 class TransactionalWriter:
-    """Writes messages under `name`, in order, each once. `open` comes first, `close` last.
+    """Writer of messages under `name`, in order, each once. `open` comes first, `close` last.
 
     Where the name is lost, `is_ours` raises if another process is to have it; else it is taken
-    again. `may_wait` says whether to go on while brokers do not answer, and `failed` hears what
+    again. `may_wait` says whether to go on while brokers do not answer, and `failed` gets what
     ends the writing. All of them are called from the writer's own thread.
     """
 
@@ -107,7 +107,7 @@ class TransactionalWriter:
             self._raise_error()
 
     def close(self) -> None:
-        """Write no more; what is not committed never shows."""
+        """Stop writing; what is not committed never shows."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
@@ -134,7 +134,7 @@ class TransactionalWriter:
                 self._failed(error)
 
     def _next_batch(self) -> list[Outgoing]:
-        """What has come together, at least one message; nothing at the end."""
+        """Return what has come together, at least one message; nothing at the end."""
         batch: list[Outgoing] = []
         size = 0
         with self._changed:
@@ -196,12 +196,12 @@ class TransactionalWriter:
         time.sleep(_AGAIN_S)
 
     def _heard(self, error: KafkaError) -> None:
-        """Hear of an error in the background; fatal ones are met in the next transaction."""
+        """Note an error in the background; fatal ones are met in the next transaction."""
         if not error.fatal():
             self._troubles(error)
 
     def _recover(self, error: KafkaError) -> None:
-        """After a transaction that failed, be ready for another one. Raises StoreError."""
+        """Recover from a failed transaction, to be ready for another one. Raises StoreError."""
         if is_hopeless(error) and not error.fatal():
             raise kafka_error(self._settings.bootstrap, "write", error)
         if error.txn_requires_abort():
@@ -214,13 +214,13 @@ class TransactionalWriter:
         if not error.fatal():
             raise kafka_error(self._settings.bootstrap, "write", error)
         # Another process has taken the name; or the brokers have given the transaction up while
-        # this one was paused, or they were away. Kafka does not tell which.
+        # this one was paused, or they were away. Kafka does not say which.
         self._is_ours()
         self._pause(error)
         self._take(None)
 
     def _take(self, until: float | None) -> None:
-        """Take the name, and let it be looked up what is there."""
+        """Take the name, and let what is there be looked up."""
         producer = self._producer = Producer(
             client_config(
                 self._settings,

@@ -23,7 +23,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class Outgoing(Struct, frozen=True, kw_only=True, gc=False):
-    """A message on its way. `of` and `place` tell its sender whether it is there already."""
+    """A message on its way. `of` and `place` let its sender know whether it is there already."""
 
     topic: str
     value: bytes
@@ -35,7 +35,7 @@ class Outgoing(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class KafkaWriter:
-    """Sends messages; `flush` says that all have arrived.
+    """Sender of messages; `flush` returns when all have arrived.
 
     `linger_ms` is how long a message may wait for company. `may_wait` is asked while the brokers
     do not answer; False gives up. With `reports`, `ends` knows where each partition ends.
@@ -106,7 +106,7 @@ class KafkaWriter:
                 raise kafka_error(self._bootstrap, f"write to {topic}", error) from error
 
     def poll(self) -> None:
-        """Take reports in; to be called now and then. Raises StoreError as `check`."""
+        """Take reports in, now and then. Raises StoreError as `check`."""
         self._producer.poll(0)
         self.check()
 

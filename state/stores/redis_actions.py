@@ -54,7 +54,7 @@ class StreamEntry(Struct, frozen=True, gc=False):
 
 
 class Written(Struct, frozen=True, kw_only=True, gc=False):
-    """What became of a batch: `new`, there already (`repeated`), or there once (`trimmed`)."""
+    """Result of a batch: `new`, there already (`repeated`), or there once (`trimmed`)."""
 
     new: int = 0
     repeated: int = 0
@@ -69,7 +69,7 @@ class Written(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RedisActionWriter:
-    """Writes a network's actions; there is one writer per network.
+    """Writer of a network's actions; there is one writer per network.
 
     `journal` is the identity of the journal that the ids are positions of. `fresh` deletes what an
     earlier run left of a network before this writer's first write to it, consumer groups included.
@@ -103,11 +103,11 @@ class RedisActionWriter:
         self._promised: dict[str, EntryId] = {}
 
     def last_ids(self) -> dict[str, str]:
-        """The last id of each stream written so far, by the stream's key."""
+        """Return the last id of each stream written so far, by the stream's key."""
         return {key: f"{seq}-{n}" for key, (seq, n) in sorted(self._last.items())}
 
     def expect(self, last_ids: Mapping[str, str]) -> None:
-        """Know what an earlier run's `last_ids` said, before anything is written by this one.
+        """Take in an earlier run's `last_ids`, before anything is written by this one.
 
         A stream that turns out to end before that has lost entries: `claim` raises EntriesLost.
         """
@@ -203,7 +203,7 @@ class RedisActionWriter:
             self._last[key] = last
 
     def _compare(self, refused: Sequence[StreamEntry]) -> int:
-        """How many of `refused` are there with the same bytes; the others were trimmed."""
+        """Return how many of `refused` are there with the same bytes; the others were trimmed."""
         with self._client.pipeline(transaction=False) as pipeline:
             for entry in refused:
                 pipeline.xrange(self._key(entry), entry.entry_id, entry.entry_id)
@@ -253,7 +253,7 @@ class RedisActionWriter:
         self._ends_at(self._ends(network))
 
     def _ends(self, network: str) -> dict[str, EntryId]:
-        """Where each stream of the network ends."""
+        """Return the last id of each stream of the network."""
         keys = [key for key in self._promised if key.startswith(f"{self._prefix}:{network}:")]
         keys += [stream_key(self._prefix, network, kind) for kind in _STREAMS]
         with self._client.pipeline(transaction=False) as pipeline:

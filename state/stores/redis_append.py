@@ -1,7 +1,7 @@
 """Append to several Redis streams at once, only if each still ends where it was left.
 
 Redis may lose what it has acknowledged: restarted without its data, restored from an older file,
-failed over to a replica that lagged. Appending then would leave a hole that nobody sees. So the
+failed over to a replica that lagged. Appending then would leave a hole that goes unseen. So the
 append is one script that first looks whether the keys are still claimed for the journal and the
 lease is still this writer's, then compares every stream's last id with the one expected, and writes
 nothing if any differs. The check and the writing are one step, hence all or nothing. The same step
@@ -20,9 +20,9 @@ from state.stores.redis_lease import Lease
 EntryId = tuple[int, int]
 NOTHING: EntryId = (0, 0)
 
-#: How the answer begins where a journal's claim is gone; the key that held it follows.
+#: Beginning of the answer where a journal's claim is gone; the key that held it follows.
 UNCLAIMED = "UNCLAIMED "
-#: The same where another writer has taken the lease.
+#: Beginning of the answer where another writer has taken the lease.
 FENCED = "FENCED "
 
 # KEYS: streams, then the hashes that claim their networks, then the lease if there is one. ARGV:
@@ -113,7 +113,7 @@ class GuardedAppend:
         expected: Mapping[str, EntryId],
         claims: Iterable[str],
     ) -> dict[str, EntryId]:
-        """Append `entries` (id and body, in order) per stream key; returns nothing if it did.
+        """Append `entries` (id and body, in order) per stream key; return nothing if it did.
 
         Otherwise nothing was written, and the last id that each of the streams really has comes
         back. `claims` are the keys that name the networks' journal. Raises RedisError, with

@@ -64,7 +64,7 @@ def connect(
 
 
 def connect_with(settings: RedisSettings, *, read_timeout_s: float, retries: int) -> redis.Redis:
-    """`connect` as the deployment's settings say. Raises StoreError, SettingsError."""
+    """Connect as `connect` does, by the deployment's settings. Raises StoreError, SettingsError."""
     options: dict[str, Any] = {}
     if settings.user is not None:
         options["username"] = settings.user
@@ -81,7 +81,7 @@ def connect_with(settings: RedisSettings, *, read_timeout_s: float, retries: int
 
 
 def is_passing(error: StoreError) -> bool:
-    """Whether waiting may mend it: Redis is away, loading, full, or not the primary just now."""
+    """Return whether waiting may help: Redis is away, loading, full, or not primary just now."""
     cause = error.__cause__
     if isinstance(cause, AuthenticationError):
         return False
@@ -97,7 +97,7 @@ def require_version(client: redis.Redis, since: tuple[int, int]) -> None:
     try:
         info: dict[str, Any] = client.info("server")
     except redis.exceptions.NoPermissionError:
-        return  # a careful access list hides INFO; the first command that is missing will tell
+        return  # a careful access list hides INFO; the first missing command will show it
     version = str(info.get("redis_version", "0"))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers < since:
@@ -108,7 +108,7 @@ def require_version(client: redis.Redis, since: tuple[int, int]) -> None:
 
 
 def place(client: redis.Redis) -> str:
-    """``host:port`` or the socket's path; never a user or a password."""
+    """Return ``host:port`` or the socket's path; never a user or a password."""
     settings = client.connection_pool.connection_kwargs
     if "path" in settings:
         return str(settings["path"])
@@ -125,7 +125,7 @@ def _require_one_reading(url: str) -> None:
 
 
 def redacted(url: str) -> str:
-    """`url` without user, password and options."""
+    """Return `url` without user, password and options."""
     scheme, slashes, rest = url.partition("://")
     if not slashes:
         return "something without '://'"
@@ -138,8 +138,8 @@ def redacted(url: str) -> str:
 
 
 def store_error(client: redis.Redis, doing: str, error: RedisError) -> StoreError:
-    """Return the StoreError for `error`, met while `doing`: where, what Redis said, what to do."""
-    # A pipeline puts the whole command, body and all, before what Redis said.
+    """Return the StoreError for `error`, met while `doing`: where, Redis's message, what to do."""
+    # A pipeline puts the whole command, body and all, before Redis's own message.
     said = str(error).rpartition("of pipeline caused error: ")[2] or type(error).__name__
     password = client.connection_pool.connection_kwargs.get("password")
     if password:

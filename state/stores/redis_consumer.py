@@ -1,4 +1,4 @@
-"""Consume actions as a service: `ActionConsumer`, at least once, in a consumer group.
+"""Consumption of actions by a service: `ActionConsumer`, at least once, in a consumer group.
 
 An action may come twice (after a crash, or when a slow consumer is taken for dead), so a handler
 is idempotent by `Action.id`; `redis_once` helps with that. Within a stream a consumer gets actions
@@ -41,7 +41,7 @@ __all__ = ["ActionConsumer", "GiveUp", "Missed"]
 
 
 def utc_now() -> datetime:
-    """The time by this machine's clock."""
+    """Return the time by this machine's clock."""
     return datetime.now(UTC)
 
 
@@ -80,9 +80,9 @@ class ActionConsumer:
     ``{prefix}:{network}:poison:{group}``, and is acknowledged.
 
     Entries that were trimmed before any consumer of the group had read them are looked for at the
-    start and twice per `claim_idle_ms`. `on_missed` is told how many, once for the whole group; by
+    start and twice per `claim_idle_ms`. `on_missed` gets how many, once for the whole group; by
     default that is a warning in the log. What it raises ends the loop: then nothing is carried out
-    before somebody has looked.
+    before a person has looked.
 
     `connection` are options of redis-py that do not belong into a URL: ``username``, ``password``,
     ``ssl_ca_certs``, … `counts` says what it has met, see `Counts`.
@@ -181,7 +181,7 @@ class ActionConsumer:
                 self._handling.give(handler, delivery)
 
     def __iter__(self) -> Iterator[Action]:
-        """Actions as they come, each acknowledged when the next one is asked for."""
+        """Yield actions as they come, each acknowledged when the next one is asked for."""
         with self._told():
             for delivery in self._deliveries():
                 yield delivery.action
@@ -224,11 +224,11 @@ class ActionConsumer:
         for entry in self._member.new(self._streams):
             if self._stopped:
                 return
-            if self._member.holds(entry):  # or somebody has taken it over while others took long
+            if self._member.holds(entry):  # or another has taken it over while others took long
                 yield from self._handled(entry)
 
     def _claimed(self) -> Iterator[Delivery]:
-        """Own actions that were read and never acknowledged, then those of dead consumers."""
+        """Yield own actions that were read and never acknowledged, then those of dead consumers."""
         is_due = time.monotonic() >= self._claim_at
         if is_due:
             self._look_for_missed()
@@ -310,7 +310,7 @@ class ActionConsumer:
         self._discover_at = time.monotonic() + DISCOVER_EVERY_S
 
     def _begin_again(self) -> None:
-        """`--fresh` has removed streams, and the groups with them: all that is there is new."""
+        """Begin again where `--fresh` removed streams and groups: all that is there is new."""
         self._streams.clear()
         self._member.forget()
         self._start = "0"
@@ -318,7 +318,7 @@ class ActionConsumer:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Redis's errors as StoreError; being stopped is none."""
+        """Raise Redis's errors as StoreError; being stopped is none."""
         try:
             yield
         except StoppedError:

@@ -23,11 +23,11 @@ _PAGE = 256
 
 
 class GiveUp(Exception):
-    """Raised by a handler: trying again will not help, put the action aside at once."""
+    """A handler's verdict that trying again will not help: put the action aside at once."""
 
 
 class Failed(Struct, frozen=True, kw_only=True, gc=False):
-    """An action that was put aside, and why. What an entry does not say is empty or 0."""
+    """An action put aside, and why. A field that an entry lacks is empty or 0."""
 
     network: str
     kind: str
@@ -36,24 +36,24 @@ class Failed(Struct, frozen=True, kw_only=True, gc=False):
     place: str
     #: The action's bytes as they were in its stream.
     body: bytes
-    #: Class of the last error, and the first `MOST_SAID` characters of what it said.
+    #: Class of the last error, and the first `MOST_SAID` characters of its message.
     error: str
     message: str
-    #: How often the handler was tried in the end; 0 if it was not, after too many deliveries.
+    #: Attempts of the handler at last; 0 if it was not, after too many deliveries.
     attempts: int
-    #: How often a consumer got the action, this time included.
+    #: Deliveries of the action, this time included.
     deliveries: int
     #: Time of the first and the last of these attempts, as RFC 3339, by the consumer's clock.
     first_at: str
     last_at: str
 
     def action(self) -> Action:
-        """The action, typed; raises ValueError if it can no longer be read."""
+        """Return the action, typed; raises ValueError if it can no longer be read."""
         return decode_action(self.body)
 
 
 class Retried(Struct, frozen=True):
-    """How many of the dead letters were carried out this time (`done`), how many `failed` again."""
+    """Dead letters carried out this time (`done`), and those that `failed` again."""
 
     done: int
     failed: int
@@ -66,7 +66,7 @@ def failed(
     networks: Sequence[str] | None = None,
     prefix: str = PREFIX,
 ) -> Iterator[Failed]:
-    """What the group has put aside: by network (None: all, by name), oldest first, as it is read.
+    """Yield what the group put aside: by network (None: all, by name), oldest first, as it is read.
 
     `client` is one of `redis_connection.connect`. Raises StoreError where Redis fails.
     """
@@ -97,9 +97,9 @@ def retry_failed(
     """Give each action that was put aside to `handler` once more, in the order of `failed`.
 
     One that succeeds is deleted from the dead letters; one that fails again stays as it is, and
-    `on_error` is told. `choose` says which ones: an action that kills the process is left out with
-    it. At least once, like everything here: whoever dies before the deletion, or runs this twice
-    at the same time, handles an action twice. Raises StoreError where Redis fails.
+    `on_error` is called. `choose` says which ones, so that an action that kills the process can be
+    left out. At least once, like everything here: a process that dies before the deletion, or runs
+    this twice at the same time, handles an action twice. Raises StoreError where Redis fails.
     """
     done = again = 0
     for one in failed(client, group=group, networks=networks, prefix=prefix):
@@ -121,7 +121,7 @@ def retry_failed(
 
 
 def failed_fields(one: Failed) -> dict[bytes, bytes | str | int]:
-    """Fields of the dead letter `one`, as `failed` reads them."""
+    """Return the fields of dead letter `one`, as `failed` reads them."""
     return {
         FIELD: one.body,
         b"failed.kind": one.kind,

@@ -45,7 +45,7 @@ def follow(
     live: bool = False,
     on_poison: Callable[[Poison], None] | None = None,
 ) -> Iterator[Found]:
-    """Actions after the entry `from_id` ("0" all that are kept, "$" only those that come).
+    """Yield actions after the entry `from_id` ("0" all that are kept, "$" only those that come).
 
     First the backlog, in the order of entry ids, networks and kinds taken together; then, if
     `live`, whatever comes, without end, in order of arrival. `networks` None means all, looked for
@@ -79,7 +79,7 @@ class _Entry(NamedTuple):
 
 
 class _Stream:
-    """One stream, and how far it has been read."""
+    """One stream, and the place reached in it."""
 
     def __init__(self, client: redis.Redis, key: str, network: str, kind: str, after: str) -> None:
         self.key = key

@@ -1,7 +1,7 @@
 """One member of a consumer group: the commands it sends, over a connection that may be lost.
 
 What a member has read and not acknowledged is *in hand*. Redis counts how often an entry was
-delivered. Here a delivery is what it says: an entry that is read anew, or comes up again, alone,
+delivered. Here a delivery is what it says: an entry that is newly read, or comes up again, alone,
 to be handled. Taking over and keeping hold are done with JUSTID, which does not count; otherwise
 an action that kills its process would count against those that were read along with it.
 """
@@ -29,7 +29,7 @@ _Reply = TypeVar("_Reply")
 NOT_MINE = -1
 AT_LIMIT = -2
 # All or nothing, and nothing twice if its answer is lost on the way: what was acknowledged, or has
-# been taken over by somebody else, is not moved. XADD comes first, so that an error of it leaves
+# been taken over by another consumer, is not moved. XADD comes first, so that an error of it leaves
 # the entry pending.
 _MOVE = """
 local held = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2])
@@ -45,7 +45,7 @@ return {redis.call('INCR', KEYS[3]), place}
 
 
 class StoppedError(Exception):
-    """The consumer was stopped while Redis could not be reached."""
+    """The consumer's stop while Redis could not be reached."""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -58,7 +58,7 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class GroupMember:
-    """Sends what one consumer of a group sends. Every method raises RedisError, or StoppedError.
+    """Commands of one consumer of a group. Every method raises RedisError, or StoppedError.
 
     `lost_replies` is True after a connection was lost: entries may be pending that were never seen.
     """
@@ -84,7 +84,7 @@ class GroupMember:
         self._in_hand: dict[str, set[str]] = {}
         self._held_at = time.monotonic()
         self.lost_replies = False
-        # Its own connection, that does not send again by itself: a read that is lost on the way
+        # Its own connection, which does not retry: a read that is lost on the way
         # has still made its actions pending, which only this class knows to look for.
         self.client = connect(
             url,
@@ -107,11 +107,11 @@ class GroupMember:
                 raise
 
     def missed(self, key: str) -> Missed | None:
-        """Say what was trimmed before the group had read it, since this was asked last."""
+        """Return what was trimmed before the group had read it, since the last call."""
         return self._tally.missed(key)
 
     def new(self, keys: Iterable[str]) -> list[Entry]:
-        """Entries that nobody has had, at most `batch` of each stream; waits `block_ms` for one."""
+        """Return entries not delivered yet, at most `batch` per stream; wait `block_ms` for one."""
         reply = self.ask(
             lambda: self.client.xreadgroup(
                 self._group,
@@ -127,7 +127,7 @@ class GroupMember:
         return entries
 
     def own(self, key: str) -> Iterator[Entry]:
-        """What is pending to this member, one by one, in the order of ids: each is a delivery."""
+        """Yield what is pending to this member, one by one, in order of ids: each is a delivery."""
         after = "0"
         while not self._stopped():
             start = after
@@ -141,12 +141,12 @@ class GroupMember:
             held: Any = self.ask(
                 lambda: self.client.xpending_range(key, self._group, after, after, 1, self._name)  # noqa: B023
             )
-            if held:  # or else somebody took it over in between
+            if held:  # or another consumer took it over in between
                 self._in_hand.setdefault(key, set()).add(after)
                 yield Entry(key, after, found.fields, int(held[0]["times_delivered"]))
 
     def take_over(self, key: str, cursor: str) -> tuple[str, int, int]:
-        """Make pending to this member what has lain with another for `claim_idle_ms`.
+        """Take over what has been pending with another for `claim_idle_ms`.
 
         Returns where to go on ("0-0": nowhere), how many were taken, how many had been trimmed.
         """
@@ -169,12 +169,12 @@ class GroupMember:
         return text(reply[0]), len(reply[1]), trimmed
 
     def holds(self, entry: Entry) -> bool:
-        """Whether `entry` is still in hand, as of the last `hold`."""
+        """Return whether `entry` is still in hand, as of the last `hold`."""
         self.hold()
         return entry.entry_id in self._in_hand.get(entry.key, ())
 
     def hold(self) -> None:
-        """Every quarter of `claim_idle_ms`: keep others from taking over what is in hand.
+        """Keep others, every quarter of `claim_idle_ms`, from taking over what is in hand.
 
         What they have taken already is not taken back; it is no longer in hand.
         """
@@ -186,7 +186,7 @@ class GroupMember:
         self._held_at = time.monotonic()
 
     def acknowledge(self, entry: Entry) -> None:
-        """Say that `entry` is dealt with."""
+        """Acknowledge `entry` as dealt with."""
         self._tally.acknowledge(entry.key, entry.entry_id)
         self._drop(entry)
 
@@ -232,7 +232,7 @@ class GroupMember:
         return int(reply[0]), text(reply[1])
 
     def ask(self, command: Callable[[], _Reply]) -> _Reply:
-        """The reply to `command`, which is sent again over a new connection where one is lost."""
+        """Return the reply to `command`, sent again over a new connection where one is lost."""
         return self._retry.call_with_retry(command, self._failed)
 
     def close(self) -> None:
@@ -240,7 +240,7 @@ class GroupMember:
         self.client.close()
 
     def forget(self) -> None:
-        """Nothing is in hand any more."""
+        """Forget what is in hand."""
         self._in_hand.clear()
 
     def _renew(self, key: str) -> set[str]:
@@ -254,7 +254,7 @@ class GroupMember:
         except ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
-            return set()  # `--fresh` has removed it: the next read will tell
+            return set()  # `--fresh` has removed it: the next read will show
         return set(mine)
 
     def _drop(self, entry: Entry) -> None:

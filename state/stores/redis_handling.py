@@ -1,4 +1,4 @@
-"""What becomes of an action that a consumer has in hand: carried out, tried again, put aside."""
+"""Handling of an action that a consumer has in hand: carried out, tried again, put aside."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -16,7 +16,7 @@ from state.stores.redis_keys import FIELD, failed_key, failing_key, text
 
 
 class Patience(Struct, frozen=True, kw_only=True):
-    """How often an action is tried, and what is put aside: see `ActionConsumer`."""
+    """Limits on attempts and on putting aside: see `ActionConsumer`."""
 
     attempts: int
     first_delay_s: float
@@ -32,12 +32,12 @@ class Patience(Struct, frozen=True, kw_only=True):
             )
 
     def delay_s(self, attempt: int) -> float:
-        """Seconds between the attempt of this number, from 1, and the next."""
+        """Return the seconds between the attempt of this number, from 1, and the next."""
         return min(self.delay_cap_s, self.first_delay_s * 2.0 ** min(attempt - 1, 60))
 
 
 class Counts(Struct):
-    """What a consumer has met since it was made.
+    """Counts of a consumer since it was made.
 
     `retried`: attempts after the first. `failed`: actions put aside. `expired`: skipped.
     `trimmed`: delivered once, and gone from the stream before they could be delivered again.
@@ -61,7 +61,7 @@ class Delivery(Struct):
 
 
 class Handling:
-    """Handles deliveries one at a time. Every method raises RedisError, or StoppedError.
+    """Handler of deliveries one at a time. Every method raises RedisError, or StoppedError.
 
     `pause` waits that many seconds, or until `stopped`. `now` is the wall clock.
     """
@@ -100,7 +100,7 @@ class Handling:
         self._in_a_row[network] = int(known) if known.isdecimal() else 0
 
     def is_over(self, delivery: Delivery) -> bool:
-        """Whether there is nothing to try: it has expired, or was delivered too often."""
+        """Return whether there is nothing to try: it has expired, or was delivered too often."""
         return self._is_expired(delivery) or self._is_hopeless(delivery)
 
     def give(self, handler: Callable[[Action], object], delivery: Delivery) -> None:
@@ -141,7 +141,7 @@ class Handling:
             self._let_go(delivery)
             return True
         if not self._member.holds(delivery.entry):
-            delivery.settled = True  # taken for dead: it is in somebody else's hands now
+            delivery.settled = True  # taken for dead: another consumer has it now
             return True
         return self._is_expired(delivery)
 
@@ -159,9 +159,9 @@ class Handling:
         return True
 
     def _is_hopeless(self, delivery: Delivery) -> bool:
-        """Whether it was delivered too often; at the limit of failures it is tried all the same.
+        """Return whether it was delivered too often; at the limit of failures it is still tried.
 
-        Otherwise a handler that has been mended would not get what it had failed at.
+        Otherwise a repaired handler would not get what it had failed at.
         """
         before = delivery.entry.deliveries - 1
         if before < self._patience.max_deliveries:
@@ -199,7 +199,7 @@ class Handling:
             return False
         delivery.settled = True
         self._in_a_row[network] = max(1, in_a_row)
-        # If it is not ours, it is in somebody else's hands, or the answer to a first try was lost.
+        # If it is not ours, another consumer has it, or the answer to a first try was lost.
         if in_a_row != NOT_MINE:
             self._counts.failed += 1
             if self._on_failed is not None:

@@ -1,4 +1,4 @@
-"""What Crossdock keeps in Redis: the names of the keys, and the shape of a stream's entries.
+"""Names of the keys that Crossdock keeps in Redis, and the shape of a stream's entries.
 
     {prefix}:networks                          set     networks that have been written
     {prefix}:lease.{journal}.{partition}       hash    which process writes a journal partition's
@@ -36,7 +36,7 @@ CONTROL = "control"
 KPIS = "kpis"
 #: Field of the journal's hash: how many entries the stream of the kind that follows was given.
 ADDED = "added:"
-#: How often a reader looks for networks that it does not know yet.
+#: Interval at which a reader looks for networks that it does not know yet.
 DISCOVER_EVERY_S = 3.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -53,54 +53,54 @@ class Poison(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def checked_name(name: str, what: str) -> str:
-    """`name`, if it can be a part of a key; raises ValueError otherwise."""
+    """Return `name` if it can be a part of a key; raise ValueError otherwise."""
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"expected a {what} of letters, digits, '.', '_' and '-', was {name!r}")
     return name
 
 
 def stream_key(prefix: str, network: str, kind: str) -> str:
-    """Key of the stream that holds a network's actions of one kind."""
+    """Return the key of the stream that holds a network's actions of one kind."""
     return f"{prefix}:{network}:{kind}"
 
 
 def journal_key(prefix: str, network: str) -> str:
-    """Key of the hash that says which journal the network's ids belong to."""
+    """Return the key of the hash that says which journal the network's ids belong to."""
     return f"{prefix}:{network}:journal"
 
 
 def networks_key(prefix: str) -> str:
-    """Key of the set of all networks under `prefix`."""
+    """Return the key of the set of all networks under `prefix`."""
     return f"{prefix}:networks"
 
 
 def lease_key(prefix: str, journal: str, partition: int) -> str:
-    """Key of the hash that says which process writes what a journal's partition leads to."""
+    """Return the key of the hash that names the writer of a journal partition's output."""
     return f"{prefix}:lease.{journal}.{partition}"
 
 
 def poison_key(prefix: str, network: str, group: str) -> str:
-    """Key of the stream where `group` puts entries that it cannot read."""
+    """Return the key of the stream where `group` puts entries that it cannot read."""
     return f"{prefix}:{network}:poison:{group}"
 
 
 def failed_key(prefix: str, network: str, group: str) -> str:
-    """Key of the stream where `group` puts actions that it could not carry out."""
+    """Return the key of the stream where `group` puts actions that it could not carry out."""
     return f"{prefix}:{network}:failed:{group}"
 
 
 def failing_key(prefix: str, network: str, group: str) -> str:
-    """Key of the number of actions that `group` has put there in a row."""
+    """Return the key of the number of actions that `group` has put there in a row."""
     return f"{prefix}:{network}:failing:{group}"
 
 
 def read_key(prefix: str, network: str, group: str) -> str:
-    """Key of the hash that says how many entries of each kind `group` is done with."""
+    """Return the key of the hash that says how many entries of each kind `group` is done with."""
     return f"{prefix}:{network}:read:{group}"
 
 
 def once_key(prefix: str, network: str, group: str, entry_id: str, of: str) -> str:
-    """Key that says whether `group` has begun or done the action; `of` is a digest of what it is.
+    """Return the key of the action begun or done by `group`; `of` is a digest of the action.
 
     The digest is there because `--fresh` may give an id to another action.
     """
@@ -108,12 +108,12 @@ def once_key(prefix: str, network: str, group: str, entry_id: str, of: str) -> s
 
 
 def text(value: bytes | str) -> str:
-    """`value` as text; what is not UTF-8 in it is replaced."""
+    """Return `value` as text; what is not UTF-8 in it is replaced."""
     return value if isinstance(value, str) else value.decode(errors="replace")
 
 
 def entry_order(entry_id: str) -> tuple[int, int]:
-    """``"12-3"`` as ``(12, 3)``: ids order as numbers, not as text."""
+    """Return ``"12-3"`` as ``(12, 3)``: ids order as numbers, not as text."""
     seq, _, n = entry_id.partition("-")
     return int(seq), int(n or 0)
 
@@ -121,7 +121,7 @@ def entry_order(entry_id: str) -> tuple[int, int]:
 def read_entry(
     network: str, kind: str, entry_id: str, fields: Mapping[bytes, bytes]
 ) -> Action | Poison:
-    """Typed action of a stream entry; never raises on account of what is in it.
+    """Return the typed action of a stream entry; never raises on account of what is in it.
 
     `kind` names the stream: that of a kind of action, or `PROPOSALS`.
     """

@@ -40,7 +40,7 @@ end
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """A lease as it was taken: its `token`, and the `home` of who held it then, if anybody did."""
+    """A lease as it was taken: its `token`, and the `home` of its former holder, if any."""
 
     token: int
     before: str | None
@@ -73,8 +73,8 @@ class Lease:
     def take(self, unless_since: int | None = None) -> Taken:
         """Take it, from whoever has it. Raises StoreError where Redis fails.
 
-        With `unless_since`, raises TakenOver where somebody of another home took it with that token
-        or a later one, and still has it.
+        With `unless_since`, raises TakenOver where another home took it with that token or a later
+        one, and still has it.
         """
         since = "" if unless_since is None else str(unless_since)
         try:
@@ -109,7 +109,7 @@ class Lease:
             raise self.lost()
 
     def lost(self) -> StoreError:
-        """Why it is no longer held: TakenOver, or EntriesLost where Redis went back in time."""
+        """Return why it is lost: TakenOver, or EntriesLost where Redis went back in time."""
         try:
             fields = [text(v or b"") for v in self._client.hmget(self.key, "token", "home")]
         except RedisError as error:

@@ -1,4 +1,4 @@
-"""Tell how many entries of a stream were trimmed before a consumer group had read them.
+"""Count of a stream's entries that were trimmed before a consumer group had read them.
 
 Redis does not say. Its own count of what a group has read (from 7.0 on) is unknown for many groups,
 and jumps over a gap in some versions. So each entry is counted where it comes in, by the script
@@ -96,7 +96,7 @@ if redis.call('HEXISTS', KEYS[3], ARGV[2]) == 1 then
 end
 return done
 """
-# What Redis itself lets go of, when it is taken over and has been trimmed.
+# Entries that Redis itself lets go of, when it is taken over and has been trimmed.
 _GONE = """
 if redis.call('HEXISTS', KEYS[3], ARGV[2]) == 1 then
   redis.call('HINCRBY', KEYS[3], ARGV[2], ARGV[3])
@@ -114,7 +114,7 @@ _MISSED, _MAKE, _DONE = _script(_HELP + _LOOK), _script(_MAKE), _script(_DONE)
 class Missed(Struct, frozen=True, kw_only=True, gc=False):
     """Entries that no consumer of the group ever got: so many, all before `oldest_kept`.
 
-    They were trimmed. Or somebody has acknowledged them, or set the group on, by hand.
+    They were trimmed. Or they were acknowledged, or the group was set on, by hand.
     """
 
     network: str
@@ -133,7 +133,7 @@ class Missed(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Tally:
-    """Counts what one group is done with, and says what it has missed.
+    """Tally of entries that one group is done with, and of those it has missed.
 
     Every method raises RedisError. `ask` sends a command, and sends it again if it has to.
     """
@@ -155,12 +155,12 @@ class Tally:
         self._run(_DONE, key, entry_id)
 
     def gone(self, key: str, count: int) -> None:
-        """Count entries that Redis has let go of because they had been trimmed."""
+        """Count entries that Redis dropped because they had been trimmed."""
         if count:
             self._run(_GONE, key, count)
 
     def missed(self, key: str) -> Missed | None:
-        """Say what was trimmed unread since this was asked last, of the group as a whole."""
+        """Return what was trimmed unread since the last call, of the group as a whole."""
         count, oldest = self._run(_MISSED, key, uuid4().hex)
         if not count:
             return None
@@ -182,6 +182,6 @@ class Tally:
 
 
 def tally_keys(key: str, group: str) -> tuple[str, str, str]:
-    """The stream `key`, and the hashes where what was added to it, and done with, is counted."""
+    """Return the stream `key`, and the hashes that count entries added to it, and done with."""
     prefix, network, _ = key.rsplit(":", 2)
     return key, journal_key(prefix, network), read_key(prefix, network, group)

@@ -26,21 +26,21 @@ from state.errors import StoreError
 from state.stores.redis_connection import store_error
 from state.stores.redis_keys import PREFIX, checked_name, once_key, text
 
-#: How often a claim that somebody else holds is looked at.
+#: Interval at which another consumer's claim is looked at.
 POLL_S = 0.25
 _DONE = "done"
-# Only what is still one's own: the lease may have lapsed, and somebody else have begun.
+# Only what is still one's own: the lease may have lapsed, and another consumer have begun.
 _IF_MINE = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
 _RELEASE = _IF_MINE + "return redis.call('DEL', KEYS[1])"
 _RENEW = _IF_MINE + "return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
 
 
 class Once:
-    """Marks of a group: which actions are begun, by whom, and which are done.
+    """Marks of a group: actions begun, by whom, and actions done.
 
     `client` is one of `redis_connection.connect`. `owner` is who begins; give it the consumer's
     name if that is stable, then a consumer that died in the middle goes on at once when it is
-    back, instead of waiting for its own lease. By default nobody else's. `lease_s` is longer than
+    back, instead of waiting for its own lease. By default it is unique. `lease_s` is longer than
     the effect ever takes, and shorter than the consumer's `claim_idle_ms`. `keep_s`, by default 30
     days, is longer than an action may come again after it was done: at least as long as it may lie
     among the dead letters. `sleep` waits that many seconds; give it `ActionConsumer.pause`, which
@@ -71,10 +71,10 @@ class Once:
 
     @contextmanager
     def claim(self, action: Action) -> Iterator[bool]:
-        """Begin `action`: True if it is to be done now, False if the group has done it before.
+        """Begin `action`: yield True if it is to be done now, False if the group did it before.
 
         When the block ends, the action is marked as done. When the block raises, the claim is
-        given up, so that it may be tried again at once. Where somebody else has begun it, this
+        given up, so that it may be tried again at once. Where another consumer has begun it, this
         waits until they are done, or have given up, or their lease has lapsed; and raises
         StoreError if it has waited for `lease_s` in vain. StoreError also where Redis fails:
         after the block, that means done, but not marked.
@@ -86,11 +86,11 @@ class Once:
         try:
             yield True
         except BaseException:
-            with suppress(RedisError):  # the lease lapses by itself; what was raised matters more
+            with suppress(RedisError):  # the lease lapses in time; what was raised matters more
                 self._client.eval(_RELEASE, 1, key, self._mine)
             raise
         try:
-            # Whoever holds the claim by now: the effect has happened, and this says so.
+            # Whatever the claim's present holder: the effect has happened, and this records it.
             self._client.set(key, _DONE, px=self._keep_ms)
         except RedisError as error:
             raise store_error(self._client, f"mark {action.id} as done", error) from error

@@ -1,4 +1,4 @@
-"""Read which proposals have been decided on, and which wait for a person."""
+"""Proposals that have been decided on, and those that wait for a person."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,7 +14,7 @@ _PAGE = 1_000
 
 
 def decided(client: redis.Redis, prefix: str, network: str) -> Iterator[str]:
-    """Ids of the proposals of a network that are closed, as far as kept; raises RedisError."""
+    """Yield ids of a network's closed proposals, as far as kept; raises RedisError."""
     for _, fields in _entries(client, stream_key(prefix, network, DECIDED)):
         yield orjson.loads(fields[FIELD])["proposal"]
 
@@ -22,9 +22,9 @@ def decided(client: redis.Redis, prefix: str, network: str) -> Iterator[str]:
 def first_open(
     client: redis.Redis, prefix: str, network: str, before: str, now: datetime
 ) -> str | None:
-    """Entry id of the oldest proposal before the id `before` that is open at `now`; RedisError.
+    """Return the entry id of the oldest proposal before id `before` open at `now`; RedisError.
 
-    One past its deadline is not open, decided on or not: nobody can approve it any more.
+    One past its deadline is not open, decided on or not: it can no longer be approved.
     """
     closed = set(decided(client, prefix, network))
     for entry_id, fields in _entries(client, stream_key(prefix, network, PROPOSALS), before):

@@ -99,7 +99,7 @@ return answer
 
 
 class Tended(Struct, kw_only=True):
-    """What a network has in Redis after a look, and what became of it in this look.
+    """State of a network in Redis after a look, and what changed in this look.
 
     `lag_ms`: by group, the age of the oldest entry that it has not acknowledged, over all streams.
     `lost`: by group, entries that were removed although it had not acknowledged them.
@@ -113,14 +113,14 @@ class Tended(Struct, kw_only=True):
 
 
 class _Times(Struct):
-    """Where the bodies of the streams say when they were made."""
+    """Times at which the bodies of the streams were made."""
 
     time: datetime | None = None
     end: datetime | None = None
 
 
 class Retention:
-    """Trims the streams of one journal's networks. `client` is one of `redis_connection.connect`.
+    """Trimmer of one journal's networks. `client` is one of `redis_connection.connect`.
 
     Entries older than `keep_ms` are removed once every group of the stream has acknowledged them,
     and those older than `unread_ms` in any case. Proposals that are open stay, however old; what
@@ -191,7 +191,7 @@ class Retention:
                     tended.lost[name] = tended.lost.get(name, 0) + int(lost)
 
     def _first_after(self, key: str, instant_ms: int) -> EntryId:
-        """Where entries begin that were made after `instant_ms`; NOTHING if all were."""
+        """Return where entries begin that were made after `instant_ms`; NOTHING if all were."""
         info: Any = self._client.xinfo_stream(key)
         if not info["first-entry"]:
             return NOTHING
@@ -210,13 +210,13 @@ class Retention:
         return (new, 0)
 
     def _made_ms(self, key: str, seq: int) -> int:
-        """When the first entry from `seq` on was made, after all others if none can be read."""
+        """Return when the first entry from `seq` on was made; past all others if unreadable."""
         entries: Any = self._client.xrange(key, f"{seq}-0", count=_TRIED)
         for _, fields in entries:
             try:
                 times = self._times.decode(fields.get(FIELD, b""))
             except msgspec.MsgspecError:
-                continue  # somebody else's
+                continue  # another writer's
             made = times.time or times.end
             if made is not None:
                 return to_ms(made)

@@ -1,4 +1,4 @@
-"""Parcels per day against what a node packs and a service accepts. Days are UTC."""
+"""Capacity: parcels per day against the limits of nodes and services. Days are UTC."""
 
 from typing import Generic, TypeVar
 
@@ -72,7 +72,7 @@ class Rooms(Struct, Generic[K]):
 
 
 class Capacity(Struct):
-    """What nodes pack and services accept."""
+    """Limits and rooms of nodes and of services."""
 
     nodes: Rooms[str] = field(default_factory=Rooms[str])
     services: Rooms[ServiceId] = field(default_factory=Rooms[ServiceId])

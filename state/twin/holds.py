@@ -1,4 +1,4 @@
-"""Holds: what may not move, and until when."""
+"""Holds: scopes that may not move, and until when."""
 
 from msgspec import Struct
 
@@ -7,7 +7,7 @@ from state.quantities import HoldKind
 
 
 class Held(Struct, array_like=True):
-    """A hold in force, placed by the journal record `seq`; it ends by itself at `until_ms`.
+    """A hold in force, placed by the journal record `seq`; it ends at `until_ms`.
 
     `of` is what is on hold, `scope` what people called it.
     """

@@ -4,9 +4,9 @@ from msgspec import Struct
 
 
 class Move(Struct, array_like=True):
-    """A transfer that was asked for: its units are held at the origin until they depart.
+    """A transfer that was asked for: its units are reserved at the origin until they depart.
 
-    `until_ms` is when nobody will load them any more. `seq` is the record that caused it. `order`,
+    `until_ms` is when loading them is given up. `seq` is the record that caused it. `order`,
     if any, is what it is for, and is promised the units at the destination already.
     """
 

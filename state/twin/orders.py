@@ -21,7 +21,7 @@ OrderStatus = Literal[
 
 
 class LineProgress(Struct, array_like=True):
-    """How far the units of one SKU have come; each counts units so far."""
+    """Progress of the units of one SKU; each field counts units so far."""
 
     ordered: int = 0
     reserved: int = 0
@@ -30,17 +30,17 @@ class LineProgress(Struct, array_like=True):
 
     @property
     def taken(self) -> int:
-        """Units that left a shelf for it; picks and dispatches may be reported in any order."""
+        """Return units that left a shelf for it; picks and dispatches are reported in any order."""
         return max(self.picked, self.shipped)
 
     @property
     def unsourced(self) -> int:
-        """Units that nobody has promised yet; negative if more are held than needed."""
+        """Return units not reserved yet; negative if more are reserved than needed."""
         return self.ordered - self.reserved - self.taken
 
 
 class PlannedLeg(Struct, array_like=True):
-    """A parcel that was planned, and by the decision of which journal record.
+    """A planned parcel, and the journal record whose decision planned it.
 
     `lines` are (SKU, units), `cents` is what it costs but for lateness, and
     `shipment` is the one it is sent instead of, if any. `held` maps a SKU to the units still
@@ -62,28 +62,28 @@ class PlannedLeg(Struct, array_like=True):
 
     @property
     def stands(self) -> bool:
-        """All of it is still reserved, and no work on it has begun."""
+        """Return whether all of it is still reserved, and no work on it has begun."""
         return not self.is_begun and all(self.held.get(sku) == units for sku, units in self.lines)
 
     @property
     def held_lines(self) -> tuple[tuple[str, int], ...]:
-        """(SKU, units) still reserved for it, in the order of its lines."""
+        """Return (SKU, units) still reserved for it, in the order of its lines."""
         return tuple((sku, self.held[sku]) for sku, _ in self.lines if sku in self.held)
 
     @property
     def pickup(self) -> Pickup:
-        """The pickup that it waits for; legs of many orders share it."""
+        """Return the pickup that it waits for; legs of many orders share it."""
         return Pickup(self.node, self.service, self.hand_over_ms)
 
 
-#: What a parcel of a plan is told by: node, lines in order of SKU, and service unless that is any.
+#: Identity of a planned parcel: node, lines in order of SKU, and service unless that is any.
 Part = tuple[str, tuple[tuple[str, int], ...], ServiceId]
-#: What plans of an order are told by: their parcels, in order.
+#: Identity of an order's plan: its parcels, in order.
 Shape = tuple[Part, ...]
 
 
 class OpenOrder(Struct, array_like=True):
-    """What is known of an order until its last parcel arrived.
+    """State of an order until its last parcel arrived.
 
     The order as placed is kept as bytes: there are many, each is read seldom, and every snapshot
     writes them all.
@@ -122,12 +122,12 @@ class OpenOrder(Struct, array_like=True):
     is_withdrawn: bool = False
     # Node -> pickup planned there, ms, until the parcel is handed over.
     handovers: dict[str, int] = field(default_factory=dict)
-    # Whether it goes another way than the cheapest, to learn from.
+    # True if it goes another way than the cheapest, to learn from.
     is_drawn: bool = False
 
     @classmethod
     def of(cls, placed: OrderPlaced, seq: int) -> "OpenOrder":
-        """A new order, placed by the journal record `seq`."""
+        """Return a new order, placed by the journal record `seq`."""
         order = cls(placed.order, msgspec.msgpack.encode(placed), to_ms(placed.promised), seq)
         for line in placed.lines:
             order.lines.setdefault(line.sku, LineProgress()).ordered += line.quantity
@@ -135,7 +135,7 @@ class OpenOrder(Struct, array_like=True):
 
     @property
     def placed(self) -> OrderPlaced:
-        """The order as it was placed; decoded anew, so ask once."""
+        """Return the order as it was placed; decoded at each call, so ask once."""
         return _PLACED.decode(self.fact)
 
     def follows(self, seq: int) -> None:
@@ -144,12 +144,12 @@ class OpenOrder(Struct, array_like=True):
 
     @property
     def is_waiting(self) -> bool:
-        """Some of it is promised by nobody."""
+        """Return whether some of it is not reserved."""
         return self.status in ("backordered", "unfillable")
 
     @property
     def is_shipped(self) -> bool:
-        """All of it was handed over."""
+        """Return whether all of it was handed over."""
         return all(line.shipped >= line.ordered for line in self.lines.values())
 
     def plan(self, leg: PlannedLeg) -> None:
@@ -159,11 +159,11 @@ class OpenOrder(Struct, array_like=True):
         self.legs.append(leg)
 
     def drop(self, sku: str, quantity: int) -> None:
-        """Let units of an order go: nobody is to send them any more."""
+        """Drop units of an order: they are not to be sent any more."""
         self.lines[sku].ordered -= quantity
 
     def unsourced(self) -> tuple[tuple[str, int], ...]:
-        """(SKU, units) that nobody has promised yet."""
+        """Return (SKU, units) not reserved yet."""
         return tuple(
             (sku, line.unsourced) for sku, line in self.lines.items() if line.unsourced > 0
         )

@@ -32,12 +32,12 @@ class Shipment(Struct, array_like=True):
     p_late: float = 0.0
     #: Expected delivery when remedies were last priced, ms; 0 = never.
     priced_ms: int = 0
-    #: What was last done about a delay; nothing is done twice.
+    #: Latest remedy of a delay; nothing is done twice.
     remedy: str = ""
 
     @classmethod
     def of(cls, dispatched: ShipmentDispatched, time_ms: int, seq: int) -> "Shipment":
-        """A new shipment, handed over at `time_ms` by the journal record `seq`."""
+        """Return a new shipment, handed over at `time_ms` by the journal record `seq`."""
         return cls(
             dispatched.order,
             msgspec.msgpack.encode(dispatched),
@@ -48,11 +48,11 @@ class Shipment(Struct, array_like=True):
 
     @property
     def dispatched(self) -> ShipmentDispatched:
-        """What was handed over; decoded anew, so ask once."""
+        """Return what was handed over; decoded at each call, so ask once."""
         return _DISPATCHED.decode(self.fact)
 
     def saw(self, status: str, time_ms: int, event: str, terminal: bool) -> bool:
-        """Take in a scan; returns whether it is the latest."""
+        """Take in a scan; return whether it is the latest."""
         newer = (time_ms, event) > (self.status_ms, self.status_by)
         if self.is_terminal and not terminal:
             return False

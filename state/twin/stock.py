@@ -1,4 +1,4 @@
-"""One stock position: what a node has of a SKU, what is promised of it, and what is due.
+"""Stock position: a node's units of a SKU, its reservations, and what is due.
 
 The ledger gives the same result for any order of arrival within the lateness bound: a count holds
 for the instant it was taken, movements before it are in it, movements after it are added to it.
@@ -14,7 +14,7 @@ from state.sums import int_sum
 #: Movements kept before the old ones are folded; bounds the work per event.
 _SETTLE_EVERY = 16
 
-#: How units come to a node. `supplier`: a supplier brings them; `transfer`: a truck from another
+#: Ways of units to a node. `supplier`: a supplier brings them; `transfer`: a truck from another
 #: node has them; `asked`: a transfer was asked for and no truck has them yet; `supposed`: a desk
 #: looks at what would be if they were to come, and takes it back in the same step.
 InboundKind = Literal["supplier", "transfer", "asked", "supposed"]
@@ -23,7 +23,7 @@ Holder = str | int
 
 
 class InboundKey(NamedTuple):
-    """Names what is due: a supplier's inbound, a transfer, or a `Move` by its number."""
+    """Name of what is due: a supplier's inbound, a transfer, or a `Move` by its number."""
 
     kind: InboundKind
     name: str
@@ -48,7 +48,7 @@ class Position(Struct, array_like=True):
     """Units of one SKU at one node.
 
     `on_hand` may turn negative when facts contradict each other (more picked than was ever there);
-    a count mends it. `held` says how many units are reserved for whom, the oldest first.
+    a count corrects it. `held` says how many units are reserved for whom, the oldest first.
     """
 
     on_hand: int = 0
@@ -72,7 +72,7 @@ class Position(Struct, array_like=True):
             self.recent = [m for m in self.recent if m.time_ms >= settled_ms]
 
     def count(self, time_ms: int, event: str, quantity: int) -> int | None:
-        """Apply a count; returns counted − ledger at that instant, None if a later count stands."""
+        """Apply a count; return counted − ledger at that instant, None if a later count stands."""
         if (time_ms, event) <= (self.counted_ms, self.counted_by):
             return None
         since = [m for m in self.recent if (m.time_ms, m.event) > (time_ms, event)]
@@ -84,11 +84,11 @@ class Position(Struct, array_like=True):
         return quantity - expected
 
     def unpromised(self, safety: int) -> int:
-        """Units on the shelf that nobody was promised, beyond the safety stock; may be negative."""
+        """Return units on the shelf not reserved, beyond the safety stock; may be negative."""
         return self.on_hand - self.reserved - safety
 
     def promisable_ms(self, quantity: int, now_ms: int, safety: int, slip_ms: int) -> int | None:
-        """When `quantity` more units can be promised for (dated ATP); None if not at all.
+        """Return when `quantity` more units can be promised (dated ATP); None if not at all.
 
         ATP(t) = on hand − reserved − safety + inbound due by t. Inbound counts `slip_ms` after its
         ETA, and after now if it is overdue. All reservations count against what is on hand, so a
@@ -106,26 +106,26 @@ class Position(Struct, array_like=True):
         return None
 
     def promisable(self, safety: int) -> int:
-        """Units that could be promised for some date."""
+        """Return units that could be promised for some date."""
         return max(0, self.unpromised(safety) + self.due())
 
     def due(self) -> int:
-        """Units scheduled inbound."""
+        """Return units scheduled inbound."""
         return int_sum(i.quantity for i in self.inbound.values()) if self.inbound else 0
 
     def uncovered(self) -> int:
-        """Reserved units that neither the shelf nor any inbound covers any more."""
+        """Return reserved units that neither the shelf nor any inbound covers any more."""
         if not self.reserved:
             return 0
         return max(0, self.reserved - max(self.on_hand, 0) - self.due())
 
     def reserve(self, holder: Holder, quantity: int) -> None:
-        """Hold units for an order or a transfer."""
+        """Reserve units for an order or a transfer."""
         self.held[holder] = self.held.get(holder, 0) + quantity
         self.reserved += quantity
 
     def release(self, holder: Holder, quantity: int) -> int:
-        """Stop holding up to `quantity` units for whoever; returns how many were held."""
+        """Release up to `quantity` reserved units; return how many were reserved."""
         held = self.held.get(holder, 0)
         freed = min(held, quantity)
         if freed == held:

@@ -21,7 +21,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Twin(Struct):
-    """Everything known of a network that a decision may need.
+    """Knowledge of a network that decisions may need.
 
     `stock` is keyed by SKU, then node. `waiting` lists, by SKU, the orders that wait for it, the
     oldest first. Memory follows open work: finished orders and shipments are dropped.
@@ -34,7 +34,7 @@ class Twin(Struct):
     shipments: dict[str, Shipment] = field(default_factory=dict)
     waiting: dict[str, dict[str, None]] = field(default_factory=dict)
     capacity: Capacity = field(default_factory=Capacity)
-    # Orders not heard of yet -> shipments handed over for them.
+    # Orders not reported yet -> shipments handed over for them.
     early_shipments: dict[str, list[str]] = field(default_factory=dict)
     # Transfers that were asked for and did not depart yet, by number, and how many ever were.
     moves: dict[int, Move] = field(default_factory=dict)
@@ -45,11 +45,11 @@ class Twin(Struct):
     due_at: dict[InboundKey, tuple[str, str]] = field(default_factory=dict)
     # Inbound and transfers that ended -> now_ms, so that a late schedule does not revive them.
     ended_inbound: dict[InboundKey, int] = field(default_factory=dict)
-    # What is on hold; an order only until it is closed.
+    # Scopes on hold; an order only until it is closed.
     holds: dict[Ref, Held] = field(default_factory=dict)
 
     def position(self, node: str, sku: str) -> Position:
-        """The position, made empty if there is none yet."""
+        """Return the position, made empty if there is none yet."""
         nodes = self.stock.get(sku)
         if nodes is None:
             nodes = self.stock[sku] = {}
@@ -81,7 +81,7 @@ class Twin(Struct):
             self.capacity.services.give_back(leg.service, leg.hand_over_ms)
 
     def release(self, order: OpenOrder, node: str, sku: str, quantity: int) -> int:
-        """Give up to `quantity` reserved units back, the oldest leg's first; returns how many."""
+        """Release up to `quantity` reserved units, the oldest leg's first; return how many."""
         left = quantity
         for leg in [each for each in order.legs if each.node == node and sku in each.held]:
             left -= self.let_go(order, leg, sku, left)
@@ -95,7 +95,7 @@ class Twin(Struct):
                 quantity -= self.let_go(order, leg, sku, quantity)
 
     def hand_over(self, order: OpenOrder, node: str, now_ms: int) -> None:
-        """Note that the oldest parcel planned at `node` left it; its pick may be told later."""
+        """Note that the oldest parcel planned at `node` left it; its pick may be reported later."""
         leg = next((each for each in order.legs if each.node == node and not each.is_gone), None)
         if leg is not None:
             self._begin(leg, now_ms)
@@ -103,7 +103,7 @@ class Twin(Struct):
             self._end_if_empty(order, leg)
 
     def let_go(self, order: OpenOrder, leg: PlannedLeg, sku: str, quantity: int) -> int:
-        """Stop reserving up to `quantity` units for a leg; returns how many were.
+        """Release up to `quantity` units of a leg; return how many were reserved.
 
         A leg ends with its last unit, unless it was begun and is still to be handed over. Its rooms
         are free then, unless it was begun.
@@ -148,7 +148,7 @@ class Twin(Struct):
                     del self.waiting[sku]
 
     def positions(self) -> Iterator[tuple[str, str, Position]]:
-        """All (node, SKU, position), in the order they came up."""
+        """Yield all (node, SKU, position), in the order they came up."""
         for sku, nodes in self.stock.items():
             for node, position in nodes.items():
                 yield node, sku, position

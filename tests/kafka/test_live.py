@@ -362,7 +362,7 @@ def test_a_journal_that_was_made_anew_is_refused(
     eventually(lambda: live.topics.journal not in KafkaTopics(live.kafka).partitions())
     make_topics(live)
     sent(live, live.topics.journal, *raw)
-    with pytest.raises(JournalMismatch, match="made anew"):
+    with pytest.raises(JournalMismatch, match="made again"):
         run_partition(Live(live), 0, once=True)
 
 

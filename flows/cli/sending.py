@@ -1,4 +1,4 @@
-"""Tell the engine what people decide: know the network, send the event, wait until it confirms."""
+"""Decisions of people on their way to the engine: sent, and confirmed."""
 
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -37,7 +37,7 @@ def require_known(settings: "Settings", network: str, *, hint: str = "") -> None
     raise typer.Exit(_UNKNOWN)
 
 
-def tell(
+def send_and_confirm(
     settings: "Settings",
     network: str,
     fact: "Fact",
@@ -45,16 +45,16 @@ def tell(
     create: bool = False,
     wait_s: float = WAIT_S,
 ) -> None:
-    """Send a control event and say where it took effect; exit code 1 if nothing is known of it."""
+    """Send a control event and print where it took effect; exit with code 1 if that is unknown."""
     from flows.live.control import send_control
 
     if not create:
         require_known(settings, network, hint="; --create lets a new one in")
     sent = send_control(settings, network, fact, time.time_ns() // 1_000_000, create=create)
-    say_what_came_of(settings, network, sent, wait_s)
+    report_confirmation(settings, network, sent, wait_s)
 
 
-def say_what_came_of(
+def report_confirmation(
     settings: "Settings",
     network: str,
     sent: str,
