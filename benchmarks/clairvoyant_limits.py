@@ -122,7 +122,7 @@ class Limits:
         return np.concatenate([rows, [0.0], least.ravel()]), cheapest.ravel()
 
     def mend(self, rows: np.ndarray) -> np.ndarray:
-        """The nearest prices from above that may stand: not below 0, stock never dearer later."""
+        """Return the nearest prices from above: not below 0, stock never dearer later."""
         rows = np.maximum(rows, 0.0)
         for row in range(self.stock_rows - 1, -1, -1):
             after = self.following[row]

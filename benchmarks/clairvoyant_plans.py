@@ -87,7 +87,7 @@ class Options:
         self._forgone = self._partly_lost_cents()
 
     def cheapest(self, price: np.ndarray) -> tuple[float, Plan]:
-        """The cheapest plan if each limit's unit costs `price` (cents), and what it costs so."""
+        """Return the cheapest plan at a `price` (cents) per unit of each limit, and its cost."""
         ways = self._cents + price[self.turn] + price[self.place]
         for line, (_, units) in enumerate(self._lines):
             has = (np.arange(self.subsets) >> line & 1).astype(bool)
@@ -150,7 +150,7 @@ class Options:
             self._cents[subset] = np.where(able, cents, np.inf)
 
     def _lost_cents(self) -> list[float]:
-        """What it costs to do without a subset of lines."""
+        """Return the cost of doing without a subset of lines."""
         skus, prices = self._truth.world.skus, self._prices
         return [0.0] + [
             prices.lost_fixed_cents
@@ -215,7 +215,7 @@ class Options:
         return value, parcels, latest
 
     def _partition(self, best: np.ndarray) -> np.ndarray:
-        """The least cost of each subset in any number of parcels, by the latest way allowed."""
+        """Return the least cost of each subset in any number of parcels, by the latest way."""
         least = best.copy()
         least[0] = 0.0
         for subset in range(1, self.subsets):
@@ -241,7 +241,7 @@ class Options:
         self._is_exact[way] = True
 
     def _plan(self, parcels: list[tuple[int, int]], way: int) -> Plan:
-        """The plan of `parcels`, at the ledger's cost."""
+        """Return the plan of `parcels`, at the ledger's cost."""
         if way == -2:
             return Plan(self._forgone, (), ())
         sent = sum(subset for subset, _ in parcels)
@@ -268,7 +268,7 @@ class Options:
 def _trace(
     least: np.ndarray, best: np.ndarray, ways: np.ndarray, subset: int, end: int
 ) -> list[tuple[int, int]]:
-    """The parcels, as (subset, place in the order of lateness), behind ``least[subset, end]``."""
+    """Return the parcels behind ``least[subset, end]``, as (subset, place by lateness)."""
     parcels = []
     while subset:
         first, part = subset & -subset, subset

@@ -141,7 +141,7 @@ class Truth:
     def late_cents(
         self, order: Order, node: int, service: int, truck_ms: int, prices: Prices
     ) -> tuple[float, float]:
-        """What the lateness costs of a parcel that a truck takes, as the order's first and at best.
+        """Return the cost of a parcel's lateness by a truck, as the order's first and at best.
 
         A parcel that is on time with one number is not asked about those after it. Without
         foreseeing what is drawn, both are the mean over `others` draws.
@@ -267,13 +267,13 @@ def _expect_return(
 
 
 def _most(level: Level, from_ms: int, until_ms: int) -> int:
-    """The greatest that a level was between two instants, both included."""
+    """Return the greatest that a level was between two instants, both included."""
     changes = (ms for ms in level._since if from_ms < ms <= until_ms)
     return max([level.at(from_ms), *map(level.at, changes)])
 
 
 def _specs(known: list[tuple[int, CarrierService]], due_ms: int) -> list[CarrierService]:
-    """What a service published about the time of a pickup; several if that changed just then."""
+    """Return the published terms of a service at a pickup; several if they changed just then."""
     noticed = [since_ms for since_ms, _ in known]  # up to some minutes after the change
     until = bisect_right(noticed, due_ms + 2 * _TRUCK_WITHIN_MS)
     since = bisect_right(noticed, due_ms - _TRUCK_WITHIN_MS)

@@ -108,7 +108,7 @@ def decisions(
 
 
 def _kept_bounds(results: Path, settings: Sequence[Setting]) -> dict[Job, dict[str, Any]]:
-    """The bounds of an earlier report."""
+    """Return the bounds of an earlier report."""
     found = {}
     known = orjson.loads(results.read_bytes())["settings"]
     for setting in settings:

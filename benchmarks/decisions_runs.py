@@ -80,7 +80,7 @@ class Watched(ChainController):
         return actions
 
     def extras(self) -> dict[str, float | None]:
-        """What is measured beside the KPIs; None where there was nothing."""
+        """Return the measures beside the KPIs; None where there was nothing."""
         rollups = next(each for each in self.chain.operators if isinstance(each, Rollups))
         closed = sum(rollups.totals.exceptions_closed.values())
         return {
@@ -90,7 +90,7 @@ class Watched(ChainController):
 
 
 def policy_of(name: str) -> Policy:
-    """A built-in policy, or ours without a part."""
+    """Return a built-in policy, or ours without a part."""
     if name not in VARIANTS:
         return find_policy(name)
     ours = find_policy(OURS)

@@ -69,7 +69,7 @@ def _table(name: str, found: dict[str, Any]) -> str:
 
 
 def _parts_rows(found: dict[str, Any]) -> list[list[str]]:
-    """What ours gains by each of its parts: ours − ours without it."""
+    """Return the gain by each part of ours: ours − ours without it."""
     titles = ["ours − …", *(f"{name}" for name in VARIANTS)]
     rows = [titles, ["---"] + ["---:"] * len(VARIANTS)]
     for key in _OF_PARTS:
@@ -83,7 +83,7 @@ def _lines(rows: list[list[str]]) -> str:
 
 
 def _bound_rows(found: dict[str, Any], policies: list[str], others: list[str]) -> list[list[str]]:
-    """The bound, how far each policy is above it, and the share of the gap that is closed."""
+    """Return the bound, each policy's distance above it, and the share of the gap closed."""
     bound, seconds = found["bound"], [one["seconds"] for one in found["bounds"]]
     loose = {one["status"] for one in found["bounds"]} - {"optimal"}
     note = f"; {', '.join(sorted(loose))}" if loose else ""

@@ -29,12 +29,12 @@ class Target:
         return 0.0 if self.is_met else abs(self.measured - self.bound) / self.bound
 
     def document(self) -> dict[str, Any]:
-        """The target as plain values for the JSON report."""
+        """Return the target as plain values for the JSON report."""
         return {**asdict(self), "met": self.is_met, "missed_by": self.missed_by}
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile of an ascending sequence; NaN of an empty one."""
+    """Return the nearest-rank percentile of an ascending sequence; NaN of an empty one."""
     if not ordered:
         return float("nan")
     return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]

@@ -116,7 +116,7 @@ def measure_latency(
 
 
 def _measure_floor(url: str, workload: Workload, folder: Path, pace: Pace) -> dict[str, Any]:
-    """The same ends with nothing between them but a copy from file to Redis."""
+    """Return the same ends with nothing between them but a copy from file to Redis."""
     log = folder / "floor.jsonl"
     log.touch()
     count = pace.paced // 3

@@ -34,7 +34,7 @@ TOPICS = {
 
 
 def topic_of(raw: bytes) -> str:
-    """The raw topic that an event goes to."""
+    """Return the raw topic that an event goes to."""
     event = decode(JournalLine(1, "", 1, raw, len(raw)))
     assert isinstance(event, Event), event
     return TOPICS[FAMILY_OF[type(event.fact)]]

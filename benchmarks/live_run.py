@@ -209,7 +209,7 @@ def _ends(settings: Settings, places: dict[tuple[str, int], int]) -> int:
 
 
 def _fill(settings: Settings, positions: int) -> None:
-    """A network of its own, in the same partition, with so many stock positions."""
+    """Return a network of its own, in the same partition, with so many stock positions."""
     writer = KafkaWriter(settings.kafka, linger_ms=5)
     start_ms, number = 1_735_689_600_000, 0
 
@@ -322,7 +322,7 @@ def _journal(settings: Settings) -> dict[int, tuple[str, int]]:
 def _floor(
     load: LiveLoad, settings: Settings, config: Path, url: str, folder: Path
 ) -> dict[str, float]:
-    """The same load through one topic and a bare copier."""
+    """Return the same load through one topic and a bare copier."""
     count = round(min(load.paced, 20 * load.rate))
     until = time.monotonic() + count / load.rate + 60.0
     errors, read = folder / "floor.log", folder / "floor.jsonl"

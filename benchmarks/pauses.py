@@ -66,7 +66,7 @@ class CommitWatch:
 def longest_pauses(
     arrivals: Sequence[tuple[float, float]], commits: Sequence[float], most: int = 5
 ) -> dict[str, Any]:
-    """The `most` longest pauses in order of time, of (due, latency in s) in order of due time.
+    """Return the `most` longest pauses by time, of (due, latency in s) by due time.
 
     Each with its longest latency, the time since the pause before it, and the time from the
     nearest commit of the recovery store (None without any).

@@ -40,7 +40,7 @@ _SERVICES = (
 
 
 def _floor(nodes: int, luck: Random) -> Floor:
-    """A network in which every node has every SKU and every lane is learned."""
+    """Return a network in which every node has every SKU and every lane is learned."""
     floor = Floor(FloorState(policy=Policy()))
     twin, outlook = floor.twin, floor.outlook
     places = {f"R-{n:02}": (luck.uniform(47, 54), luck.uniform(7, 14)) for n in range(_REGIONS)}

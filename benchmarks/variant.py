@@ -76,7 +76,7 @@ def _peak_bytes() -> int:
 
 
 def _snapshot(chains: dict[str, Chain]) -> dict[str, Any] | None:
-    """What a snapshot costs at the end of the log: an epoch pauses the flow for that long."""
+    """Measure a snapshot at the end of the log: an epoch pauses the flow for that long."""
     operators = [operator for chain in chains.values() for operator in chain.operators]
     if not operators:
         return None

@@ -36,7 +36,7 @@ def write_workload(folder: Path, events: int, seed: int) -> Workload:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on besides the code; `date` (UTC) is not to be compared."""
+    """Return the machine and versions behind the figures; `date` (UTC) is not to be compared."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpus": os.cpu_count(),

@@ -42,7 +42,7 @@ PLACES = (*OPERATORS[:5], *OPERATORS[7:])
 
 
 def build_operator(name: str, network: str, policy: Policy) -> Operator:
-    """A fresh operator of the chain for one network; for `NO_NETWORK`, one that passes all on."""
+    """Return a fresh operator for one network; for `NO_NETWORK`, one that passes all on."""
     if network == NO_NETWORK:
         return Chain([])
     match name:

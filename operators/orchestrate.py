@@ -249,7 +249,7 @@ class Orchestrate(Operator):
         return []
 
     def _closed(self, closed: ProposalClosed) -> list[Derived]:
-        """A proposal was approved and is acted on, or it came to nothing: undo what it held.
+        """Act on an approved proposal, or undo what a closed one had reserved.
 
         The gate tells it, as it alone knows which action of a record an id names.
         """
@@ -337,7 +337,7 @@ class Orchestrate(Operator):
         return self._outages.disrupted(trouble)
 
     def _fire(self) -> list[Derived]:
-        """What falls due by now, in order of its time."""
+        """Fire what falls due by now, in order of its time."""
         out: list[Derived] = []
         for due, _ in self._floor.deadlines.due(self._floor.now_ms):
             out += self._due(due)
@@ -392,7 +392,7 @@ class Orchestrate(Operator):
         return out
 
     def snapshot(self) -> bytes:
-        """The twin and everything beside it, as versioned plain values."""
+        """Return the twin and everything beside it, as versioned plain values."""
         return pack(_VERSION, self._floor.state)
 
     def restore(self, data: bytes) -> None:

@@ -59,7 +59,7 @@ def prediction(
 
 
 def _measure(part: str, folder: Path, progress: Console) -> tuple[Any, list[str], Sequence[Target]]:
-    """What was found, as plain values, as tables, and against targets."""
+    """Report the results as plain values, as tables, and against targets."""
     match part:
         case "delay":
             delays = delay.measure(folder, lambda name: progress.print(f"  {name}"))

@@ -81,7 +81,7 @@ class Faults:
             self._handed_ms[event.fact.shipment] = event.time_ms
 
     def scan_elsewhere(self, event: Event) -> Event | None:
-        """A scan somewhere on another continent."""
+        """Return a scan somewhere on another continent."""
         if not isinstance(event.fact, ShipmentScanned):
             return None
         luck = self._luck
@@ -89,21 +89,21 @@ class Faults:
         return replace(event, fact=wrong)
 
     def delivered_at_once(self, event: Event) -> Event | None:
-        """A delivery within minutes of the handover (at another time than it was recorded)."""
+        """Return a delivery within minutes of the handover (not when it was recorded)."""
         if not isinstance(event.fact, ShipmentDelivered):
             return None
         handed_ms = self._handed_ms[event.fact.shipment]
         return replace(event, time_ms=handed_ms + round(self._luck.uniform(1, 8) * 60_000))
 
     def seen_too_early(self, event: Event) -> Event | None:
-        """A scan or delivery from before the handover."""
+        """Return a scan or delivery from before the handover."""
         if not isinstance(event.fact, ShipmentScanned | ShipmentDelivered):
             return None
         handed_ms = self._handed_ms[event.fact.shipment]
         return replace(event, time_ms=handed_ms - round(self._luck.uniform(2, 48) * HOUR_MS))
 
     def miscounted(self, event: Event) -> Event | None:
-        """A count of two to five times what is there, or a fifth to a half."""
+        """Return a count of two to five times what is there, or a fifth to a half."""
         if not isinstance(event.fact, StockCounted) or event.fact.quantity < 4:
             return None
         factor = self._luck.uniform(2, 5)
@@ -113,7 +113,7 @@ class Faults:
         )
 
     def misadjusted(self, event: Event) -> Event | None:
-        """An adjustment with a digit or two too many."""
+        """Return an adjustment with a digit or two too many."""
         if not isinstance(event.fact, StockAdjusted):
             return None
         return replace(
@@ -121,14 +121,14 @@ class Faults:
         )
 
     def misreceived(self, event: Event) -> Event | None:
-        """A receipt with a digit or two too many."""
+        """Return a receipt with a digit or two too many."""
         if not isinstance(event.fact, StockReceived):
             return None
         times = self._luck.choice((10, 100))
         return replace(event, fact=replace(event.fact, quantity=event.fact.quantity * times))
 
     def mistyped(self, event: Event) -> Event | None:
-        """An order with a digit or two too many in one line."""
+        """Return an order with a digit or two too many in one line."""
         if not isinstance(event.fact, OrderPlaced):
             return None
         first, *others = event.fact.lines
@@ -136,14 +136,14 @@ class Faults:
         return replace(event, fact=replace(event.fact, lines=(wrong, *others)))
 
     def wild_signal(self, event: Event) -> Event | None:
-        """A signal of 30 to 900 times the usual."""
+        """Return a signal of 30 to 900 times the usual."""
         if not isinstance(event.fact, SignalObserved):
             return None
         ratio = 30 ** self._luck.uniform(1, 2)
         return replace(event, fact=replace(event.fact, ratio=ratio))
 
     def scanned_after_delivery(self, event: Event) -> Event | None:
-        """A further scan, an hour or two after a delivery."""
+        """Return a further scan, an hour or two after a delivery."""
         if not isinstance(event.fact, ShipmentDelivered):
             return None
         later_ms = event.recorded_ms + round(self._luck.uniform(1.1, 1.8) * HOUR_MS)
@@ -158,7 +158,7 @@ class Faults:
 
 
 def journal(seed: int, days: int, world: str) -> list[Event]:
-    """A simulated journal in which scans have coordinates."""
+    """Return a simulated journal in which scans have coordinates."""
     luck = random.Random(seed)
     centres: dict[str, tuple[float, float]] = {}
     events = []
@@ -176,7 +176,7 @@ def journal(seed: int, days: int, world: str) -> list[Event]:
 
 
 def measure(seed: int = 1, days: int = 30, world: str = "small") -> list[Found]:
-    """False marks on the clean journal, then each fault by itself."""
+    """Measure false marks on the clean journal, then each kind of fault alone."""
     clean = journal(seed, days, world)
     marked = _marked(clean)
     found = [Found("clean", 0, 0, len(marked), 1e4 * len(marked) / len(clean))]
@@ -201,7 +201,7 @@ def measure(seed: int = 1, days: int = 30, world: str = "small") -> list[Found]:
 def _inject(
     clean: list[Event], name: str, luck: random.Random
 ) -> tuple[list[Event], set[tuple[str, str]]]:
-    """The journal with faults of a kind, and which events are wrong."""
+    """Return the journal with faults of a kind, and which events are wrong."""
     faults = Faults(luck)
     make: Callable[[Event], Event | None] = getattr(faults, name)
     is_added = name == "scanned_after_delivery"

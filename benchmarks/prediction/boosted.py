@@ -18,7 +18,7 @@ def late_by_trees(forecasts: Forecasts, refit_days: int | None) -> Floats:
 
 
 def quantile_by_trees(forecasts: Forecasts, level: float, refit_days: int | None) -> Floats:
-    """A quantile of the time to the end, of the second half, by trees trained on what had ended.
+    """Return a quantile of the time to the end, of the second half, by trees on what had ended.
 
     They learn the time beyond what is published (column 5 of a row), as the better of the two.
     """

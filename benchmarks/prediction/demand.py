@@ -89,7 +89,7 @@ def measure_panel(panel: Panel) -> list[Result]:
 
 
 def ablate(folder: Path) -> list[Ablation]:
-    """What signals add, on Walmart and in a simulated world."""
+    """Measure the gain by signals, on Walmart and in a simulated world."""
     return [*of_panel(walmart.load(folder / "walmart")), *of_simulation()]
 
 

@@ -47,7 +47,7 @@ def of_panel(panel: Panel) -> list[Ablation]:
 
 
 def of_simulation(seed: int = 5, days: int = 42) -> list[Ablation]:
-    """The same in a simulated world of 48 regions and 1,200 SKUs.
+    """Return the same in a simulated world of 48 regions and 1,200 SKUs.
 
     Scored are the days of series with an order, which are those an outlook is made of, and among
     them those that a strong signal (ratio above 1.5) of the SKU or its category concerned.

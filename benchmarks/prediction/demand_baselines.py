@@ -26,7 +26,7 @@ class Baseline:
 
 
 def fading_mean(units: Floats, fading: float) -> Floats:
-    """The exponentially weighted mean of what was observed before each bucket."""
+    """Return the exponentially weighted mean of what was observed before each bucket."""
     out = np.full(units.shape, np.nan)
     mean = np.full(len(units), np.nan)
     for column in range(units.shape[1]):
@@ -38,7 +38,7 @@ def fading_mean(units: Floats, fading: float) -> Floats:
 
 
 def simple(panel: Panel) -> list[Baseline]:
-    """The fading mean and the seasonal naive, with normal bands on their own fading errors."""
+    """Return the fading mean and the seasonal naive, with normal bands on their own errors."""
     units, season = panel.units, panel.season
     smooth = fading_mean(units, _FADING[season])
     naive = np.full(units.shape, np.nan)

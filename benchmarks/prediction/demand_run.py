@@ -85,7 +85,7 @@ def _scopes(panel: Panel, without: frozenset[str]) -> list[tuple[str, str, Float
 
 
 def joining(panel: Panel, seed: int = 1) -> tuple[Panel, NDArray[np.bool_]]:
-    """The panel with a fifth of its series unseen before its second half, and which they are."""
+    """Return the panel with a fifth of its series unseen in its first half, and which."""
     chosen = np.random.default_rng(seed).random(len(panel.skus)) < 0.2
     units = panel.units.copy()
     units[chosen, : panel.half] = np.nan
@@ -93,7 +93,7 @@ def joining(panel: Panel, seed: int = 1) -> tuple[Panel, NDArray[np.bool_]]:
 
 
 def doubled(panel: Panel, seed: int = 2) -> tuple[Panel, NDArray[np.bool_], int]:
-    """The panel with half of its series doubled from the middle of its second half on.
+    """Return the panel with half of its series doubled from the middle of its second half on.
 
     Returns which they are and from which bucket on.
     """

@@ -53,11 +53,11 @@ class Naive:
         self._lanes: dict[str, LevelState] = {}
 
     def constant(self) -> float:
-        """The share late so far, never quite 0 or 1."""
+        """Return the share late so far, never quite 0 or 1."""
         return (self._late + 1) / (self._seen + 2)
 
     def lane(self, lane: str) -> float:
-        """The exponentially weighted share late on a lane; the constant where it is unknown."""
+        """Return the exponentially weighted share late on a lane; the constant if unknown."""
         seen, mean, _ = self._lanes.get(lane, (0, 0.0, 0.0))
         trust = seen / (seen + 12)
         return self.constant() + trust * (mean - self.constant())

@@ -97,7 +97,7 @@ def group(seed: int, days: int, config: WorldConfig, name: str) -> Grouped:
 def _derived(
     simulation: Simulation, config: WorldConfig, days: int
 ) -> Iterator[tuple[int, Alarm | Incident]]:
-    """What a second chain makes of the run's journal."""
+    """Return the incidents that a second chain finds in the run's journal."""
     policy = Policy()
     chain = build_chain(config.network, policy)
     end_ms = config.start_ms + days * DAY_MS
@@ -111,7 +111,7 @@ def _derived(
 
 
 def _cause(simulation: Simulation, disturbance: Disturbance) -> tuple[str, dict[str, str]]:
-    """What was disturbed, in words and as the scope of an incident that names it."""
+    """Return the disturbance in words and as the scope of the incident that names it."""
     world = simulation.world
     region = max(world.regions, key=lambda region: region.weight).id
     match disturbance:

@@ -124,7 +124,7 @@ def _since_s(each: _Made, time_ms: int) -> float:
 
 
 def _agenda(cases: list[Case]) -> Iterator[tuple[int, int, int, int]]:
-    """What happens, in order: promises and ends before predictions at the same instant."""
+    """Return the happenings in order: promises and ends before predictions at the same instant."""
     agenda: list[tuple[int, int, int, int]] = []
     for index, case in enumerate(cases):
         for number, moment in enumerate(case.moments):

@@ -115,7 +115,7 @@ def _standardised(delays: list[float]) -> list[float]:
 
 
 def measure() -> list[Quality]:
-    """False alarms and delays of every detector."""
+    """Return false alarms and delays of every detector."""
     streams = {kind: residuals(kind) for kind in RESIDUALS}
     return [
         Quality(

@@ -101,7 +101,7 @@ def demand_table(results: Iterable[Result]) -> str:
 
 
 def ablation_table(results: Iterable[Ablation]) -> str:
-    """What each signal adds."""
+    """Return the gain by each signal."""
     rows = [
         (each.data, each.signals, _number(each.wape, 4), _number(each.wape_signalled, 4))
         for each in results
@@ -110,7 +110,7 @@ def ablation_table(results: Iterable[Ablation]) -> str:
 
 
 def shift_table(results: Sequence[Quality]) -> str:
-    """False alarms and delays of detectors."""
+    """Return false alarms and delays of detectors."""
     kinds, sizes = list(results[0].false_per_10k), list(results[0].delay)
     rows = [
         (

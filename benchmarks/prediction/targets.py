@@ -62,7 +62,7 @@ def demand_targets(results: Sequence[Result]) -> Iterator[Target]:
 
 
 def shift_targets(results: Sequence[Quality]) -> Iterator[Target]:
-    """False alarms of the detector that is shipped."""
+    """Return false alarms of the detector that is shipped."""
     shipped = next(each for each in results if each.detector == "Monitor")
     for kind, rate in shipped.false_per_10k.items():
         yield _at_most(f"false alarms per 10,000, {kind}", rate, 1.0, "")

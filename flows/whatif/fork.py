@@ -114,7 +114,7 @@ def run_fork(trial: ForkTrial, progress: Callable[[float], object] = lambda shar
 
 
 def open_fork(trial: ForkTrial) -> tuple[Simulation, ChainController]:
-    """A world in the state of the fork, and the chain that has known it."""
+    """Return a world in the state of the fork, and the chain that has known it."""
     fork = trial.fork
     controller = ChainController(fork.network, trial.policy or Policy())
     controller.chain.restore(fork.state)

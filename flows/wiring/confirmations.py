@@ -55,7 +55,7 @@ def confirmation(record: Record, records: Sequence[Record]) -> bytes:
 
 
 def _effect(record: Record, fact: Confirmed, facts: Sequence[object]) -> str | None:
-    """What came of it, in words; None where nothing did."""
+    """Return the effect in words; None where there was none."""
     match fact:
         case NetworkHalted():
             return f"halted since {rfc3339(record.now_ms)}"

@@ -40,7 +40,7 @@ class Record(Struct, frozen=True, gc=False):
     suspect: bool = False
 
     def derive(self, fact: RecordFact) -> "Record":
-        """A record with `fact`, caused by the same journal record."""
+        """Return a record with `fact`, caused by the same journal record."""
         return Record(self.network, self.seq, self.now_ms, fact)
 
 
@@ -54,7 +54,7 @@ class Operator(Protocol):
         ...
 
     def snapshot(self) -> bytes:
-        """The whole state, as bytes that `restore` of this version reads."""
+        """Return the whole state, as bytes that `restore` of this version reads."""
         ...
 
     def restore(self, data: bytes) -> None:
@@ -158,7 +158,7 @@ def unpack(version: str, data: bytes, kind: type[S]) -> S:
 
 
 def dead_letter(record: Record, reason: Any, expected: str, was: str) -> Record:
-    """The record as a dead letter; only for records that came from the journal."""
+    """Return the record as a dead letter; only for records that came from the journal."""
     assert record.event is not None and record.line is not None
     return record.derive(
         DeadLetter(

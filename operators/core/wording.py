@@ -11,7 +11,7 @@ def money(cents: int | float, currency: str) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time in the unit people would use: minutes, hours or days."""
+    """Return a length of time in the unit people would use: minutes, hours or days."""
     if seconds < 5_400:
         return f"{seconds / 60:.0f} min"
     if seconds < 172_800:
@@ -20,7 +20,7 @@ def span(seconds: float) -> str:
 
 
 def day(ms: int) -> str:
-    """An instant as ``12 Jan 14:05`` UTC."""
+    """Return an instant as ``12 Jan 14:05`` UTC."""
     at = from_ms(ms)
     # Formatted by hand: strftime takes four times as long, and every action says a few instants.
     return f"{at.day:02} {_MONTHS[at.month - 1]} {at.hour:02}:{at.minute:02}"

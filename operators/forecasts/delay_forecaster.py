@@ -86,7 +86,7 @@ class Forecaster:
         return now, Guess(time_ms, shipment.progress, features, of_transit, usual, remaining)
 
     def contributions(self, now: Situation) -> tuple[Contribution, ...]:
-        """What P(late) of a situation just predicted rests on; sums to its log-odds."""
+        """Return the contributions to the P(late) just predicted; they sum to its log-odds."""
         return self._late.contributions(now)
 
     def expected_ms(self, shipment: OpenShipment, median_ms: int) -> int:

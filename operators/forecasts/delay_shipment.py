@@ -93,7 +93,7 @@ class OpenShipment(Struct, array_like=True):
         self.p_first = self.p_latest
 
     def at_handover(self) -> Guess:
-        """The prediction at handover."""
+        """Return the prediction at handover."""
         return _DECODER.decode(self.first)
 
     @property

@@ -289,7 +289,7 @@ class Delays(Operator):
 
 
 def _outcome(name: str, shipment: OpenShipment, handover: Guess, time_ms: int) -> DelayOutcome:
-    """What became of a shipment, beside what was predicted of it at its handover and later."""
+    """Return the outcome of a shipment, beside its predictions at handover and later."""
     remaining, took_s = handover.remaining, (time_ms - handover.time_ms) / 1000
     off_s = carrier_off_s = None
     if shipment.carrier_eta_ms is not None and shipment.eta_beside_ms:

@@ -129,7 +129,7 @@ class Demand(Operator):
 
 
 def explain(outlook: DemandOutlook) -> str:
-    """An outlook in words, with units.
+    """Return an outlook in words, with units.
 
     Such as "3.2 a day usually; this day 1.4 × for its time, promotion 1.2 ×: 5.4 units expected,
     80 % band 1 to 9, from 21 days of evidence".

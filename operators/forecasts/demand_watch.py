@@ -75,7 +75,7 @@ class DemandWatch:
         return alarms
 
     def _season(self) -> tuple[Level, Level]:
-        """What the open quarter's time of the day, and its day of the week, usually bring."""
+        """Return the usual factors of the open quarter's time of day and of its weekday."""
         part = str(self._quarter % 4)
         weekday = f"day {self._quarter // 4 % 7}"
         return (

@@ -113,7 +113,7 @@ class Lanes(Operator):
         return [self._outlook(whole, whole), self._outlook(lane, whole)]
 
     def _outlook(self, lane: Lane, whole: Lane) -> LaneOutlook:
-        """The outlook of a lane of the service `whole`, or of that itself."""
+        """Return the outlook of a lane of the service `whole`, or of that itself."""
         on_time = self._on_time[whole].mean
         if lane is not whole:
             of_lane = self._on_time[lane]

@@ -116,7 +116,7 @@ class Hygiene(Operator):
         return out
 
     def _impossible(self, record: Record, event: Event) -> Record | None:
-        """A dead letter for a fact whose times cannot be, or cannot be told; else None."""
+        """Return a dead letter for a fact with impossible or unreadable times; else None."""
         state = self._state
         rules = state.policy.hygiene
         ahead = event.recorded_ms - state.now_ms
@@ -156,7 +156,7 @@ class Hygiene(Operator):
         return dead_letter(at, reason, expected, rfc3339(event.time_ms))
 
     def _too_old_to_tell(self, record: Record, event: Event) -> Record:
-        """A dead letter for what may be a redelivery; as one, it costs its feed no health."""
+        """Return a dead letter for a possible redelivery, which costs its feed no health."""
         state = self._state
         state.feeds.duplicated(event)
         forgotten = rfc3339(state.seen.forgotten_ms(event.source))
@@ -165,7 +165,7 @@ class Hygiene(Operator):
         return dead_letter(at, "too_late", expected, rfc3339(event.time_ms))
 
     def _look(self, record: Record) -> list[Record]:
-        """The record; if it is not believable, as suspect and after what is wrong with it."""
+        """Return the record; one that is not believed as suspect, behind its anomaly."""
         assert record.event is not None
         anomaly = self._state.anomalies.look(record.event, self._state.policy.anomalies)
         if anomaly is None:
@@ -203,7 +203,7 @@ class Hygiene(Operator):
         return out
 
     def _known_now(self, event: Event) -> list[Ref]:
-        """What is known from this event on: what it names, and what was said that now means it."""
+        """Return the references known from this event on, parked ones that it explains too."""
         state = self._state
         learned = state.references.learn(event.fact, event.time_ms, state.now_ms)
         if not learned or not state.parked:
@@ -237,7 +237,7 @@ class Hygiene(Operator):
         return record.derive(Parked(reference=str(missing)))
 
     def _advance(self, record: Record) -> list[Record]:
-        """What falls due as now moves on: parked facts given up, feeds gone silent."""
+        """Return what falls due as now moves on: parked facts given up, silent feeds."""
         state = self._state
         out: list[Record] = []
         for due, _ in state.deadlines.due(state.now_ms):

@@ -73,7 +73,7 @@ class Parcels(Struct):
         self.parcels.set(fact.shipment, parcel)
 
     def scanned(self, fact: ShipmentScanned, time_ms: int, rules: Rules) -> Anomaly | None:
-        """What is wrong with a scan, if anything is."""
+        """Return the anomaly of a scan, if there is one."""
         name, parcel = fact.shipment, self.parcels.get(fact.shipment)
         if parcel is None or fact.status == _LABEL:
             return None
@@ -89,7 +89,7 @@ class Parcels(Struct):
         return None if place is None else self._moved(name, parcel, place, time_ms, rules)
 
     def delivered(self, fact: ShipmentDelivered, time_ms: int, rules: Rules) -> Anomaly | None:
-        """What is wrong with a delivery, if anything is."""
+        """Return the anomaly of a delivery, if there is one."""
         name, parcel = fact.shipment, self.parcels.get(fact.shipment)
         if parcel is None or parcel.delivered_ms:
             return None

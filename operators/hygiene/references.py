@@ -44,7 +44,7 @@ class References(Struct):
     ended: dict[Ref, int] = field(default_factory=dict)
 
     def missing(self, fact: Fact) -> Ref | None:
-        """The first thing `fact` refers to that is not known; else None."""
+        """Return the first thing `fact` refers to that is not known; else None."""
         find = _MISSING.get(type(fact))
         return None if find is None else find(self, fact)
 
@@ -144,7 +144,7 @@ class References(Struct):
         return None if of in self.under_way or of in self.ended else of
 
     def _held(self, fact: HoldPlaced) -> Ref | None:
-        """What a hold is on is only said: unless it is known by then, it waits under what was said.
+        """Return the reference of a hold, whose scope is text: unknown, it waits under that text.
 
         Which of several it means is for the hold desk to ask, at the time it takes effect.
         """

@@ -49,7 +49,7 @@ class Member(Struct, array_like=True):
     observations: int = 0
 
     def as_echo(self, share: float) -> "Member":
-        """The part of it that another trouble accounts for: counted, but without weight."""
+        """Return the part of it that another trouble accounts for: counted, but without weight."""
         observations = max(1, round(self.observations * share))
         return Member(self.traits, 0.0, self.since_ms, self.factor, observations)
 
@@ -88,14 +88,14 @@ class Group(Struct):
         return max(member.weight for member in self.members.values())
 
     def share(self, traits: Traits) -> float:
-        """The largest share of the group's weight that has a trait in common with `traits`.
+        """Return the largest share of the group's weight that has a trait in common with `traits`.
 
         All have the network in common, where that is the scope.
         """
         return max(self._supports(traits)) if self.scope() else 1.0
 
     def likeness(self, traits: Traits) -> float:
-        """The sum of the shares of its weight that have each of `traits`."""
+        """Return the sum of the shares of its weight that have each of `traits`."""
         return float_sum(self._supports(traits))
 
     def _supports(self, traits: Traits) -> list[float]:
@@ -116,7 +116,7 @@ class Group(Struct):
         self.seqs = sorted({*self.seqs, seq})[-8:]
 
     def weights(self) -> dict[tuple[str, Trait], float]:
-        """What members weigh by trait; echoes weigh nothing and are left out."""
+        """Return the weight of members by trait; echoes weigh nothing and are left out."""
         weights: dict[tuple[str, Trait], float] = {}
         for member in self.members.values():
             if member.weight:
@@ -125,7 +125,7 @@ class Group(Struct):
         return weights
 
     def scope(self) -> Traits:
-        """The traits that explain the members; none if only the whole network does."""
+        """Return the traits that explain the members; none if only the whole network does."""
         weights = self.weights()
         total = float_sum(member.weight for member in self.members.values())
         found = {name: value for (name, value), w in weights.items() if w >= _IN_SCOPE * total}
@@ -144,7 +144,7 @@ class Group(Struct):
         return {name: found[name] for name in _ORDER if name in found}
 
     def _finest(self) -> list[Member]:
-        """The alarmed members of the kind of scope that most observations are of.
+        """Return the alarmed members of the kind of scope with most observations.
 
         Scopes of one kind, such as all lanes or all services, do not overlap; those of two do.
         """
@@ -188,7 +188,7 @@ class Group(Struct):
         return said
 
     def summary(self) -> str:
-        """What a person needs to know, with numbers and units."""
+        """Return a summary for a person, with numbers and units."""
         scope, observations = self.scope(), self.observations
         if self.measure == "transit":
             who = f"Parcels{_words(scope)} have taken"
@@ -205,7 +205,7 @@ def _observed(members: list[Member]) -> int:
 
 
 def alarm_traits(alarm: Alarm) -> Traits:
-    """What an alarm's scope is made of; services are named with their carrier."""
+    """Return the traits of an alarm's scope; services are named with their carrier."""
     named: Traits = {
         "node": alarm.node,
         "service": ServiceId(alarm.carrier, alarm.service) if alarm.service else "",
@@ -217,13 +217,13 @@ def alarm_traits(alarm: Alarm) -> Traits:
 
 
 def alarm_member(alarm: Alarm) -> Member:
-    """An alarm as a member."""
+    """Return an alarm as a member."""
     weight = min(abs(alarm.size), _HEAVIEST)
     return Member(alarm_traits(alarm), weight, alarm.since_ms, alarm.factor, alarm.observations)
 
 
 def report_member(report: CarrierDisrupted, time_ms: int) -> Member:
-    """What a carrier said of itself, as a member."""
+    """Return a carrier's own report as a member."""
     traits: Traits = {"carrier": report.carrier}
     if report.service:
         traits["service"] = ServiceId(report.carrier, report.service)
@@ -233,7 +233,7 @@ def report_member(report: CarrierDisrupted, time_ms: int) -> Member:
 
 
 def scope_words(scope: Traits) -> str:
-    """A scope as it is named: ``POST/express N-3 to NORTH``."""
+    """Return a scope in words: ``POST/express N-3 to NORTH``."""
     what, node, place = _parts(scope)
     named = [str(each) for each in (what, node) if each]
     return " ".join([*named, *([place] if place else [])]) or "network"
@@ -249,7 +249,7 @@ def _words(scope: Traits) -> str:
 
 
 def _parts(scope: Traits) -> tuple[Trait | None, Trait | None, str]:
-    """What a scope is of, from which node, and to or in which region."""
+    """Return a scope's subject, its node, and the region that it goes to or lies in."""
     what = scope.get("service") or scope.get("carrier") or scope.get("category")
     to = "in" if "category" in scope else "to"
     return what, scope.get("node"), f"{to} {scope['region']}" if "region" in scope else ""

@@ -130,7 +130,7 @@ class Incidents(Operator):
         )
 
     def _find(self, measure: Measure, is_up: bool, member: Member, now_ms: int) -> Group | None:
-        """The open group that shares most with `member`, the oldest of equals; else None."""
+        """Return the open group that shares most with `member`, the oldest of equals; else None."""
         sharing = [
             group
             for group in self._open(measure, is_up, now_ms)
@@ -141,7 +141,7 @@ class Incidents(Operator):
     def _overlapping(
         self, measure: Measure, is_up: bool, member: Member, now_ms: int
     ) -> tuple[Group | None, Member]:
-        """The open group that goes with the member through parcels they share, and as what it does.
+        """Return the open group that shares parcels with the member, and in which part.
 
         What a group accounts for is its shift, times the share of the member's parcels that are in
         it. If that is half of what the member is off by, the member is an echo. If it is less, and
@@ -162,7 +162,7 @@ class Incidents(Operator):
         return akin, member
 
     def _open(self, measure: Measure, is_up: bool, now_ms: int) -> list[Group]:
-        """The groups that may still grow."""
+        """Return the groups that may still grow."""
         since_ms = now_ms - self._state.rules.together_s * 1000
         return [
             group
@@ -174,7 +174,7 @@ class Incidents(Operator):
         ]
 
     def _start(self, measure: Measure, is_up: bool, now_ms: int) -> Group:
-        """A new group; where there are too many, the one that was quiet longest goes unsaid."""
+        """Open a group; beyond the most there may be, the quietest is dropped."""
         groups = self._state.groups
         if len(groups) >= _MOST_GROUPS:
             groups.remove(min(groups, key=lambda group: group.lasts_ms))
@@ -238,7 +238,7 @@ class Incidents(Operator):
         return out
 
     def snapshot(self) -> bytes:
-        """Groups as versioned plain values."""
+        """Return groups as versioned plain values."""
         return pack(_VERSION, self._state)
 
     def restore(self, data: bytes) -> None:

@@ -35,7 +35,7 @@ class Traffic(Struct):
             self.parcels[lane] = (count or 0) + 1
 
     def of(self, traits: Traits) -> list[tuple[Lane, int]]:
-        """The lanes that have all `traits`, with their parcels."""
+        """Return the lanes that have all `traits`, with their parcels."""
         return [
             (lane, parcels)
             for counts in (self.parcels, self.before)

@@ -30,7 +30,7 @@ class CaseKey(Struct, frozen=True, array_like=True, gc=False):
 
     @classmethod
     def of(cls, kind: ExceptionKind, about: About) -> "CaseKey":
-        """The key of a case."""
+        """Return the key of a case."""
         return cls(kind, (about,) if isinstance(about, str) else astuple(about))
 
 

@@ -124,7 +124,7 @@ class HoldDesk:
         )
 
     def _extent(self, held: Held) -> str:
-        """What of it is promised already: that stays as it is."""
+        """Return in words how much of it is reserved already: that stays reserved."""
         twin, name = self._floor.twin, held.of.name
         match held.kind:
             case "node":
@@ -178,12 +178,12 @@ class HoldDesk:
         return of.kind != "lane" or (of.name in geography.nodes and of.part in geography.regions)
 
     def _in_force(self, kind: HoldKind, scope: str) -> list[Ref]:
-        """What is on hold and may be meant."""
+        """Return the holds in force that a scope may name."""
         return [each for each in _readings(kind, scope) if each in self._floor.twin.holds]
 
 
 def _readings(kind: HoldKind, scope: str) -> list[Ref]:
-    """What a scope may mean: services and lanes are written with a mark that names may hold."""
+    """Return the readings of a scope: names may hold the mark of services and lanes."""
     match kind:
         case "service":
             return [Ref(kind, carrier, name) for carrier, name in readings(scope, SLASH)]
@@ -200,7 +200,7 @@ def _unclear(kind: str, scope: str, meant: list[Ref], if_none: str) -> Inert:
 
 
 def _named(held: Held, first: str = "T") -> str:
-    """The scope as the beginning of a sentence, or within one."""
+    """Return the scope as the beginning of a sentence, or within one."""
     if held.kind == "order":
         return held.scope
     what = {"sku": "SKU"}.get(held.kind, held.kind)

@@ -6,7 +6,7 @@ from operators.prediction.demand_series import new_series, season_of
 
 
 def in_buckets_of(state: DemandState, before_s: int, after_s: int) -> DemandState:
-    """The state in buckets of `after_s` instead of `before_s` seconds.
+    """Return the state in buckets of `after_s` instead of `before_s` seconds.
 
     Levels, rates and signals are kept. The season, errors and weights of buckets of one length say
     nothing of another: they are learned anew.

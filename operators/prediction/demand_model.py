@@ -115,7 +115,7 @@ class DemandModel:
             self._regression = Regression(state.regression)
 
     def register(self, sku: str, now_ms: int) -> None:
-        """A SKU can be ordered from now on."""
+        """Let a SKU be ordered from now on."""
         self._pool.register(sku, now_ms // self._bucket_ms)
 
     def signalled(
@@ -126,7 +126,7 @@ class DemandModel:
         return self.lift(self._signals.of_scope(region, scope, now_ms))
 
     def lift(self, signals: dict[str, float]) -> float:
-        """What such signals multiply demand by."""
+        """Return the factor of demand by such signals."""
         lift = 1.0 + self._regression.predict_one(signals)
         return min(max(lift, _LEAST_LIFT), _LARGEST_LIFT)
 
@@ -275,7 +275,7 @@ class DemandModel:
         return series.spread or self._pool.usual_spread(level)
 
     def _lags(self, series: Series) -> dict[str, float]:
-        """The features of the open bucket but for its signals; ratios to the level."""
+        """Return the features of the open bucket but for its signals; ratios to the level."""
         season = self._season
         features = {
             "level": 1.0,

@@ -86,12 +86,12 @@ class Pool:
         self._season = season
 
     def register(self, sku: str, bucket: int) -> None:
-        """A SKU can be ordered from `bucket` on: that nobody does counts from here."""
+        """Let a SKU be ordered from `bucket` on: no orders count as zeros from here."""
         if sku not in self._state.skus:
             self._state.skus[sku] = SkuPool(Rate(bucket, bucket), listed=True)
 
     def begins(self, sku: str, bucket: int) -> int:
-        """The first bucket in which the SKU could be ordered, at most `bucket`."""
+        """Return the first bucket in which the SKU could be ordered, at most `bucket`."""
         known = self._state.skus[sku]
         return min(bucket, known.rate.since) if known.listed else bucket
 

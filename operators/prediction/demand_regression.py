@@ -39,7 +39,7 @@ class Regression:
             self._restore(state)
 
     def predict_one(self, features: dict[str, float]) -> float:
-        """The mean of the target."""
+        """Return the mean of the target."""
         return float(self._model.predict_one(features))  # type: ignore[no-untyped-call]
 
     def learn_one(self, features: dict[str, float], target: float, weight: float) -> None:

@@ -62,7 +62,7 @@ class Series(Struct, array_like=True, gc=False):
     orders: int = 0
 
     def level(self) -> float:
-        """Expected units per bucket, season and signals aside; 0 while nothing is known."""
+        """Return expected units per bucket, season and signals aside; 0 while nothing is known."""
         if self.prior <= 0.0:
             return self.sold / self.seen if self.seen else 0.0
         return (self.sold + _POOL_UNITS) / (self.seen + _POOL_UNITS / self.prior)
@@ -110,7 +110,7 @@ class Series(Struct, array_like=True, gc=False):
 
 
 def new_series(bucket: int, season: int, prior: float) -> Series:
-    """A series of which nothing has been seen, about to observe `bucket`."""
+    """Return a series of which nothing has been seen, about to observe `bucket`."""
     return Series(bucket, 0.0, 0.0, prior, bytearray([_AS_EXPECTED]) * (season + 1))
 
 

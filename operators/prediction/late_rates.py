@@ -74,7 +74,7 @@ class RateBook:
                 self._kinds[kind][of] = Level(_KINDS[kind], level)
 
     def rates(self, service: ServiceId, node: str, region: str, hour: str) -> LateRates:
-        """What is known now; where little is known, what the network as a whole does."""
+        """Return the rates known now; where little is known, those of the whole network."""
         network, *others = self._of(service, node, region, hour)
         rate = _PRIOR + network.trust * (network.mean - _PRIOR)
         base = _log_odds(rate)
@@ -118,7 +118,7 @@ class RateBook:
         }
 
     def _of(self, service: ServiceId, node: str, region: str, hour: str) -> tuple[Level, ...]:
-        """The levels of a situation, in the order of the fields of LateRates."""
+        """Return the levels of a situation, in the order of the fields of LateRates."""
         kinds, of_service = self._kinds, RateOf(service)
         return (
             kinds["network"][_NETWORK],

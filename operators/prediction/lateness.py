@@ -52,11 +52,11 @@ class LateModel:
         return int(self._regression.optimizer.n_iterations)
 
     def rates(self, now: Situation) -> LateRates:
-        """The late rates that count in a situation."""
+        """Return the late rates that count in a situation."""
         return self._rates.rates(now.service, now.node, now.region, now.hour)
 
     def features(self, now: Situation) -> tuple[Features, Features]:
-        """The active features by slot: all of them, and those that transit rests on."""
+        """Return the active features by slot: all of them, and those that transit rests on."""
         slots = self._slots
         features: Features = {}
         of_transit: Features = {}
@@ -94,7 +94,7 @@ class LateModel:
         self._rates.hurry(service, node, region)
 
     def contributions(self, now: Situation) -> tuple[Contribution, ...]:
-        """What moved the log-odds most, largest first, and what all the rest did.
+        """Return the largest contributions to the log-odds, largest first, then the rest in sum.
 
         They sum to the log-odds of `p_late`, to within its rounding (four decimals).
         """

@@ -41,7 +41,7 @@ class Slots(dict[Name, int]):
 
 
 def _bytes_of(part: str | ServiceId) -> bytes:
-    """A part of a name as it is hashed: no two services alike, whatever marks are in their names.
+    """Return a part of a name as it is hashed: different for any two services.
 
     A name holds no control character (`state.codec` refuses them).
     """
@@ -72,14 +72,14 @@ class AdaGrad(optim.AdaGrad):
 
 
 def logistic(step: float, state: LinearState) -> linear_model.LogisticRegression:
-    """A logistic regression that goes on from `state`."""
+    """Return a logistic regression that goes on from `state`."""
     model = linear_model.LogisticRegression(optimizer=AdaGrad(step), intercept_lr=0.0)
     _begin(model, state)
     return model
 
 
 def median(step: float, state: LinearState) -> linear_model.LinearRegression:
-    """A linear regression towards the median, by the pinball loss, that goes on from `state`."""
+    """Return a regression towards the median, by the pinball loss, that goes on from `state`."""
     loss = optim.losses.Quantile(0.5)
     model = linear_model.LinearRegression(optimizer=AdaGrad(step), loss=loss, intercept_lr=0.0)
     _begin(model, state)

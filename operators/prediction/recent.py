@@ -19,7 +19,7 @@ class Recent(Struct, Generic[K, V]):
     older: dict[K, V] = field(default_factory=dict)
 
     def get(self, key: K) -> V | None:
-        """The value of `key`, which counts as used; None if it is not held."""
+        """Return the value of `key`, which counts as used; None if it is not held."""
         value = self.newer.get(key)
         if value is None and self.older:
             value = self.older.pop(key, None)

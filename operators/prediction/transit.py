@@ -132,7 +132,7 @@ class Transit:
         nominal_s: float,
         time_ms: int,
     ) -> Usual:
-        """What usually remains to a shipment that made `progress` at `time_ms`."""
+        """Return the usual remaining time of a shipment that made `progress` at `time_ms`."""
         share = _share(progress)
         mean, variance = log(share), _USUAL_VARIANCE
         level = self._levels.get(LevelOf("step", service, progress))
@@ -152,7 +152,7 @@ class Transit:
     def _base(
         self, service: ServiceId, progress: str, nominal_s: float, time_ms: int, off_s: float
     ) -> tuple[float, float]:
-        """Published time for what remains, and what it usually takes longer; off by how much."""
+        """Return the published remaining time, its usual excess, and the spread of that."""
         base_s = nominal_s * _share(progress)
         for key in (
             LevelOf("longer", service, progress),
@@ -279,7 +279,7 @@ def _share(progress: str) -> float:
 
 
 def _tour(service: ServiceId, progress: str, nominal_s: float, time_ms: int) -> LevelOf:
-    """What tours depend on: they run by day and not every day, so when a way ends counts."""
+    """Return the features of tours, which run by day and not every day: the end's hour counts."""
     length = bisect_right(_LENGTH_EDGES, nominal_s / 3600)
     tour = weekday(time_ms) * (len(_LENGTH_EDGES) + 1) + length
     return LevelOf("tour", service, progress, tour)

