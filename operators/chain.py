@@ -1,4 +1,4 @@
-"""The chain of DESIGN: decoded records in, actions out; the same everywhere it runs."""
+"""Chain of operators: decoded records in, actions out; the same everywhere it runs."""
 
 from operators.core.contract import Chain, Operator
 from operators.core.entry import NO_NETWORK as NO_NETWORK
@@ -15,7 +15,7 @@ from operators.orchestrate import Orchestrate
 from operators.reporting.rollups import Rollups
 from state.policy import Policy
 
-#: Names of the operators in order. Frozen: they are part of the ids that recovery goes by.
+#: Names of the operators in order. Frozen: recovery uses them in its ids.
 OPERATORS = (
     "hygiene",
     "demand",
@@ -28,13 +28,13 @@ OPERATORS = (
     "rollups",
 )
 
-#: What is stepped in the staged dataflow: operators, and the loop of those between which a closed
-#: proposal goes back.
+#: Stages of the staged dataflow: operators, and the loop of those to which a closed proposal
+#: returns.
 STAGES = (*OPERATORS[:5], "loop", *OPERATORS[8:])
 
 
 def build_operator(name: str, network: str, policy: Policy) -> Operator:
-    """A fresh operator of the chain for one network; for `NO_NETWORK`, one that passes all on."""
+    """Return a new operator of the chain for one network; an empty chain for `NO_NETWORK`."""
     if network == NO_NETWORK:
         return Chain([])
     match name:
@@ -63,14 +63,14 @@ def build_operator(name: str, network: str, policy: Policy) -> Operator:
 
 
 def build_chain(network: str, policy: Policy) -> Chain:
-    """All operators for one network, in order; none for `NO_NETWORK`."""
+    """Return a chain of all operators for one network, in order; empty for `NO_NETWORK`."""
     if network == NO_NETWORK:
         return Chain([])
     return Chain([build_operator(name, network, policy) for name in STAGES])
 
 
 class Chains(dict[str, Chain]):
-    """Chains by network; each is built when it is first asked for."""
+    """Chains by network, each built on first use."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
