@@ -1,4 +1,4 @@
-"""The chain of DESIGN: decoded records in, actions out; the same everywhere it runs."""
+"""Chain of operators: decoded records in, actions out; the same everywhere it runs."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,7 +17,7 @@ from operators.orchestrate import Orchestrate
 from operators.reporting.rollups import Rollups
 from state.policy import Policy
 
-#: Names of the operators in order. Frozen: they are part of the ids that recovery goes by.
+#: Names of the operators in order. Frozen: recovery uses them in its ids.
 OPERATORS = (
     "hygiene",
     "demand",
@@ -30,8 +30,8 @@ OPERATORS = (
     "rollups",
 )
 
-#: What is stepped in the staged dataflow: operators, and the loop of those between which a closed
-#: proposal goes back.
+#: Stages of the staged dataflow: operators, and the loop of those to which a closed proposal
+#: returns.
 STAGES = (*OPERATORS[:5], "loop", *OPERATORS[8:])
 
 #: Builds an operator for a network, under the policy that its journal begins with.

@@ -1,4 +1,4 @@
-"""The actions Crossdock emits: one class for each kind, and the envelope they travel in.
+"""Actions that Crossdock emits: one class for each kind, and the envelope they travel in.
 
 `Action` is the wire form: a CloudEvents 1.0 envelope whose ``data`` holds the decision and its
 `Because`. An action's id is ``{network}:{seq}-{n}``: the nth action, from 1, caused by the journal
@@ -52,7 +52,7 @@ class Allocate(Decision, frozen=True, kw_only=True):
 
     @property
     def sends(self) -> tuple[Leg, ...]:
-        """Its legs."""
+        """Return its legs."""
         return self.legs
 
 
@@ -64,7 +64,7 @@ class Shortage(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Backorder(Decision, frozen=True, kw_only=True):
-    """Keep an order waiting: nothing feasible now. It is served when stock or capacity comes."""
+    """Keep an order waiting, as nothing is feasible now, until stock or capacity comes."""
 
     verb: ClassVar[str] = "backorder"
     is_statement: ClassVar[bool] = True
@@ -74,7 +74,7 @@ class Backorder(Decision, frozen=True, kw_only=True):
 
     @property
     def news(self) -> News:
-        """The order waits, without a date."""
+        """Return that the order waits, without a date."""
         return News("backordered")
 
 
@@ -94,7 +94,7 @@ class Reroute(Decision, frozen=True, kw_only=True):
 
     @property
     def news(self) -> News:
-        """The delay, with the date that the faster service leaves of it."""
+        """Return the delay, with the date by the faster service."""
         return News("delayed", self.expected_delivery)
 
 
@@ -116,17 +116,17 @@ class Reship(Decision, frozen=True, kw_only=True):
 
     @property
     def sends(self) -> tuple[Leg, ...]:
-        """Its one leg."""
+        """Return its one leg."""
         return (self.leg,)
 
     @property
     def gives_up(self) -> str:
-        """The parcel that is late or failed."""
+        """Return the parcel that is late or failed."""
         return self.shipment
 
     @property
     def news(self) -> News:
-        """The new parcel's date."""
+        """Return the new parcel's date."""
         return News("reshipped", self.leg.expected_delivery)
 
 
@@ -143,7 +143,7 @@ class Hold(Decision, frozen=True, kw_only=True):
 
 
 class Lift(Decision, frozen=True, kw_only=True):
-    """A hold is over: what it kept may move again."""
+    """End a hold, so that its order or part of the network moves again."""
 
     verb: ClassVar[str] = "lift"
     is_of_order: ClassVar[bool] = False
@@ -157,7 +157,7 @@ ReleaseReason = Literal["expired", "shipped_elsewhere", "uncovered", "reassigned
 
 
 class Release(Decision, frozen=True, kw_only=True):
-    """Give reserved stock back: the reservation lapsed or is no longer needed."""
+    """Release reserved stock, as the reservation lapsed or is no longer needed."""
 
     verb: ClassVar[str] = "release"
     order: Id
@@ -166,7 +166,7 @@ class Release(Decision, frozen=True, kw_only=True):
     reason: ReleaseReason
 
     def overtakes(self, proposed: Decision) -> Overtaken:
-        """Close what was to send the released units: nothing is reserved for it any more."""
+        """Return the end of a proposal that would send the released units."""
         released = {(self.node, line.sku) for line in self.lines}
         planned = {(leg.node, line.sku) for leg in proposed.sends for line in leg.lines}
         if planned.isdisjoint(released):
@@ -175,7 +175,7 @@ class Release(Decision, frozen=True, kw_only=True):
 
 
 class Cancel(Decision, frozen=True, kw_only=True):
-    """Tell the executing systems not to work on an order any more."""
+    """Stop the executing systems from working on an order."""
 
     verb: ClassVar[str] = "cancel"
     irreversible: ClassVar[str] = (
@@ -186,12 +186,12 @@ class Cancel(Decision, frozen=True, kw_only=True):
     reason: Text
 
     def overtakes(self, proposed: Decision) -> Overtaken:
-        """Close what was to send goods of the order, or to move its parcels."""
+        """Return the end of a proposal that would send the order's goods, or move its parcels."""
         return "withdrawn" if proposed.moves_goods else ""
 
 
 class Transfer(Decision, frozen=True, kw_only=True):
-    """Move stock between nodes: ahead of demand, or for an order that goes in one parcel then."""
+    """Move stock between nodes, ahead of demand or to send an order in one parcel."""
 
     verb: ClassVar[str] = "transfer"
     needs_report: ClassVar[bool] = True
@@ -204,7 +204,7 @@ class Transfer(Decision, frozen=True, kw_only=True):
 
 
 class Reconcile(Decision, frozen=True, kw_only=True):
-    """A count contradicts the ledger: the books are set to the count, the difference explained."""
+    """Set the ledger to a count that contradicts it, and explain the difference."""
 
     verb: ClassVar[str] = "reconcile"
     usual_limit: ClassVar[Limit] = Limit(value_cents=200_000)
@@ -252,7 +252,7 @@ class Notify(Decision, frozen=True, kw_only=True):
 
 
 class Reprice(Decision, frozen=True, kw_only=True):
-    """Propose a price in a region, to make scarce stock last or to sell what will not go."""
+    """Propose a price in a region, to make scarce stock last or to sell off a glut."""
 
     verb: ClassVar[str] = "reprice"
     irreversible: ClassVar[str] = "people have seen the price, and some have bought at it"
@@ -299,7 +299,7 @@ KIND_OF: dict[str, type[Decision]] = {d.verb: d for d in DECISIONS}
 
 
 class ActionData(Struct, frozen=True, kw_only=True, gc=False):
-    """The payload of an action. `decision` is the class that the action's type names."""
+    """Payload of an action. `decision` is of the class that the action's type names."""
 
     mode: Annotated[ActMode, doc("act: carry it out; propose: a person decides first")]
     value_cents: Annotated[TotalCents, doc("money at stake, as counted against limits")]
@@ -313,7 +313,7 @@ class ActionData(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Action(Struct, frozen=True, kw_only=True, gc=False):
-    """An action as it is written to Redis and the action log; field order is the wire's."""
+    """Action as written to Redis and the action log; field order is the wire's."""
 
     specversion: str = "1.0"
     id: Annotated[str, doc("{network}:{seq}-{n}")]
@@ -329,15 +329,15 @@ class Action(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def kind(self) -> str:
-        """The verb: ``allocate``, ``notify`` and so on."""
+        """Return the verb: ``allocate``, ``notify`` and so on."""
         return self.data.decision.verb
 
     @property
     def entry_id(self) -> str:
-        """``{seq}-{n}``: the Redis stream entry id."""
+        """Return ``{seq}-{n}``, the Redis stream entry id."""
         return self.id.rpartition(":")[2]
 
     @property
     def seq(self) -> int:
-        """Position in the journal of the record that caused it."""
+        """Return the journal position of the record that caused it."""
         return int(self.entry_id.partition("-")[0])

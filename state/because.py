@@ -1,4 +1,4 @@
-"""The reasons of an action: its terms, what lost against it, and where it would have turned."""
+"""Reasons of an action: its terms, its alternatives and its switch points."""
 
 from typing import Annotated
 
@@ -24,14 +24,14 @@ class Eliminated(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Contribution(Struct, frozen=True, kw_only=True, gc=False):
-    """What one feature added to a probability, in log-odds, with sign."""
+    """Contribution of one feature to a probability, in signed log-odds."""
 
     feature: str
     log_odds: float
 
 
 class Confidence(Struct, frozen=True, kw_only=True, gc=False):
-    """The probability the action rests on, and what moved it most."""
+    """Probability on which an action rests, and the features that moved it most."""
 
     statement: Annotated[str, doc("what the probability is of")]
     probability: Share
@@ -39,7 +39,7 @@ class Confidence(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Switch(Struct, frozen=True, kw_only=True, gc=False):
-    """The nearest point at which the decision would have been another."""
+    """Switch point: the nearest change at which the decision would have been another."""
 
     when: Annotated[str, doc("the change, in words")]
     then: Annotated[str, doc("the option that would be taken")]
@@ -64,7 +64,7 @@ class DrawOption(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Draw(Struct, frozen=True, kw_only=True, gc=False):
-    """By which chance the option was taken, so that other policies can be judged on the log."""
+    """Chance by which an option was drawn, so that other policies can be judged on the log."""
 
     taken: Annotated[str, doc("the option taken, in words")]
     place: Annotated[int, Meta(ge=0), doc("its place in `options`, from 0")]
@@ -73,12 +73,12 @@ class Draw(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_explored(self) -> bool:
-        """Whether another option than the cheapest was taken."""
+        """Return whether another option than the cheapest was taken."""
         return self.place > 0
 
 
 class Because(Struct, frozen=True, kw_only=True, gc=False):
-    """Why: readable first, then everything needed to check it.
+    """Reasons of an action: a summary, then all the numbers needed to check it.
 
     ``sum(terms.values()) == score_cents`` holds exactly for every action.
     """
@@ -97,7 +97,7 @@ class Because(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Benefit(Struct, frozen=True, kw_only=True, gc=False):
-    """What an intervention is expected to gain over doing nothing; a forecast, like the terms."""
+    """Expected gain of an intervention over doing nothing; a forecast, like the terms."""
 
     expected_cents: Annotated[int, doc("cost of doing nothing - score of what is done")]
     nothing_cents: Annotated[int, doc("expected cost of doing nothing")]

@@ -1,8 +1,8 @@
-"""Decisions as classes: the traits that every kind of action states beside its fields.
+"""Decisions: base class of all kinds of action, with the traits that each kind states.
 
-Whoever treats kinds differently (the gate, the proposals, the notices, a simulated world) asks the
-class, so that a new kind is complete where it is defined. A trait that a class leaves out has the
-value given here.
+Code that treats kinds differently (the gate, proposals, notices, a simulated world) asks the class,
+so that a new kind is complete where it is defined. A trait that a class leaves out has its default
+here.
 """
 
 from datetime import datetime
@@ -15,12 +15,12 @@ from state.quantities import Id, Instant, Share, TotalCents, TotalUnits, doc
 Autonomy = Literal["act", "propose", "off"]
 #: Subject of a message to a customer.
 Topic = Literal["delayed", "backordered", "reshipped", "refunded", "lost"]
-#: End of a proposal that a later decision makes pointless; empty = it stands.
+#: End of a proposal that a later decision overtakes; empty = it stands.
 Overtaken = Literal["", "expired", "withdrawn"]
 
 
 class Limit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The most that one kind of action may do on its own; beyond it, actions are proposed."""
+    """Limit of one kind of action; beyond it, actions are proposed."""
 
     per_hour: Annotated[int, Meta(ge=0), doc("actions per hour of journal time")] = 1_000_000
     value_cents: Annotated[TotalCents, doc("money at stake in one action")] = 10**12
@@ -55,57 +55,57 @@ class Leg(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class News(Struct, frozen=True, gc=False):
-    """A change that a customer hears of once it has settled; without a date it is not known yet."""
+    """A change to notify a customer of; without a date, the new date is not known yet."""
 
     topic: Topic
     expected: datetime | None = None
 
 
 class Decision(Struct, frozen=True, kw_only=True, gc=False):
-    """What is to be done. `verb` is the action's kind: the end of its wire type."""
+    """Base of all decisions. `verb` is the kind of action: the end of its wire type."""
 
     verb: ClassVar[str] = ""
 
-    # What the gate asks.
-    #: The reason why there is no way back, empty if there is one. Such kinds need healthier feeds.
+    # Traits for the gate.
+    #: Reason why it cannot be undone, empty if it can. Such kinds need healthier feeds.
     irreversible: ClassVar[str] = ""
     #: Autonomy and limit of kinds that the policy does not name.
     usual_autonomy: ClassVar[Autonomy] = "act"
     usual_limit: ClassVar[Limit] = Limit()
-    #: The probability under it is that of failing: its confidence is what is left of it.
+    #: Its probability is that of failing: its confidence is 1 less that.
     rests_on_failing: ClassVar[bool] = False
-    #: It asks a person: no blast radius counts it, and a case that it is about needs a person.
+    #: It calls a person: no blast radius counts it, and its case needs a person.
     calls_a_person: ClassVar[bool] = False
 
-    # What becomes of it while it waits for a person.
-    #: It moves goods or parcels of its order: once the order needs nothing sent, it is pointless.
+    # Traits of a proposal that waits for a person.
+    #: It moves goods or parcels of its order: pointless once the order needs nothing sent.
     moves_goods: ClassVar[bool] = False
-    #: It is owed to the customer, so that it stays open when its order ends.
+    #: It is owed to the customer, and stays open when its order ends.
     outlives_order: ClassVar[bool] = False
 
-    # What it means to those who carry it out, and read of it.
-    #: It states how things are, and asks nobody to do anything.
+    # Traits for consumers.
+    #: It states a fact, and asks for no work.
     is_statement: ClassVar[bool] = False
-    #: No fact tells that it was carried out: whoever does it reports it as completed.
+    #: No fact shows that it was carried out: the executing system reports its completion.
     needs_report: ClassVar[bool] = False
     #: It is about an order, rather than about a shelf, a SKU or a scope of the network.
     is_of_order: ClassVar[bool] = True
 
     @property
     def sends(self) -> tuple[Leg, ...]:
-        """The parcels that it sends."""
+        """Return the parcels it sends."""
         return ()
 
     @property
     def gives_up(self) -> str:
-        """The shipment that it gives up; empty if none."""
+        """Return the shipment it gives up; empty if none."""
         return ""
 
     @property
     def news(self) -> News | None:
-        """The change that its customer hears of, once it has settled; None if there is none."""
+        """Return the change to notify the customer of, once it has settled; None if none."""
         return None
 
     def overtakes(self, proposed: "Decision") -> Overtaken:
-        """Return the end that a proposal of the same order comes to by this decision."""
+        """Return how this decision ends a proposal of the same order; empty if it stands."""
         return ""

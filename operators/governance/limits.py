@@ -1,4 +1,4 @@
-"""Limits: actions and money of late, by kind and of all kinds, against what the policy allows."""
+"""Limits: recent actions and money, by kind and over all kinds, against the policy's limits."""
 
 from msgspec import Struct, field
 
@@ -18,10 +18,10 @@ class _Spent(Struct):
 
 
 class Limits(Struct):
-    """Part of the gate's state. An action is first held against the limits, then counted."""
+    """Counts in the gate's state. An action is first checked against the limits, then counted."""
 
     spent: dict[str, _Spent] = field(default_factory=dict)
-    # (step, actions, cents) of the window that slides, the oldest first; and what they sum to.
+    # (step, actions, cents) in the sliding window, the oldest first; and their sums.
     steps: list[tuple[int, int, int]] = field(default_factory=list)
     actions: int = 0
     cents: int = 0
@@ -73,7 +73,7 @@ class Limits(Struct):
             self.steps.append((step, 1, cents))
 
     def forget_window(self) -> None:
-        """Begin a new window: a person looked, or the rules are others."""
+        """Begin a new window, after a person looked or the rules changed."""
         self.steps.clear()
         self.actions = self.cents = 0
 

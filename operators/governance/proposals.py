@@ -14,7 +14,7 @@ Ended = Literal["expired", "withdrawn"]
 
 
 class Proposals(Struct):
-    """The open proposals; part of the gate's state. They are kept as wire bytes: few are read."""
+    """Open proposals in the gate's state, kept as wire bytes since few are read."""
 
     # Action id -> (wire bytes, expiry in ms, the order it is about or empty)
     open: dict[str, tuple[bytes, int, str]] = field(default_factory=dict)
@@ -25,14 +25,14 @@ class Proposals(Struct):
         """Keep a proposal until its expiry."""
         assert action.expirytime is not None
         expires_ms = to_ms(action.expirytime)
-        # Money that a customer is owed stays owed when the order ends.
+        # Money owed to a customer stays owed when the order ends.
         outlives = action.data.decision.outlives_order
         about = "" if outlives else action.correlationid or ""
         self.open[action.id] = (encode_action(action), expires_ms, about)
         self.deadlines.set(expires_ms, action.id)
 
     def all(self) -> list[Action]:
-        """Return the open proposals, the oldest first; they stay."""
+        """Return the open proposals, the oldest first."""
         return [decode_action(raw) for raw, _, _ in self.open.values()]
 
     def take(self, action_id: str) -> Action | None:
@@ -41,7 +41,7 @@ class Proposals(Struct):
         return None if found is None else decode_action(found[0])
 
     def take_expired(self, now_ms: int) -> list[Action]:
-        """Take out what nobody decided before its expiry, which has passed."""
+        """Take out the proposals whose expiry has passed."""
         heap = self.deadlines.heap
         # At the very instant of its expiry a proposal can still be approved.
         if not heap or heap[0][0] >= now_ms:
@@ -50,11 +50,11 @@ class Proposals(Struct):
         return [action for name, _ in due if (action := self.take(name)) is not None]
 
     def take_about(self, order: str) -> list[Action]:
-        """Take out what is about an order."""
+        """Take out the proposals about an order."""
         return [each for each in self._about(order) if self.open.pop(each.id)]
 
     def take_sending(self, order: str) -> list[Action]:
-        """Take out what was to send goods of an order, or to move its parcels."""
+        """Take out the proposals that would send goods of an order, or move its parcels."""
         return [
             each
             for each in self._about(order)
@@ -62,7 +62,7 @@ class Proposals(Struct):
         ]
 
     def take_overtaken(self, order: str, by: Decision) -> list[tuple[Action, Ended]]:
-        """Take out what a decision about the order makes pointless, each with its outcome."""
+        """Take out the proposals that a decision on the order overtakes, each with its outcome."""
         if type(by).overtakes is Decision.overtakes:  # spares decoding for what overtakes nothing
             return []
         found: list[tuple[Action, Ended]] = []
@@ -74,7 +74,7 @@ class Proposals(Struct):
         return found
 
     def of_record(self, seq: int) -> tuple[tuple[str, str], ...]:
-        """Return (order, kind) of what is open of the record at `seq`."""
+        """Return (order, kind) of the open proposals of the record at `seq`."""
         ids = ((ActionId.parse(name), raw) for name, (raw, _, _) in self.open.items())
         found = [decode_action(raw) for of, raw in ids if of is not None and of.seq == seq]
         return tuple((action.correlationid or "", action.kind) for action in found)

@@ -1,1 +1,1 @@
-"""Keep what all desks share: the twin in its context, legs, pickups, cases."""
+"""Keep the parts that all desks share: the twin in its context, legs, pickups, cases."""

@@ -1,4 +1,4 @@
-"""What falls due at the orchestrator, a type each: whose it is, is in its fields."""
+"""Deadlines of the orchestrator: a type for each, with its subject in the fields."""
 
 from msgspec import Struct
 
@@ -7,23 +7,23 @@ from state.keys import Pickup, Ref, SeriesKey, ShelfKey, TroubleKey
 
 
 class _Due(Struct, frozen=True, array_like=True, gc=False):
-    """The base of what falls due; each is tagged with its name in a snapshot."""
+    """Base of all deadlines; in a snapshot each is tagged with its name."""
 
 
 class Lapse(_Due, frozen=True, tag=True):
-    """What is reserved for an order is given back, if nobody came for it."""
+    """Reserved stock of an order is released, if it was not picked."""
 
     order: str
 
 
 class Retry(_Due, frozen=True, tag=True):
-    """An order that nothing could serve is tried again."""
+    """An unfillable order is tried again."""
 
     order: str
 
 
 class Unfillable(_Due, frozen=True, tag=True):
-    """An order that nothing can serve is weighed against paying it back."""
+    """An unfillable order is weighed against paying it back."""
 
     order: str
 
@@ -46,19 +46,19 @@ class PlanRestocks(_Due, frozen=True, tag=True):
 
 
 class Restock(_Due, frozen=True, tag=True):
-    """The stock of a SKU is reviewed."""
+    """Stock of a SKU is reviewed."""
 
     sku: str
 
 
 class Unhold(_Due, frozen=True, tag=True):
-    """What is held for a transfer is given back, if no truck came for it."""
+    """Stock reserved for a transfer is released, if no truck took it."""
 
     move: int
 
 
 class Yield(_Due, frozen=True, tag=True):
-    """What became of transfers to a shelf is told."""
+    """Results of transfers to a shelf are reported."""
 
     shelf: ShelfKey
 
@@ -77,25 +77,25 @@ class Freeze(_Due, frozen=True, tag=True):
 
 
 class HoldEnds(_Due, frozen=True, tag=True):
-    """A hold has had its time."""
+    """A hold ends."""
 
     of: Ref
 
 
 class PriceEnds(_Due, frozen=True, tag=True):
-    """A price has stood for its window."""
+    """A price's window ends."""
 
     series: SeriesKey
 
 
 class Forget(_Due, frozen=True, tag=True):
-    """No scan of an ended shipment can come any more."""
+    """An ended shipment is forgotten: no scan of it can come any more."""
 
     shipment: str
 
 
 class Sweep(_Due, frozen=True, tag=True):
-    """Open work is looked through for what nobody will finish."""
+    """Open work is searched for orders and parcels that will not finish."""
 
 
 class TroubleEnds(_Due, frozen=True, tag=True):

@@ -1,8 +1,8 @@
-"""The life of a leg: committed to, priced as if it were not there, and given up.
+"""Legs: committed, lifted for pricing, and given up.
 
-The twin keeps what a leg holds, units on a shelf and rooms at its node and its service, and frees
-the rooms with the last unit. What desks keep of a leg besides (pickups, the supply to be offered
-again, the release that consumers get) changes here and nowhere else.
+The twin keeps a leg's reserved units and its capacity at node and service, and frees the capacity
+with the last unit. All else that desks keep of a leg (pickups, supply freed, the release for
+consumers) changes here and nowhere else.
 """
 
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from operators.sourcing.plan import Plan
 from state.actions import LegLine, Release, ReleaseReason
 from state.twin import OpenOrder, PlannedLeg
 
-#: Feeds that a release rests on.
+#: Feeds on which a release rests.
 _RESTS_ON = ("inventory",)
 
 
 def commit(floor: Floor, order: OpenOrder, plan: Plan, shipment: str = "") -> None:
-    """Reserve stock and rooms for every leg of `plan`, until some time after its handover.
+    """Reserve stock and capacity for every leg of `plan`, until some time after its handover.
 
-    `shipment` is the one that it is sent instead of: such a parcel is not looked at again.
+    `shipment` is the parcel that it replaces, if any: such a plan is not re-evaluated.
     """
     order.sent_again += bool(shipment)
     for leg in plan.legs:
@@ -40,9 +40,9 @@ def commit(floor: Floor, order: OpenOrder, plan: Plan, shipment: str = "") -> No
 
 @contextmanager
 def lifted(floor: Floor, legs: list[PlannedLeg]) -> Iterator[None]:
-    """Let the twin be as if `legs` held nothing, and put all back exactly.
+    """Lift `legs` off the twin, as if they reserved nothing, and restore it exactly.
 
-    Only sums are touched, so that who holds what, and since when, stays.
+    Only sums change; the reservations and their sequence stay.
     """
     _pretend(floor, legs, -1)
     try:
@@ -53,7 +53,7 @@ def lifted(floor: Floor, legs: list[PlannedLeg]) -> Iterator[None]:
 
 @contextmanager
 def held(floor: Floor, legs: list[PlannedLeg]) -> Iterator[None]:
-    """Let the twin be as if `legs` were committed to, and put all back exactly."""
+    """Treat `legs` as committed on the twin, and restore it exactly."""
     _pretend(floor, legs, 1)
     try:
         yield
@@ -75,7 +75,7 @@ def _pretend(floor: Floor, legs: list[PlannedLeg], sign: int) -> None:
 def leave(
     floor: Floor, order: OpenOrder, legs: list[PlannedLeg], reason: ReleaseReason
 ) -> list[Derived]:
-    """Give legs up for a better plan; the order never goes back to what it left."""
+    """Give legs up for a better plan; the order never returns to the plan it left."""
     left = [nodes_and_lines(legs), ways(legs)]
     out = give_up(floor, order, legs, reason)
     order.left += left
@@ -91,9 +91,9 @@ def give_up(
     *,
     is_supply: bool = True,
 ) -> list[Derived]:
-    """Let go of all that legs still hold; returns the releases, if a `reason` is given for them.
+    """Release all that legs still reserve; return the releases if a `reason` is given.
 
-    The units are offered to orders that wait for them, unless they are no supply.
+    The units count as supply freed, for orders that wait, if `is_supply`.
     """
     out: list[Derived] = []
     for leg in legs:
@@ -110,9 +110,9 @@ def give_up(
 def release(
     floor: Floor, order: OpenOrder, node: str, sku: str, quantity: int, reason: ReleaseReason
 ) -> list[Derived]:
-    """Give back up to `quantity` units reserved at a shelf, and say so.
+    """Release up to `quantity` units reserved at a shelf; return the release.
 
-    They are offered to orders that wait for them, unless the shelf does not have them.
+    They count as supply freed, unless the shelf does not have them.
     """
     is_supply = reason != "uncovered"
     freed = give_back(floor, order, node, sku, quantity, is_supply=is_supply)
@@ -122,7 +122,7 @@ def release(
 def give_back(
     floor: Floor, order: OpenOrder, node: str, sku: str, quantity: int, *, is_supply: bool
 ) -> int:
-    """Give back up to `quantity` units reserved at a shelf, without a word; returns how many."""
+    """Release up to `quantity` units reserved at a shelf, unpublished; return how many."""
     legs = order.legs
     freed = floor.twin.release(order, node, sku, quantity)
     if freed and is_supply:
@@ -132,7 +132,7 @@ def give_back(
 
 
 def _let_pickups_go(floor: Floor, order: OpenOrder, ended: list[PlannedLeg]) -> None:
-    """Forget that an order waits for pickups of legs that ended, unless another leg of it does."""
+    """Stop an order from waiting for pickups of ended legs that no other leg of it awaits."""
     if not ended:
         return
     pickups = floor.state.pickups

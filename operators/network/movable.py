@@ -1,4 +1,4 @@
-"""What may still move: legs that nobody has begun to pick, by the time left before their pickup."""
+"""Movable legs: those whose picking has not begun, by the time left before their pickup."""
 
 from operators.network.context import Floor
 from operators.network.due import Freeze, Look
@@ -11,9 +11,10 @@ from state.twin.orders import PlannedLeg
 
 
 def moves_alone(policy: Policy) -> bool:
-    """Whether both halves of a move are carried out without a person, and costs decide.
+    """Return whether a move needs no person, and orders are sourced by least cost.
 
-    A rule weighs nothing again, as it prices no lateness; half a move would send a parcel twice.
+    A rule prices no lateness, so it re-evaluates nothing. With only one half of a move carried out,
+    a parcel would be sent twice.
     """
     governance = policy.governance
     acts = governance.autonomy_of("allocate") == governance.autonomy_of("release") == "act"
@@ -21,18 +22,18 @@ def moves_alone(policy: Policy) -> bool:
 
 
 def start_ms(floor: Floor, leg: PlannedLeg) -> int:
-    """When the node has to begin a leg at the latest, ms: its pickup less the handling time."""
+    """Return the latest start of a leg at its node, ms: its pickup less the handling time."""
     node = floor.twin.geography.nodes.get(leg.node)
     return leg.hand_over_ms - (node.handling_time_s * 1000 if node is not None else 0)
 
 
 def freezes_ms(floor: Floor, leg: PlannedLeg) -> int:
-    """When a leg stops moving, since its node may begin to pick it, ms."""
+    """Return when a leg may no longer move, as its node may begin to pick it, ms."""
     return start_ms(floor, leg) - floor.policy.reevaluation.freeze_s * 1000
 
 
 def watch(floor: Floor, order: OpenOrder, plan: Plan) -> None:
-    """Set the looks before the pick at a plan that was committed to."""
+    """Set the re-evaluations of a committed plan before its pick."""
     added = order.legs[-len(plan.legs) :]
     rules, pickups = floor.policy.reevaluation, floor.state.pickups
     if not rules.enabled:
@@ -51,7 +52,7 @@ def watch(floor: Floor, order: OpenOrder, plan: Plan) -> None:
 
 
 def movable(floor: Floor, order: OpenOrder) -> list[PlannedLeg]:
-    """The standing legs that nobody has begun to pick, save those sent instead of a parcel."""
+    """Return the legs whose picking has not begun, without those that replace a parcel."""
     if order.is_drawn or Ref("order", order.name) in floor.twin.holds:
         return []
     return [
@@ -62,7 +63,7 @@ def movable(floor: Floor, order: OpenOrder) -> list[PlannedLeg]:
 
 
 def may_take(floor: Floor, order: OpenOrder, old: Plan, plan: Plan) -> bool:
-    """Whether an order may move to `plan`: it never left it, and its promise is kept as well."""
+    """Return whether `plan` is new to the order and about as likely to keep its promise."""
     legs = planned(plan)
     if nodes_and_lines(legs) in order.left or ways(legs) in order.left:
         return False
@@ -71,5 +72,5 @@ def may_take(floor: Floor, order: OpenOrder, old: Plan, plan: Plan) -> bool:
 
 
 def worst(plan: Plan) -> float:
-    """P(late) of the leg most likely to be late."""
+    """Return P(late) of the leg most likely to be late."""
     return max(leg.option.p_late for leg in plan.legs)

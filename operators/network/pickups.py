@@ -1,4 +1,4 @@
-"""Pickups: which orders wait for which carrier pickup, so that they can be looked at before it."""
+"""Pickups: orders by the carrier pickup they wait for, so that they are looked at before it."""
 
 from msgspec import Struct, field
 
@@ -7,24 +7,24 @@ from state.twin.orders import PlannedLeg
 
 
 class Pickups(Struct):
-    """Orders that may still move, by the pickup they wait for; and split ones by their SKUs.
+    """Orders that may still move, by the pickup they wait for; split orders also by SKU.
 
-    Orders of a pickup come in the order in which they were allocated. Memory follows open work: a
-    pickup is dropped once its picking begins.
+    Orders of a pickup keep the sequence of their allocation. A pickup is dropped once its picking
+    begins, so that memory follows open work.
     """
 
     orders: dict[Pickup, dict[str, None]] = field(default_factory=dict)
     split: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def add(self, order: str, leg: PlannedLeg) -> bool:
-        """Let `order` wait for the pickup of `leg`; returns whether nobody waited for it so far."""
+        """Let `order` wait for the pickup of `leg`; return whether it is the first to wait."""
         pickup = leg.pickup
         is_first = pickup not in self.orders
         self.orders.setdefault(pickup, {})[order] = None
         return is_first
 
     def drop(self, order: str, pickup: Pickup) -> None:
-        """Let `order` wait for a pickup no longer."""
+        """Stop `order` from waiting for a pickup."""
         waiting = self.orders.get(pickup)
         if waiting is not None:
             waiting.pop(order, None)
@@ -35,7 +35,7 @@ class Pickups(Struct):
             self.split.setdefault(sku, {})[order] = None
 
     def drop_split(self, order: str, skus: list[str]) -> None:
-        """Note that `order` does not go in several parcels that may move, or is closed."""
+        """Note that `order` no longer has several parcels that may move."""
         for sku in skus:
             names = self.split.get(sku)
             if names is not None:
@@ -44,7 +44,7 @@ class Pickups(Struct):
                     del self.split[sku]
 
     def touched(self, service: ServiceId, node: str) -> list[Pickup]:
-        """The pickups of a node or a service; what is empty may be any."""
+        """Return the pickups of a node and a service; an empty value matches all."""
         return [
             pickup
             for pickup in self.orders

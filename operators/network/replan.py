@@ -1,4 +1,4 @@
-"""Replanning on a twin that stays as it is: what open legs cost by now, and what else could be."""
+"""Replanning: the present cost of open legs, and other plans; the twin stays as it is."""
 
 from collections.abc import Iterable
 
@@ -14,22 +14,22 @@ from state.twin.orders import PlannedLeg, Shape
 
 
 def planned(plan: Plan) -> list[PlannedLeg]:
-    """A plan's legs as an order keeps them."""
+    """Return a plan's legs as an order keeps them."""
     return [leg.planned(0) for leg in plan.legs]
 
 
 def nodes_and_lines(legs: Iterable[PlannedLeg]) -> Shape:
-    """A plan by what it takes from where; an order never goes back to one that it left."""
+    """Return a plan's shape by node and lines; an order never returns to a shape it left."""
     return tuple(sorted((leg.node, tuple(sorted(leg.lines)), ANY_SERVICE) for leg in legs))
 
 
 def ways(legs: Iterable[PlannedLeg]) -> Shape:
-    """A plan by nodes, lines and services."""
+    """Return a plan's shape by node, lines and service."""
     return tuple(sorted((leg.node, tuple(sorted(leg.lines)), leg.service) for leg in legs))
 
 
 def lines_of(order: OpenOrder, legs: Iterable[PlannedLeg]) -> Lines:
-    """All lines of `legs` together, in the order's order."""
+    """Return all lines of `legs` together, in the sequence of the order."""
     units: dict[str, int] = {}
     for leg in legs:
         for sku, quantity in leg.lines:
@@ -38,14 +38,14 @@ def lines_of(order: OpenOrder, legs: Iterable[PlannedLeg]) -> Lines:
 
 
 def decide(floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines) -> Choice:
-    """What would be chosen for `lines` of `order`, as `placed`, on the twin as it stands."""
+    """Return the choice for `lines` of `order`, as `placed`, on the twin as it stands."""
     return floor.sourcing.decide(placed, lines, floor.now_ms, order.excluded)
 
 
 def decide_from(
     floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines, node: str
 ) -> Choice:
-    """What would be chosen for `lines` if all of them had to come from `node`."""
+    """Return the choice for `lines` if all of them come from `node`."""
     elsewhere = {other for other in floor.twin.geography.nodes if other != node}
     return floor.sourcing.decide(placed, lines, floor.now_ms, elsewhere | set(order.excluded))
 
@@ -53,10 +53,10 @@ def decide_from(
 def price(
     floor: Floor, placed: OrderPlaced, legs: list[PlannedLeg], late_ms: int | None = None
 ) -> Plan | None:
-    """Return what `legs` cost if they stay, by today's prices, with their own stock lifted.
+    """Return the plan of `legs` if they stay, at present prices, while they are lifted.
 
-    They miss their pickups by `late_ms`; if that is not given, by a day at a node that is closed.
-    None if the stock or a service is no longer there.
+    They miss their pickups by `late_ms`; without it, by a day at closed nodes. None if the stock or
+    a service is no longer there.
     """
     shipped: list[PlanLeg] = []
     for leg in legs:

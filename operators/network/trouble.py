@@ -1,4 +1,4 @@
-"""Trouble: a node, or a carrier's services, that take nothing or are slow, and what meets it."""
+"""Trouble: a node, or services of a carrier, that takes no parcels or is slow."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from state.twin import PlannedLeg
 
 
 class Trouble(Struct, frozen=True, array_like=True, gc=False):
-    """What is in trouble: a node, or a carrier's service(s), in a region or everywhere."""
+    """Trouble of a node, or of a carrier's services in a region or everywhere."""
 
     node: str
     of: TroubleKey
@@ -20,25 +20,25 @@ class Trouble(Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def about(self) -> About:
-        """What a case is about."""
+        """Return the subject of its case."""
         return self.node or self.of
 
     @property
     def kind(self) -> Literal["node_down", "carrier_down"]:
-        """What a case of it is."""
+        """Return the kind of its case."""
         return "node_down" if self.node else "carrier_down"
 
     def concerns(self, leg: PlannedLeg) -> bool:
-        """Whether a planned parcel meets it, as far as the leg tells."""
+        """Return whether a planned parcel meets it, as far as the leg tells."""
         if self.node:
             return leg.node == self.node
         of, service = self.of, leg.service
         return service.carrier == of.carrier and of.service in ("", service.service)
 
     def late_ms(self, leg: PlannedLeg, start_ms: int) -> int:
-        """By how much a parcel comes later that waits for the trouble to pass.
+        """Return the delay of a parcel that waits for the trouble to pass, ms.
 
-        `start_ms` is when its node has to begin it.
+        `start_ms` is the latest start of work at its node.
         """
         needed_ms = start_ms if self.node else leg.hand_over_ms
         if needed_ms >= self.until_ms:

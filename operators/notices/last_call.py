@@ -1,7 +1,7 @@
-"""The last call: shortly before a promise, what has not arrived is judged once more.
+"""Last call: shortly before a promise, P(late) of parcels that have not arrived is updated.
 
-A scan says how likely a parcel is late as of then. Time that passes without its arrival is news
-too: of the ways in which it would have been in time, most are used up by the evening of its day.
+A scan gives P(late) as of its time. Time that passes without arrival is evidence too: by the
+evening of the promised day, most of the chance to be in time is used up.
 """
 
 from msgspec import Struct
@@ -21,13 +21,14 @@ class Odds(Struct, array_like=True):
 
     @classmethod
     def of(cls, risk: DelayRisk, now_ms: int) -> "Odds":
-        """Return the odds that a risk gives."""
+        """Return the odds of a risk."""
         return cls(risk.p_late, now_ms, risk.earliest_ms, risk.expected_ms, risk.latest_ms)
 
     def p_late_by(self, now_ms: int, promised_ms: int) -> float:
         """Return P(late), given that the parcel has not arrived by `now_ms`.
 
-        By Bayes: being late explains it fully, being in time only by what was to come after now.
+        By Bayes: a late parcel has surely not arrived yet; one in time has, unless its arrival
+        falls after now.
         """
         in_time = 1.0 - self._beyond(promised_ms)
         to_come = self._beyond(now_ms) - self._beyond(promised_ms)
@@ -36,7 +37,7 @@ class Odds(Struct, array_like=True):
         return self.p_late / (self.p_late + undecided) if self.p_late + undecided > 0 else 1.0
 
     def _beyond(self, at_ms: int) -> float:
-        """Probability of arriving after an instant, by the band alone."""
+        """Return the probability of arriving after an instant, by the band alone."""
         p_beyond, _ = lateness(
             (at_ms - self.said_ms) / 1000,
             (self.earliest_ms - self.said_ms) / 1000,
@@ -46,5 +47,5 @@ class Odds(Struct, array_like=True):
         return p_beyond
 
     def date_after(self, promised_ms: int) -> int | None:
-        """Return when a late parcel is expected, as far as the band tells; None if it does not."""
+        """Return the expected arrival of a late parcel, by its band; None if the band has none."""
         return next((ms for ms in (self.expected_ms, self.latest_ms) if ms > promised_ms), None)

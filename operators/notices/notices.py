@@ -1,8 +1,8 @@
 """Notices: messages to customers on changes. Changes close together make one message.
 
-A notice waits until its order has been quiet for a while (an event-time session window), so that a
-risk that passes again is never notified, and a reroute that follows a delay goes out with its new
-date. A notified customer gets another message only if the date slips materially.
+A notice waits until its order has been quiet for a while (an event-time session window). So a risk
+that passes is not notified, and a reroute after a delay is sent with its new date. A notified
+customer gets another message only if the date slips materially.
 """
 
 from typing import Literal
@@ -22,7 +22,7 @@ from state.policy import Notices as NoticeRules
 from state.quantities import from_ms, to_ms
 
 _VERSION = "notices/3"
-#: Topics of notices that wait for quiet, in the words that follow "Your order X".
+#: Topics of notices that wait for quiet, in words that follow "Your order X".
 TOPICS: dict[Topic, str] = {
     "delayed": "is delayed",
     "backordered": "has to wait for stock. We write when it leaves",
@@ -33,7 +33,7 @@ _WAITING = ("backordered", "unfillable")
 
 
 class _Pending(Struct, array_like=True):
-    """A notice that waits for quiet. `expected_ms` None: the new date is not known."""
+    """A notice that waits for quiet; `expected_ms` is None if the new date is not known."""
 
     topic: Topic
     expected_ms: int | None
@@ -44,9 +44,9 @@ class _Pending(Struct, array_like=True):
 
 
 class _Customer(Struct, array_like=True):
-    """The customer of an order, the promise made, and the last notice sent.
+    """Customer of an order, the promise made, and the last notice sent.
 
-    `planned_ms` is when its last parcel was to arrive as it was planned.
+    `planned_ms` is the planned arrival of its last parcel.
     """
 
     customer: str
@@ -57,12 +57,12 @@ class _Customer(Struct, array_like=True):
     pending: _Pending | None = None
     is_shipped: bool = False
     planned_ms: int | None = None
-    # Parcels under way, and what was last said of each.
+    # Parcels under way, with the latest prediction of each.
     odds: dict[str, Odds] = field(default_factory=dict)
 
 
 class _Due(Struct, frozen=True, array_like=True, gc=False):
-    """A deadline of an order: its customer is to be told, or it is the last call."""
+    """A deadline of an order: its customer is notified, or it is the last call."""
 
     what: Literal["tell", "last call"]
     order: str
@@ -77,7 +77,7 @@ class _State(Struct):
 
 
 class Notices(Operator):
-    """Emits drafts of `notify`, and Inert where a pending notice was no longer true."""
+    """Emits drafts of `notify`, and `Inert` for a pending notice that no longer holds."""
 
     name = "notices"
 
@@ -85,7 +85,7 @@ class Notices(Operator):
         self._state = _State(policy.notices, policy.delays.notify_above, policy.currency)
 
     def step(self, record: Record) -> list[Record]:
-        """Fold in risks and actions; everything is passed on."""
+        """Take in risks and actions; pass every record on."""
         state = self._state
         out: list[Record] = []
         if state.deadlines.heap and state.deadlines.heap[0][0] <= record.now_ms:
@@ -124,7 +124,7 @@ class Notices(Operator):
         state.orders[placed.order] = _Customer(placed.customer, promised_ms, record.seq)
         if state.rules.last_call_s:
             call_ms = promised_ms - state.rules.last_call_s * 1000
-            # Not before it is planned, which the same record does further up the chain.
+            # After planning, which this record does further up the chain.
             state.deadlines.set(max(call_ms, record.now_ms + 1), _Due("last call", placed.order))
 
     def _risk(self, record: Record, risk: DelayRisk) -> None:
@@ -152,7 +152,7 @@ class Notices(Operator):
         return []
 
     def _changed(self, record: Record, draft: Draft) -> None:
-        """Let the customer hear what a decision changes, and forget a parcel that it gives up."""
+        """Open a notice of a decision's news, and forget a parcel that it gives up."""
         decision, order = draft.decision, draft.correlation or ""
         customer, news = self._state.orders.get(order), decision.news
         if customer is None or news is None:
@@ -165,7 +165,7 @@ class Notices(Operator):
         self._await(record, order, news.topic, expected_ms, draft.confidence)
 
     def _refunded(self, decision: Refund, draft: Draft, seq: int) -> Draft:
-        """Tell at once what is paid: the order may end with it, and so does what was pending."""
+        """Return the notice of a refund, at once: the order and its pending notice may end."""
         customer = self._state.orders[decision.order]
         customer.pending = None
         customer.told = "refunded"
@@ -217,7 +217,7 @@ class Notices(Operator):
         rules = self._state.rules
         quiet_ms = pending.latest_ms + rules.quiet_s * 1000
         due_ms = min(quiet_ms, pending.first_ms + rules.longest_wait_s * 1000)
-        # Told after the promise has passed, a delay is no news any more.
+        # After the promise has passed, a delay is no news any more.
         return min(due_ms, promised_ms - 1) if pending.first_ms < promised_ms else due_ms
 
     def _fire(self, record: Record) -> list[Record]:
@@ -241,7 +241,7 @@ class Notices(Operator):
         return out
 
     def _last_call(self, record: Record, customer: _Customer) -> None:
-        """Judge an order once more while there is time to tell: no waiting for quiet now."""
+        """Judge an order once more before its promise; its notice waits for quiet no longer."""
         state = self._state
         if customer.told or state.notify_above >= NEVER:
             return
@@ -306,5 +306,5 @@ class Notices(Operator):
         return pack(_VERSION, self._state)
 
     def restore(self, data: bytes) -> None:
-        """Become what the snapshot says."""
+        """Restore the state of a snapshot."""
         self._state = unpack(_VERSION, data, _State)

@@ -1,4 +1,4 @@
-"""The draft of an allocation: what was chosen, instead of what, and why."""
+"""Allocation draft: the chosen plan, its alternatives and its reasons."""
 
 from operators.core.facts import Draft
 from operators.network.context import Floor
@@ -16,7 +16,7 @@ from state.quantities import from_ms
 from state.sums import int_sum
 from state.twin import OpenOrder
 
-#: Feeds that an allocation rests on.
+#: Feeds on which an allocation rests.
 RESTS_ON = ("inventory",)
 
 
@@ -31,7 +31,7 @@ def allocation(
     flips_if: tuple[Switch, ...],
     draw: Draw | None = None,
 ) -> Draft:
-    """The draft for `plan`, which is committed to already, before what else `choice` knows.
+    """Return the draft for `plan`, which is committed already, with the rest of `choice`.
 
     `more` are sentences added to the summary.
     """

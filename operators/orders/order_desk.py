@@ -1,4 +1,4 @@
-"""The order desk: allocates orders, keeps waiting what nothing can serve, gives stock back."""
+"""Order desk: allocates orders, queues those that cannot be served, releases stock."""
 
 from collections.abc import Collection
 
@@ -19,12 +19,12 @@ from state.sums import int_sum
 from state.twin import OpenOrder
 from state.twin.orders import LineProgress, OrderStatus
 
-#: Waiting orders looked at again per fact that brings stock: bounds the work of one event.
+#: Waiting orders tried per fact that brings stock: bounds the work of one event.
 _MOST_SERVED = 25
 
 
 class OrderDesk:
-    """Moves orders from placed to handed over. All methods return what they derive, in order."""
+    """Desk that takes orders from placement to handover. Methods return derived facts, in order."""
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
@@ -44,7 +44,7 @@ class OrderDesk:
         return self.source(order)
 
     def cancel(self, cancelled: OrderCancelled) -> list[Derived]:
-        """Withdraw an order that has not been handed over."""
+        """Cancel an order that has not been handed over."""
         order = self._floor.twin.orders.get(cancelled.order)
         if order is None:
             reason = "the order is not open"
@@ -69,10 +69,10 @@ class OrderDesk:
     def source(
         self, order: OpenOrder, excluded: Collection[str] = (), why: str = ""
     ) -> list[Derived]:
-        """Find a way to serve what nobody has promised of `order` yet, and reserve it.
+        """Find a plan for the unsourced lines of `order`, and reserve their stock.
 
-        `why` says what an earlier allocation failed at. Emits an allocation, or a backorder when
-        the order was not waiting for the same reason before.
+        `why` tells how an earlier allocation failed. Returns an allocation, or a backorder unless
+        the order was waiting for the same reason before.
         """
         lines = order.unsourced()
         if not lines:
@@ -102,8 +102,8 @@ class OrderDesk:
     def serve(self, sku: str, after: str) -> list[Derived]:
         """Try orders that wait for `sku`, the oldest first, from behind the order `after`.
 
-        Those that need more of it than there is are passed over. The work of one record is
-        bounded: if more could be tried, the next record goes on where this one stopped.
+        Orders that need more of it than there is are skipped. The work of one record is bounded:
+        the next record continues where this one stopped.
         """
         floor = self._floor
         safety = floor.policy.sourcing.safety_stock
@@ -128,19 +128,19 @@ class OrderDesk:
         return out
 
     def retry(self, name: str) -> list[Derived]:
-        """Try an order that no route or an unknown reference kept from being served."""
+        """Try an order again that lacked a route, or had an unknown reference."""
         order = self._floor.twin.orders.get(name)
         if order is None or order.status != "unfillable":
             return []
         return self.source(order)
 
     def let_go(self, name: str) -> list[Derived]:
-        """Go on with an order that was on hold: what nobody has promised of it is sourced."""
+        """Resume an order after its hold: source its unsourced lines."""
         floor = self._floor
         order = floor.twin.orders.get(name)
         if order is None:
             return []
-        order.handovers.clear()  # no node is to blame for the time on hold
+        order.handovers.clear()  # the time on hold is no delay of a node
         if order.reserved:
             lapses_ms = floor.now_ms + floor.policy.sourcing.reservation_s * 1000
             order.lapses_ms = max(order.lapses_ms, lapses_ms)
@@ -151,18 +151,18 @@ class OrderDesk:
         return self.source(order)
 
     def lapse(self, name: str) -> list[Derived]:
-        """Give back what is still reserved for an order well after its planned handover."""
+        """Release stock that is still reserved well after an order's planned handover."""
         order = self._floor.twin.orders.get(name)
         if order is None or not order.reserved or self._floor.now_ms < order.lapses_ms:
             return []
         if self._is_held(order):
-            return []  # its time begins anew when the hold is over
+            return []  # the end of the hold sets a new deadline
         out = give_up(self._floor, order, order.legs, "expired")
-        # One of which the rest is missing goes on waiting: it is served, or paid back.
+        # An order with a missing rest keeps waiting: it is served, or paid back.
         return out if order.is_waiting else [*out, *self.move(order, "released")]
 
     def sweep(self) -> list[Derived]:
-        """Drop orders of which nothing is under way long after their promise."""
+        """Drop orders long after their promise, if none of their parcels is under way."""
         floor = self._floor
         over_ms = floor.now_ms - floor.policy.delays.give_up_s * 1000
         out: list[Derived] = []
@@ -177,9 +177,9 @@ class OrderDesk:
         return out
 
     def close(self, order: OpenOrder) -> None:
-        """Drop a finished order and whatever is still held for it."""
+        """Drop a finished order and its reservations."""
         twin = self._floor.twin
-        # What a finished order still holds is about to be reported picked: it is no supply.
+        # Its reserved units are about to be reported as picked: they are no supply.
         give_up(self._floor, order, order.legs, is_supply=False)
         twin.stop_waiting(order)
         for seq in order.decided:
@@ -189,7 +189,7 @@ class OrderDesk:
         del twin.orders[order.name]
 
     def move(self, order: OpenOrder, after: OrderStatus) -> list[Derived]:
-        """Change an order's state, if it is another one."""
+        """Change an order's status; return the change, if there is one."""
         before = order.status
         if before == after:
             return []
@@ -203,12 +203,12 @@ class OrderDesk:
         ]
 
     def wait(self, order: OpenOrder) -> list[Derived]:
-        """Put an order back behind those that wait already."""
+        """Queue an order behind those that wait already."""
         self._wait(order)
         return self.move(order, "unfillable")
 
     def _switched_off(self, order: OpenOrder) -> list[Derived]:
-        """Hold nothing for an order that nobody is to serve, and look again: policies change."""
+        """Queue an order while allocation is off, since the policy may change."""
         inert = Inert(kind="allocate", about=order.name, reason="switched off by the policy")
         return [*self.wait(order), inert]
 
@@ -230,7 +230,7 @@ class OrderDesk:
         return bool(holds) and Ref("order", order.name) in holds
 
     def _stay_held(self, order: OpenOrder) -> list[Derived]:
-        """Leave an order unsourced; one that waits for stock keeps its place in the queue."""
+        """Leave an order on hold unsourced; a waiting order keeps its place in the queue."""
         moved = [] if order.is_waiting else self.move(order, "held")
         return [*moved, Inert(kind="allocate", about=order.name, reason="the order is on hold")]
 
@@ -280,7 +280,7 @@ class OrderDesk:
         else:
             floor.twin.wait(order)
             order.retries += 1
-        # Of one that was put back to wait, nobody was told that nothing can serve it.
+        # An order that `wait` queued has no backorder yet: publish one.
         if order.status == after and floor.cases.is_open("unfillable", name):
             return [Inert(kind="allocate", about=name, reason=f"still {reason}")]
         floor.cases.open("unfillable", "retailer", name, name)
@@ -312,7 +312,7 @@ class OrderDesk:
         return [*self.move(order, after), draft]
 
     def _wait(self, order: OpenOrder) -> None:
-        """Queue an order that nothing will announce a route for: look again, ever less often."""
+        """Queue an order and retry it, less and less often: no fact announces a new route."""
         floor = self._floor
         floor.twin.wait(order)
         pause_s = min(HOUR_S << min(order.retries, 5), DAY_S)

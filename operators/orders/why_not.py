@@ -1,7 +1,7 @@
-"""Why not: what an option that was not taken would have cost, or which constraint ruled it out.
+"""Why not: the cost of an option that was not taken, or the constraint that ruled it out.
 
-A witness stands where decisions on nodes and services are made, and prices what is asked about at
-that very moment: on the stock, capacity and predictions that the decision itself saw.
+A witness takes the place of the sourcer and prices the option asked about at the moment of the
+decision: on the stock, capacity and predictions that the decision saw.
 """
 
 from collections.abc import Collection
@@ -24,44 +24,44 @@ from state.keys import ANY_SERVICE, SLASH, Ref, ServiceId
 from state.policy import Policy
 from state.spoken import readings
 
-#: More than any network offers from one node: nothing is passed over for being dearer.
+#: More options than any network offers from one node: no option is skipped for its price.
 _ALL = 1_000_000
 _SHOWN = 5
-#: Between a node and a service.
+#: Mark between a node and a service.
 _PLUS = "+"
 _NAMES = msgspec.json.Decoder(list[str])
 
 
 class Wanted(Struct, frozen=True):
-    """What is asked about: a node, a carrier's service, or one with the other; empty is any."""
+    """Option asked about: a node, a carrier's service, or both; an empty part matches all."""
 
     node: str = ""
     service: ServiceId = ANY_SERVICE
 
     def describe(self) -> str:
-        """As it is said of plans: ``N-1 with POST/express``."""
+        """Return it in the words of plans: ``N-1 with POST/express``."""
         return str(Way(self.node or "any node", self.service))
 
     def as_list(self) -> str:
-        """The names as a JSON list, which means nothing else."""
+        """Return the names as a JSON list, which has one reading only."""
         names = (self.node, self.service.carrier, self.service.service)
         return msgspec.json.encode([name for name in names if name]).decode()
 
     def is_known(self, geography: Geography) -> bool:
-        """Whether all of it is registered."""
+        """Return whether all of it is registered."""
         has_node = not self.node or self.node in geography.nodes
         return has_node and (not self.service or self.service in geography.services)
 
 
-#: All that a question may mean, the most exact last.
+#: All readings of a question, the most exact last.
 Asked = tuple[Wanted, ...]
 
 
 def parse_wanted(text: str) -> Asked:
-    """Read ``NODE``, ``CARRIER/SERVICE`` or ``NODE+CARRIER/SERVICE``; raises ValueError.
+    """Parse ``NODE``, ``CARRIER/SERVICE`` or ``NODE+CARRIER/SERVICE``; raises ValueError.
 
-    Names may hold these marks themselves, so there may be several ways to read it; a JSON list of
-    one, two or three names has one.
+    Names may contain these marks, so there may be several readings; a JSON list of one, two or
+    three names has one.
     """
     listed = _listed(text)
     if listed is not None:
@@ -81,7 +81,7 @@ def parse_wanted(text: str) -> Asked:
 
 
 def _listed(text: str) -> Wanted | None:
-    """A question as a JSON list: of a node, of a carrier and its service, or of all three."""
+    """Parse a JSON list of a node, of a carrier and its service, or of all three."""
     try:
         names = _NAMES.decode(text)
     except msgspec.DecodeError:
@@ -98,9 +98,9 @@ def _listed(text: str) -> Wanted | None:
 
 
 def meant_by(asked: Asked, geography: Geography) -> Wanted:
-    """What a question means, by what is registered; raises Ambiguous if that is several things.
+    """Return the reading whose names are registered; raises Ambiguous if there are several.
 
-    If nothing of it is registered, the most exact reading is answered with that.
+    If there is none, return the most exact reading.
     """
     known = [wanted for wanted in asked if wanted.is_known(geography)]
     if len(known) > 1:
@@ -112,10 +112,10 @@ def meant_by(asked: Asked, geography: Geography) -> Wanted:
 
 
 class WhyNot(Struct, frozen=True, kw_only=True):
-    """The answer. `options` are what was asked about, priced, the cheapest first.
+    """Answer to a question. `options` are the options asked about, priced, the cheapest first.
 
-    `taken` is what was chosen then, None if nothing was. `ruled_out` says which constraints were in
-    the way of what could not be had.
+    `taken` is the plan chosen then, None if there was none. `ruled_out` names the constraints that
+    ruled out the rest.
     """
 
     asked: str
@@ -126,14 +126,14 @@ class WhyNot(Struct, frozen=True, kw_only=True):
 
 
 class Ambiguous(ValueError):
-    """A question that may mean several options; each is named with a way to say just that."""
+    """A question with several readings; each is named with its unambiguous form."""
 
 
 class Witness:
-    """Stands in for a floor's sourcing: decides the same, and answers for one order.
+    """Stand-in for a floor's sourcer: decides alike, and answers for one order.
 
-    A record may decide on an order several times, also to see what would be if another order made
-    room. What chose the nodes and services `taken` is asked; the first time, if none did.
+    A record may decide on an order several times, also to try a swap. The answer is of the decision
+    that chose the nodes and services `taken`, else of the first.
     """
 
     def __init__(self, floor: Floor, order: str, asked: Asked, taken: frozenset[Way]) -> None:
@@ -145,16 +145,16 @@ class Witness:
 
     @property
     def policy(self) -> Policy:
-        """Return the policy of the sourcer that it stands in for."""
+        """Return the policy of the sourcer it replaces."""
         return self._sourcer.policy
 
     def decide(
         self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: Collection[str] = ()
     ) -> Choice:
-        """Choose as the sourcer does that it stands in for."""
+        """Choose as the replaced sourcer does."""
         choice = self._sourcer.decide(order, lines, now_ms, excluded)
         if order.order == self._order and not self._is_sure:
-            # With more nodes excluded, it is about bringing all of it to one of them.
+            # A decision with more nodes excluded belongs to a consolidation.
             out = frozenset(excluded)
             is_alike = self._excluded in (None, out)
             is_it = (
@@ -177,7 +177,7 @@ def _answer(
     wanted: Wanted,
     choice: Choice,
 ) -> WhyNot:
-    """Candidates → eliminate → price → compare, for the option asked about alone."""
+    """Answer for the option asked about: candidates → eliminate → price → compare."""
     eliminated: Eliminations = {}
     supplies, closed = find_supplies(
         floor.twin,
@@ -218,7 +218,7 @@ def _answer(
 def _obstacle(
     floor: Floor, node: str, lines: Lines, supplies: dict[str, Supply], eliminated: Eliminations
 ) -> str:
-    """Why the node cannot send all of the lines in one parcel; empty if it can."""
+    """Return why the node cannot send all lines in one parcel; empty if it can."""
     if node not in floor.twin.geography.nodes:
         return f"{node} is not registered"
     out = {
@@ -226,7 +226,7 @@ def _obstacle(
         for constraint, options in eliminated.items()
     }
     for constraint, ways in out.items():
-        # Of a service, or of one SKU that is not there, the node may still have another way.
+        # Without one service, or one missing SKU, the node may still have another option.
         if any(not way.service and (not way.sku or constraint.kind == "held") for way in ways):
             return f"{node}: {constraint}"
     supply = supplies.get(node)
@@ -248,7 +248,7 @@ def _obstacle(
 def _services_out(
     floor: Floor, node: str, wanted: Wanted, offered: list[Option], eliminated: Eliminations
 ) -> list[str]:
-    """What kept the node's services from being offered: those asked about, or all."""
+    """Return why services of the node were not offered: the one asked about, or all."""
     asked = Way(node, wanted.service)
     out = [
         f"{in_words(constraint, option)}: {constraint}"

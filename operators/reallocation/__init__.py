@@ -1,1 +1,1 @@
-"""Move what is not picked yet to where it is better served."""
+"""Move parcels that are not picked yet to better plans."""

@@ -1,9 +1,9 @@
-"""Consolidation: an order that would be split goes in one parcel, once the rest is brought there.
+"""Consolidation: a split order goes in one parcel, once transfers bring the rest to its node.
 
 Read `find_consolidation` top-down: candidates → eliminate → price → choose. A candidate is a node
-that has a line of the order; what it lacks is brought from where the split would have sent it.
-Moving a few units between nodes costs little beside a second parcel; it takes about a day. So it is
-a way only for promises that leave the time, and the price of the parcel says whether they do.
+that has a line of the order; the units it lacks are brought from the split's other nodes. Moving a
+few units between nodes costs little beside a second parcel, but takes about a day. The price of the
+parcel shows whether the promise leaves that time.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _RESTS_ON = ("inventory",)
 
 
 class Brought(Struct):
-    """Units to be brought from `origin`, what the way costs, and by when they are there, ms."""
+    """Units to be brought from `origin`, with the cost of transport and the arrival, ms."""
 
     origin: str
     sku: str
@@ -41,7 +41,7 @@ class Brought(Struct):
 
 
 class Consolidation(Struct):
-    """One parcel from `home` instead of several; `gain` cents are what it saves, the way paid."""
+    """One parcel from `home` instead of several; it saves `gain` cents net of transport."""
 
     side: Side
     home: str
@@ -52,7 +52,7 @@ class Consolidation(Struct):
 def find_consolidation(
     floor: Floor, desk: TransferDesk, order: OpenOrder, legs: list[PlannedLeg]
 ) -> Consolidation | None:
-    """The node from which one parcel saves most over a split, if any pays; changes nothing."""
+    """Return the consolidation that saves most over a split, if any pays; changes nothing."""
     rules = floor.policy.reevaluation
     if not rules.consolidate or floor.policy.governance.autonomy_of(Transfer.verb) != "act":
         return None
@@ -79,12 +79,12 @@ def find_consolidation(
 
 
 def bring(floor: Floor, desk: TransferDesk, found: Consolidation) -> list[Draft]:
-    """Hold what is to be brought, count on it at its destination, and say so."""
+    """Reserve the units to be brought, add them as inbound, and return the transfers."""
     return [_draft(floor, desk, found, each) for each in found.brought]
 
 
 def _homes(floor: Floor, lines: Lines) -> list[str]:
-    """Open nodes that have all of some line on their shelf."""
+    """Return open nodes that have all units of at least one line on their shelf."""
     twin, safety = floor.twin, floor.policy.sourcing.safety_stock
     homes = {
         node: None
@@ -98,7 +98,7 @@ def _homes(floor: Floor, lines: Lines) -> list[str]:
 def _brought(
     floor: Floor, desk: TransferDesk, home: str, legs: list[PlannedLeg]
 ) -> list[Brought] | None:
-    """What `home` lacks of the split's lines; None if some of it cannot be brought in time."""
+    """Return the units that `home` lacks of the split's lines; None if some cannot be brought."""
     twin, safety = floor.twin, floor.policy.sourcing.safety_stock
     found = []
     for leg in legs:
@@ -110,7 +110,7 @@ def _brought(
                 continue
             position = twin.position(leg.node, sku)
             is_there = position.unpromised(safety) >= units
-            # What a transfer brought does not go on with another one.
+            # Stock that a transfer brought does not leave with another one.
             if not is_there or desk.has_come(leg.node, sku):
                 return None
             way = _way(floor, leg.node, home, sku, units)
@@ -121,7 +121,7 @@ def _brought(
 
 
 def _way(floor: Floor, origin: str, home: str, sku: str, units: int) -> Brought | None:
-    """What it takes to bring units from `origin`; None if nothing goes from there."""
+    """Return the transport of units from `origin`; None if none can leave there."""
     twin, rules = floor.twin, floor.policy.repositioning
     distance = twin.geography.distance_km(origin, twin.geography.nodes[home].region)
     if distance is None or Ref("node", origin) in twin.holds:
@@ -136,7 +136,7 @@ def _way(floor: Floor, origin: str, home: str, sku: str, units: int) -> Brought 
 
 @contextmanager
 def _planned(floor: Floor, home: str, brought: list[Brought]) -> Iterator[None]:
-    """The twin as if all of it were due at `home`."""
+    """Treat all of it as due at `home` on the twin, and restore it exactly."""
     stock = floor.twin.stock
     known = {each.sku: home in stock.get(each.sku, {}) for each in brought}
     for number, each in enumerate(brought):
@@ -155,7 +155,7 @@ def _planned(floor: Floor, home: str, brought: list[Brought]) -> Iterator[None]:
 
 
 def _due_ms(floor: Floor, brought: Brought) -> int:
-    """When it is due, such that it can be promised only once the node may begin to pick it."""
+    """Return its due time, set so that it is promisable only once its picking may begin."""
     ahead_s = floor.policy.reevaluation.freeze_s - floor.policy.sourcing.inbound_slip_s
     return brought.there_ms + ahead_s * 1000
 

@@ -1,8 +1,8 @@
-"""The re-evaluation desk: looks at allocations again while nobody has begun to pick them.
+"""Re-evaluation desk: reviews allocations until their picking begins.
 
-An allocation is moved only if that saves more than moving costs, keeps the promise about as well,
-and does not go back to where the order was before. An order that is split may also ask another
-order to make room (`operators.reallocation.swap`).
+An allocation moves only if that saves more than the cost of moving, keeps the promise about as
+well, and does not return to a plan that the order left. A split order may also swap legs with
+another order (`operators.reallocation.swap`).
 """
 
 from operators.core.facts import Derived, Draft, LaneOutlook
@@ -33,15 +33,15 @@ from state.twin import OpenOrder
 
 
 class ReevaluationDesk:
-    """Moves what may still move. All methods return what they derive, in order."""
+    """Desk that moves movable legs. Methods return derived facts, in order."""
 
     def __init__(self, floor: Floor, orders: OrderDesk, transfers: TransferDesk) -> None:
         self._floor, self._orders, self._transfers = floor, orders, transfers
 
     def look(self, pickup: Pickup, after: str) -> list[Derived]:
-        """Look again at the orders of a pickup, from behind the order `after`.
+        """Re-evaluate the orders of a pickup, from behind the order `after`.
 
-        The work of one record is bounded: the next one goes on where this one stopped.
+        The work of one record is bounded: the next record continues where this one stopped.
         """
         if not self._is_on:
             return []
@@ -57,7 +57,7 @@ class ReevaluationDesk:
         return out
 
     def supplied(self, skus: dict[str, None]) -> list[Derived]:
-        """Look again at split orders with any of `skus`, of which there is more now."""
+        """Re-evaluate split orders with any of `skus`, of which there is more now."""
         split = self._floor.state.pickups.split
         if not split or not self._is_on:
             return []
@@ -66,14 +66,14 @@ class ReevaluationDesk:
         return [each for name in list(names)[:most] for each in self._look_at(name)]
 
     def unsplit(self, name: str, placed: list[Derived]) -> list[Derived]:
-        """What placing an order gave; if it was split, see first whether others make room."""
+        """Return what placing an order gave, with a swap or consolidation in place of a split."""
         order = self._floor.twin.orders.get(name)
         drafts = [each for each in placed if isinstance(each, Draft)]
         if order is None or len(order.legs) < 2 or not drafts or not self._is_on:
             return placed
         if drafts[-1].draw is not None:
-            return placed  # it was drawn to learn from
-        # The split was never published: it is replaced, not released.
+            return placed  # exploration drew it, to learn from it
+        # The split is not published yet: it is replaced, not released.
         moved = [each for each in placed if each is not drafts[-1]]
         found = find_exchange(self._floor, order, list(order.legs), is_new=True)
         if found is not None:
@@ -82,7 +82,7 @@ class ReevaluationDesk:
         return placed if whole is None else moved + self._consolidate(order, whole)
 
     def learn_lane(self, outlook: LaneOutlook) -> None:
-        """Take in a lane's outlook; if it is much slower at once, look at its pickups soon."""
+        """Take in a lane's outlook; if it is suddenly much slower, re-evaluate its pickups soon."""
         before = self._floor.outlook.lanes.get(outlook.lane)
         self._floor.outlook.learn_lane(outlook)
         bound = 1.0 + self._floor.policy.reevaluation.slower_by
@@ -90,13 +90,13 @@ class ReevaluationDesk:
             self.troubled(outlook.lane.service, outlook.node)
 
     def troubled(self, service: ServiceId = ANY_SERVICE, node: str = "") -> None:
-        """Look again, from the next record on, at what waits for a node's or service's pickups."""
+        """Re-evaluate, from the next record on, orders for pickups of a node or service."""
         floor = self._floor
         for pickup in floor.state.pickups.touched(service, node):
             floor.deadlines.set(floor.now_ms, Look(pickup))
 
     def freeze(self, pickup: Pickup) -> None:
-        """Let go of the orders of a pickup: from here on nodes pick them."""
+        """Stop watching the orders of a pickup: from here on nodes pick them."""
         pickups = self._floor.state.pickups
         for name in pickups.orders.pop(pickup, ()):
             order = self._floor.twin.orders.get(name)
@@ -105,7 +105,7 @@ class ReevaluationDesk:
 
     @property
     def _is_on(self) -> bool:
-        """Whether orders are looked at again."""
+        """Return whether orders are re-evaluated."""
         return self._floor.policy.reevaluation.enabled and moves_alone(self._floor.policy)
 
     def _look_at(self, name: str) -> list[Derived]:
@@ -121,7 +121,7 @@ class ReevaluationDesk:
         return out
 
     def _move(self, order: OpenOrder) -> list[Derived]:
-        """Decide an order's movable legs again, and move them if that pays."""
+        """Source an order's movable legs again, and move them if that pays."""
         floor, rules = self._floor, self._floor.policy.reevaluation
         old_legs = movable(floor, order)
         if not old_legs or order.moves >= rules.most_moves:
@@ -143,7 +143,7 @@ class ReevaluationDesk:
         )
 
     def _exchange(self, order: OpenOrder, found: Exchange, is_new: bool) -> list[Derived]:
-        """Carry out an exchange: release both first, then allocate both."""
+        """Carry out a swap: release both orders' legs first, then allocate both."""
         currency = self._floor.policy.currency
         mine, theirs = found.mine, found.theirs
         other = theirs.order.name
@@ -164,12 +164,12 @@ class ReevaluationDesk:
         return out
 
     def _consolidate(self, order: OpenOrder, found: Consolidation) -> list[Derived]:
-        """Bring the rest of a new order to one node, and promise it from there."""
+        """Bring the rest of a new order to one node, and allocate it there."""
         leave(self._floor, order, found.side.legs, "reassigned")
         out: list[Derived] = [*bring(self._floor, self._transfers, found)]
         whole = f"the rest is brought to {found.home} first, so that it goes in one parcel"
         out += self._take(order, found.side, whole, found.gain, is_new=True)
-        order.moves = self._floor.policy.reevaluation.most_moves  # what is brought stays for it
+        order.moves = self._floor.policy.reevaluation.most_moves  # its transfers stay for it
         return out
 
     def _take(
@@ -181,9 +181,9 @@ class ReevaluationDesk:
         is_new: bool = False,
         begins: str = "",
     ) -> list[Derived]:
-        """Commit to a plan, and say what it is better than, by `gain` cents for each that moves.
+        """Commit to a plan; return its allocation, which saves `gain` cents for each order moved.
 
-        `begins` is the name that `why` begins with, if it does: names are left as they are.
+        `begins` is the name with which `why` begins, if any: names keep their case.
         """
         floor = self._floor
         old, choice, plan = side.old, side.choice, side.plan
@@ -216,7 +216,7 @@ class ReevaluationDesk:
 
 
 def _stays(policy: Policy, gain: float, old: Plan) -> Switch:
-    """How much a move would have to save for this one not to be made."""
+    """Return the switch point: the least saving asked of a move at which this one is not made."""
     churn = policy.reevaluation.churn_cents
     return Switch(
         when=f"a move had to save {money(round(gain), policy.currency)} "
@@ -228,7 +228,7 @@ def _stays(policy: Policy, gain: float, old: Plan) -> Switch:
 
 
 def best_move(floor: Floor, order: OpenOrder, old: Plan, choice: Choice) -> Plan | None:
-    """The best plan that is worth moving to, and that may be: None if none is."""
+    """Return the best plan that the order may move to and that pays; None if none does."""
     rules = floor.policy.reevaluation
     if choice.plan is None:
         return None

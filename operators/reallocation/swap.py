@@ -1,8 +1,8 @@
-"""Exchanges: an order that is split asks another one to make room, where both together cost less.
+"""Swaps: another order makes room for a split order, where both together cost less.
 
-For each node that lacks just some units of one of the split order's lines, other orders that hold
-this SKU there, unpicked, are moved away virtually. Both are decided again, the split one first,
-and the joint costs before and after are compared by the same prices.
+For each node that lacks some units of just one of the split order's lines, the legs of other orders
+that have this SKU reserved there, unpicked, are lifted. Both orders are sourced again, the split
+order first, and their joint costs before and after are compared at the same prices.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from state.twin.orders import PlannedLeg
 
 
 class Side(Struct):
-    """One order of an exchange: its legs and their price as they are, and what it moves to."""
+    """One order of a swap: its legs, their present price, and its new plan."""
 
     order: OpenOrder
     legs: list[PlannedLeg]
@@ -31,7 +31,7 @@ class Side(Struct):
 
 
 class Exchange(Struct):
-    """Two orders that move at once; `gain` is what both save, in cents, before churn."""
+    """Two orders that move at once; both save `gain` cents, before churn."""
 
     mine: Side
     theirs: Side
@@ -42,9 +42,9 @@ class Exchange(Struct):
 def find_exchange(
     floor: Floor, order: OpenOrder, legs: list[PlannedLeg], is_new: bool = False
 ) -> Exchange | None:
-    """The exchange that saves most for a split order, if any pays; the twin stays as it is.
+    """Return the swap that saves most for a split order, if any pays; the twin stays as it is.
 
-    An order that `is_new` has not been told to anybody: moving it costs nothing.
+    An order that `is_new` is not published yet: moving it costs nothing.
     """
     rules = floor.policy.reevaluation
     if not rules.most_partners or order.moves >= rules.most_moves:
@@ -66,7 +66,7 @@ def find_exchange(
 def _partners(
     floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines
 ) -> Iterator[tuple[str, OpenOrder]]:
-    """(node, order that could make room there): the cheapest nodes and the newest orders first."""
+    """Yield (node, order that could make room there), cheapest nodes and newest orders first."""
     twin, left = floor.twin, floor.policy.reevaluation.most_partners
     safety = floor.policy.sourcing.safety_stock
     for node in _nodes(floor, placed, lines):
@@ -76,7 +76,7 @@ def _partners(
         sku, short = lacking
         for holder, units in reversed(list(twin.stock[sku][node].held.items())):
             if isinstance(holder, int) or units < short or not left:
-                continue  # held for a transfer, or of no use
+                continue  # reserved for a transfer, or of no use
             other = twin.orders.get(holder)
             if other is None or other is order:
                 continue
@@ -90,7 +90,7 @@ def _partners(
 
 
 def _nodes(floor: Floor, placed: OrderPlaced, lines: Lines) -> list[str]:
-    """Open nodes that have positions of all the lines, those that cost least at least first."""
+    """Return open nodes with positions of all lines, the lowest bound of cost first."""
     twin = floor.twin
     shelves = [twin.stock.get(sku, {}) for sku, _ in lines]
     nodes = [
@@ -102,7 +102,7 @@ def _nodes(floor: Floor, placed: OrderPlaced, lines: Lines) -> list[str]:
 
 
 def _lacking(floor: Floor, node: str, lines: Lines) -> tuple[str, int] | None:
-    """The one SKU, and units of it, that `node` lacks of `lines`; None if none or several."""
+    """Return the single SKU of `lines` that `node` lacks, and its units; None if not just one."""
     safety = floor.policy.sourcing.safety_stock
     lacking: tuple[str, int] | None = None
     for sku, quantity in lines:
@@ -120,7 +120,7 @@ def _try(
     node: str,
     other: OpenOrder,
 ) -> Exchange | None:
-    """Price one exchange; `mine` is lifted already."""
+    """Price one swap; `mine` is lifted already. None if it is not feasible."""
     order, placed, my_legs, lines, my_old = mine
     legs = movable(floor, other)
     at_node = any(leg.node == node for leg in legs)

@@ -1,4 +1,4 @@
-"""Cancellations: an order is withdrawn before work began, when it is picked, or under way."""
+"""Cancellations: orders withdrawn before work began, after picking, or under way."""
 
 from operators.core.facts import Derived, Draft, Inert
 from operators.network.context import Floor
@@ -12,13 +12,13 @@ from state.sums import int_sum
 
 
 class Cancellations:
-    """Stops what can be stopped; what is under way is paid back if it comes back."""
+    """Stops all that has not left; parcels under way are paid back if they come back."""
 
     def __init__(self, floor: Floor, orders: OrderDesk, shipments: ShipmentDesk) -> None:
         self._floor, self._orders, self._shipments = floor, orders, shipments
 
     def withdraw(self, cancelled: OrderCancelled) -> list[Derived]:
-        """Withdraw an order as far as it has not left."""
+        """Cancel an order as far as it has not left."""
         floor = self._floor
         order = floor.twin.orders.get(cancelled.order)
         if order is not None and order.shipments:

@@ -1,4 +1,4 @@
-"""Compensation of customers whose order cannot be served, or arrives far too late."""
+"""Compensation of customers whose order cannot be served, or arrives very late."""
 
 from operators.core.facts import Derived, Inert, OrderMoved
 from operators.core.wording import money, span
@@ -14,15 +14,15 @@ from state.twin import OpenOrder
 
 
 class MakingGood:
-    """Ends orders that nothing can serve, and compensates for very late ones."""
+    """Ends unfillable orders, and compensates for very late ones."""
 
     def __init__(self, floor: Floor, orders: OrderDesk) -> None:
         self._floor, self._orders = floor, orders
 
     def unfillable(self, name: str) -> list[Derived]:
-        """Weigh an order that waits long past its promise: wait on, or pay back what is missing.
+        """Weigh waiting on against paying back, for an order that waits long past its promise.
 
-        It is expected to take as long again as it has taken.
+        It is expected to wait as long again as it has waited since the promise.
         """
         floor = self._floor
         order = floor.twin.orders.get(name)
@@ -34,7 +34,7 @@ class MakingGood:
             self._again(order, order.promised_ms + rules.unfillable_after_s * 1000)
             return []
         missing = order.unsourced()
-        if not missing:  # it was picked all the same: there is nothing to pay back
+        if not missing:  # it was picked after all: nothing to pay back
             floor.twin.stop_waiting(order)
             floor.cases.close("unfillable", name)
             return self._orders.move(order, "allocated")

@@ -1,4 +1,4 @@
-"""Remedies side by side: what each does, the choice by price, and where it would turn."""
+"""Remedies side by side: their acts, the choice by price, and its switch points."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -17,17 +17,17 @@ from state.quantities import from_ms
 from state.sums import int_sum
 from state.twin import OpenOrder, Shipment
 
-#: Label of doing nothing.
+#: Label of the remedy of doing nothing.
 WAITING = "waiting"
-#: Places of the remedies without an act among those of equal cost, see `Act`.
+#: Places among remedies of equal cost for those without an act, see `Act`.
 _PAYS_BACK, _WAITS = 1, 3
 
 
 class Act(Protocol):
-    """A remedy that does something for a parcel.
+    """Act of a remedy for a parcel.
 
-    `place` tells remedies of equal cost apart: moving a parcel comes before paying it back (1), and
-    that before sending it again.
+    `place` breaks ties between remedies of equal cost: moving a parcel comes before paying it back
+    (1), and that before sending it again.
     """
 
     @property
@@ -37,21 +37,21 @@ class Act(Protocol):
 
     @property
     def ways(self) -> tuple[Way, ...]:
-        """Return nodes and services used; they tell remedies of equal cost and place apart."""
+        """Return nodes and services used; they break ties of equal cost and place."""
         ...
 
     @property
     def expected_ms(self) -> int:
-        """Return when the parcel is expected by it."""
+        """Return the expected arrival of the parcel."""
         ...
 
     def carry_out(self, floor: Floor, order: OpenOrder, name: str, shipment: Shipment) -> Decision:
-        """Reserve what it needs, and return what the others have to do; `name` is the parcel's."""
+        """Reserve stock as needed, and return the decision; `name` is the parcel's."""
         ...
 
 
 class Reroutes(Struct, frozen=True, gc=False):
-    """Moving a parcel to another service of its carrier, and when it is expected by that."""
+    """Moving a parcel to another service of its carrier, with the expected arrival."""
 
     service: ServiceId
     expected_ms: int
@@ -85,7 +85,7 @@ class SendsAgain(Struct, frozen=True, gc=False):
 
     @property
     def place(self) -> int:
-        """Return the place behind paying back."""
+        """Return the place after paying back."""
         return 2
 
     @property
@@ -95,7 +95,7 @@ class SendsAgain(Struct, frozen=True, gc=False):
 
     @property
     def expected_ms(self) -> int:
-        """Return when the new parcel is expected."""
+        """Return the expected arrival of the new parcel."""
         return self.plan.legs[0].option.expected_ms
 
     def carry_out(self, floor: Floor, order: OpenOrder, name: str, shipment: Shipment) -> Decision:
@@ -107,7 +107,7 @@ class SendsAgain(Struct, frozen=True, gc=False):
 
 
 class Remedy:
-    """A way on: its cost by term, its act, and the money it pays back; waiting has neither."""
+    """A remedy: cost by term, its act, and the money paid back; waiting has neither of the two."""
 
     def __init__(
         self,
@@ -127,12 +127,12 @@ class Remedy:
 
 
 def waiting(cents: int) -> Remedy:
-    """Return the remedy of doing nothing: it costs what being late does."""
+    """Return the remedy of doing nothing: its cost is the expected lateness."""
     return Remedy(WAITING, {"expected lateness": cents})
 
 
 def choose(remedies: Sequence[Remedy], least_gain_cents: int) -> Remedy:
-    """Return the cheapest remedy; waiting, if too little is saved over it."""
+    """Return the cheapest remedy, or waiting if the saving over it is too small."""
     best = min(remedies, key=lambda remedy: remedy.rank)
     for remedy in remedies:
         if remedy.is_waiting and remedy.score - best.score < least_gain_cents:
@@ -141,14 +141,14 @@ def choose(remedies: Sequence[Remedy], least_gain_cents: int) -> Remedy:
 
 
 def ranked(remedies: Sequence[Remedy]) -> list[Remedy]:
-    """Return the cheapest first, of equals by place and way."""
+    """Return remedies, the cheapest first; ties by place and way."""
     return sorted(remedies, key=lambda remedy: remedy.rank)
 
 
 def remedy_switches(
     best: Remedy, others: Sequence[Remedy], least_gain_cents: int, currency: str
 ) -> tuple[Switch, ...]:
-    """Return what would have to be cheaper for the chosen `best` to lose: another way, or waiting.
+    """Return the cuts in cost by which another remedy, or waiting, would beat the chosen `best`.
 
     `others` come with the cheapest first.
     """

@@ -1,8 +1,7 @@
-"""Options: what may be done for a parcel that is likely to be late, or that failed, and its price.
+"""Options for a parcel that is likely to be late, or that failed, with their prices.
 
-Each option is a class, and finds the remedies that it has for a parcel, each priced as its expected
-cost from now on in the same money terms, beside waiting. `operators.recovery.remedies` lists
-them all.
+Each option is a class that finds remedies for a parcel. A remedy is priced like waiting, as its
+expected cost from now on in the same terms. `operators.recovery.remedies` lists all options.
 """
 
 from msgspec.structs import replace
@@ -21,14 +20,14 @@ from state.policy import Weights
 from state.sums import int_sum
 from state.twin import OpenOrder, Shipment
 
-#: Stages from which a carrier can still move a parcel to another service.
+#: Statuses in which a carrier can still move a parcel to another service.
 _REROUTABLE = ("dispatched", "pending", "picked_up", "in_transit", "delivery_delayed", "on_hold")
-#: The least that P10 and P90 of what remains are off its median, relative to it.
+#: Least distance of P10 and P90 of the remaining transit from its median, relative to it.
 _REMAINING_SPREAD = 0.45
 
 
 class Option:
-    """Base of all options. One that has nothing to offer in a case leaves its method out."""
+    """Base of all options. An option without remedies in a case leaves that method out."""
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
@@ -36,25 +35,25 @@ class Option:
     def for_delay(
         self, order: OpenOrder, risk: DelayRisk, shipment: Shipment, waiting_cents: int
     ) -> list[Remedy]:
-        """Return remedies for a parcel that is likely to be late; none can cost less than 0."""
+        """Return remedies for a parcel that is likely to be late; none costs less than 0."""
         return []
 
     def for_failure(
         self, order: OpenOrder, shipment: Shipment, reason: str, whole: MoneyBack
     ) -> list[Remedy]:
-        """Return remedies for a parcel that failed; `whole` is the price of paying all of it back.
+        """Return remedies for a parcel that failed; `whole` is the price of paying it all back.
 
-        They are asked for while the order stands and was not sent again too often.
+        Called while the order stands and was not sent again too often.
         """
         return []
 
     def _is_off(self, kind: str) -> bool:
-        """Return whether the policy switches `kind` off: then it is no remedy."""
+        """Return whether the policy switches `kind` off, so that it is no remedy."""
         return self._floor.policy.governance.is_off(kind)
 
 
 class Rerouting(Option):
-    """Another service of the carrier that has the parcel."""
+    """Rerouting: another service of the parcel's carrier."""
 
     def for_delay(
         self, order: OpenOrder, risk: DelayRisk, shipment: Shipment, waiting_cents: int
@@ -104,19 +103,19 @@ def _for_rest(quote: Quote, left: float) -> Quote:
 
 
 def _widened(ratios: Ratios) -> Ratios:
-    """Return transit of a rest: it is wider, relative to itself, than the whole."""
+    """Return transit ratios of the remaining way, whose relative spread is wider."""
     low = min(ratios.p10, ratios.p50 * (1.0 - _REMAINING_SPREAD))
     high = max(ratios.p90, ratios.p50 * (1.0 + _REMAINING_SPREAD))
     return Ratios(low, ratios.p50, high)
 
 
 class SendingAgain(Option):
-    """The parcel's lines once more, in one parcel from any node, or as far as there are any."""
+    """Sending the parcel's lines again, in one parcel from any node, as far as there is stock."""
 
     def for_delay(
         self, order: OpenOrder, risk: DelayRisk, shipment: Shipment, waiting_cents: int
     ) -> list[Remedy]:
-        """Return plans for all of it, unless bringing the parcel back alone costs too much."""
+        """Return plans for all lines, unless recalling the parcel alone costs too much."""
         if self._least_reship(risk, shipment) >= waiting_cents:
             return []
         return self._reships(order, shipment, lines_of(shipment))
@@ -124,7 +123,7 @@ class SendingAgain(Option):
     def for_failure(
         self, order: OpenOrder, shipment: Shipment, reason: str, whole: MoneyBack
     ) -> list[Remedy]:
-        """Return plans for all of it, else for what there is; each may fail again."""
+        """Return plans for all lines, else for those in stock; each may fail again."""
         rules, wanted = self._floor.policy.exceptions, lines_of(shipment)
         fails = {"refused": rules.again_refused, "address": rules.again_address}
         risk = round(fails.get(reason, rules.again_lost) * whole.score)
@@ -136,7 +135,7 @@ class SendingAgain(Option):
         return remedies
 
     def _reships(self, order: OpenOrder, shipment: Shipment, lines: Lines) -> list[Remedy]:
-        """Send these lines again in one parcel; the parcel given up travels back."""
+        """Return plans to send `lines` again in one parcel; the parcel given up travels back."""
         floor = self._floor
         if not lines or any(sku not in floor.twin.skus for sku, _ in lines):
             return []
@@ -148,12 +147,12 @@ class SendingAgain(Option):
         recall = self._recall(shipment)
         is_by_cost = floor.policy.sourcing.rule == "least_cost"
         remedies = []
-        # What a rule puts behind its choice may be cheaper, but is no remedy by that rule.
+        # A rule's runners-up may be cheaper, but are no remedies by that rule.
         for plan in (choice.plan, *(choice.runners_up if is_by_cost else ())):
             if len(plan.legs) == 1:
                 label = f"sending it again from {plan.describe()}"
                 terms = {**plan.terms(), "recall": recall}
-                if not is_by_cost:  # a rule prices no lateness, but waiting is compared with it
+                if not is_by_cost:  # a rule prices no lateness, but waiting does
                     sent = plan.legs[0].option
                     late = late_cents(
                         sent.p_late, sent.expected_ms, order.promised_ms, floor.policy.weights
@@ -163,7 +162,7 @@ class SendingAgain(Option):
         return remedies
 
     def _parts(self, order: OpenOrder, shipment: Shipment, wanted: Lines) -> list[Remedy]:
-        """Send what there is of a parcel, and pay the rest back."""
+        """Return plans to send the lines in stock, and pay the rest back."""
         rules = self._floor.policy.sourcing
         there: dict[str, int] = {}
         for sku, quantity in wanted:
@@ -181,7 +180,7 @@ class SendingAgain(Option):
         ]
 
     def _least_reship(self, risk: DelayRisk, shipment: Shipment) -> int:
-        """Return the least cents that sending it again costs: spares pricing what cannot pay."""
+        """Return the least cents of sending it again, to skip pricing where it cannot pay."""
         is_broken = self._floor.now_ms >= risk.promised_ms
         late = round(self._floor.policy.weights.late_fixed_cents) if is_broken else 0
         return self._recall(shipment) + late
@@ -195,13 +194,13 @@ class SendingAgain(Option):
 
 
 def late_cents(p_late: float, expected_ms: int, promised_ms: int, weights: Weights) -> int:
-    """Return what a parcel is expected to cost by being late."""
+    """Return the expected lateness of a parcel, in cents."""
     late_s = max(0.0, (expected_ms - promised_ms) / 1000)
     return lateness_cents(p_late, late_s * p_late, weights)
 
 
 def lines_of(shipment: Shipment) -> Lines:
-    """Return what is in a parcel, each SKU once."""
+    """Return a parcel's lines, each SKU once."""
     wanted: dict[str, int] = {}
     for line in shipment.dispatched.lines:
         wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity

@@ -1,7 +1,7 @@
-"""Outages: a node or a carrier takes nothing, or is slow. What waits for it is weighed again.
+"""Outages: a node or carrier takes nothing, or is slow, and its planned parcels are weighed again.
 
-Each parcel planned but not picked is priced twice, in the same money: left where it is, and sent
-in the cheapest other way. It moves only if that saves more than the policy's least gain.
+Each parcel planned but not picked is priced twice in the same terms: left where it is, and sent by
+the cheapest other plan. It moves only if that saves more than the policy's least gain.
 """
 
 from operators.core.facts import Derived, ExceptionParty, Inert
@@ -21,18 +21,18 @@ from state.twin import OpenOrder, PlannedLeg
 
 #: Orders weighed per record: bounds the work of one event.
 _MOST_WEIGHED = 25
-#: Of a node's trouble.
+#: Key in the trouble of a node.
 _NO_CARRIER = TroubleKey("", "", "")
 
 
 class Outages:
-    """Opens and closes the cases of nodes and carriers, and moves the work that is better moved."""
+    """Opens and closes the cases of nodes and carriers, and moves parcels where that pays."""
 
     def __init__(self, floor: Floor, orders: OrderDesk) -> None:
         self._floor, self._orders = floor, orders
 
     def capacity(self, fact: NodeCapacityChanged | CarrierCapacityChanged) -> list[Derived]:
-        """A node or service takes so many parcels a day from now on; 0 is an outage."""
+        """Apply a new daily capacity of a node or service; 0 is an outage."""
         floor = self._floor
         until_ms = floor.now_ms + floor.policy.exceptions.outage_s * 1000
         if isinstance(fact, NodeCapacityChanged):
@@ -45,7 +45,7 @@ class Outages:
         return self._open(trouble)
 
     def disrupted(self, fact: CarrierDisrupted) -> list[Derived]:
-        """A carrier reports trouble, or that it is over."""
+        """Apply trouble that a carrier reports, or its end."""
         until_ms = to_ms(fact.until)
         of = TroubleKey.of(fact.carrier, fact.service, fact.region)
         trouble = Trouble("", of, fact.delay_s * 1000, until_ms)
@@ -55,7 +55,7 @@ class Outages:
         return self._open(trouble)
 
     def over(self, trouble: TroubleKey) -> None:
-        """Trouble that a carrier reported has passed."""
+        """Close the case of trouble that has passed."""
         self._floor.cases.close("carrier_down", trouble)
 
     def go_on(self, trouble: Trouble, after: str) -> list[Derived]:
@@ -91,7 +91,7 @@ class Outages:
 
     def _weigh(self, trouble: Trouble, order: OpenOrder) -> list[Derived]:
         if Ref("order", order.name) in self._floor.twin.holds:
-            return []  # what is reserved for it stays reserved
+            return []  # an order on hold keeps its reservations
         if trouble.of.region and order.placed.region != trouble.of.region:
             return []
         out: list[Derived] = []
@@ -106,10 +106,10 @@ class Outages:
     def _leave(
         self, trouble: Trouble, order: OpenOrder, leg: PlannedLeg, late_ms: int
     ) -> list[Derived]:
-        """Source what a leg has reserved in another way, if that is cheaper than to wait.
+        """Source a leg's reserved lines again, if that is cheaper than to wait.
 
-        Both ways are priced alike: waiting as the parcel that stands, handed over when the trouble
-        has passed; a carrier's delay is in the transit of both.
+        Both are priced alike: waiting as the present parcel, handed over once the trouble has
+        passed; a carrier's delay is in the transit of both.
         """
         floor = self._floor
         missed_ms = 0 if trouble.delay_ms else late_ms

@@ -14,7 +14,7 @@ from state.twin import OpenOrder
 
 
 class MoneyBack(Struct, frozen=True):
-    """Paying goods back: the cents paid, and what it costs us by term."""
+    """Goods paid back: the cents paid, and our cost by term."""
 
     lines: Lines
     cents: int
@@ -29,7 +29,7 @@ class MoneyBack(Struct, frozen=True):
 def money_back(placed: OrderPlaced, lines: Lines, rules: Exceptions) -> MoneyBack:
     """Return the price of paying `lines` of an order back; lines not ordered are worth nothing.
 
-    The price itself is no cost: goods that are never sold are kept, or were lost already.
+    The price is no cost: unsold goods are kept, or were lost already.
     """
     prices = {line.sku: line.unit_price_cents for line in placed.lines}
     price = int_sum(prices.get(sku, 0) * quantity for sku, quantity in lines)
@@ -49,7 +49,7 @@ def refund(
     alternatives: tuple[Alternative, ...] = (),
     causes: tuple[int, ...] = (),
 ) -> Draft:
-    """Return the draft that pays `back`; `summary` says why, the amount is added to it."""
+    """Return the draft that pays `back`; the amount is added to `summary`, the reason."""
     cents = back.cents
     return Draft(
         decision=Refund(

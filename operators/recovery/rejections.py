@@ -1,8 +1,8 @@
-"""Refusals: an action was rejected or failed. Its effect is undone, and another way is sought.
+"""Rejections: an action was rejected or failed. Its effect is undone, and another plan is sought.
 
-Who refuses names the action's id. Which proposal that is, the gate knows (`ProposalClosed`). Of
-what was carried out, the id's `seq` tells which record decided it; where that record decided more
-than one thing, the refusal's own `kind` and `order` tell them apart.
+A rejection names the action's id. The gate matches proposals (`ProposalClosed`). For other actions
+the id's `seq` is the record that decided it; if that record decided several things, the rejection's
+own `kind` and `order` tell them apart.
 """
 
 from operators.core.facts import Derived, Draft, Inert, ProposalClosed, Refused
@@ -15,24 +15,24 @@ from state.keys import ActionId, ServiceId
 from state.sums import int_sum
 from state.twin import OpenOrder, PlannedLeg
 
-#: Records that an order's latest decisions are remembered by.
+#: Records kept per order, by which its latest decisions are found.
 _MOST_DECIDED = 8
 
 
 class Refusals:
-    """Remembers which record decided what of an open order, and takes it back."""
+    """Keeps the decisions of records on open orders, and undoes them."""
 
     def __init__(self, floor: Floor, orders: OrderDesk) -> None:
         self._floor, self._orders = floor, orders
 
     def decided(self, drafts: list[Derived]) -> None:
-        """Remember what the record in hand decided of orders that are open."""
+        """Remember the decisions of the record in hand on open orders."""
         for each in drafts:
             if isinstance(each, Draft) and each.correlation in self._floor.twin.orders:
                 self._remember(each.correlation, each.decision.verb, self._floor.seq)
 
     def refused(self, fact: Refused) -> list[Derived]:
-        """Undo what was refused, and source the order again without the node that refused it."""
+        """Undo a rejected decision, and source the order again without the rejecting node."""
         refused = fact.said
         found = [
             (name, kind, seq)
@@ -69,14 +69,14 @@ class Refusals:
         return record_of(refused.action, self._floor.network)
 
     def _may_be_a_transfer(self, refused: ActionFailed | ActionRejected) -> bool:
-        """Whether what is refused may as well be a transfer of the same record."""
+        """Return whether the rejected action may be a transfer of the same record."""
         if refused.kind or refused.order is not None:
             return False
         seq = self._record_of(refused)
         return any(move.seq == seq for move in self._floor.twin.moves.values())
 
     def closed(self, closed: ProposalClosed) -> list[Derived]:
-        """A proposal of an order was decided on, or came to nothing: then what it held is free."""
+        """Apply the end of an order's proposal; unless it was approved, release its stock."""
         floor, decision, outcome = self._floor, closed.decision, closed.outcome
         order = floor.twin.orders.get(getattr(decision, "order", ""))
         if order is None:
@@ -107,7 +107,7 @@ class Refusals:
     def _came_to_nothing(
         self, order: OpenOrder, closed: ProposalClosed, decision: Allocate | Reship, why: str
     ) -> list[Derived]:
-        """Free what a proposal still holds, and see how else its order can be served."""
+        """Release the stock of a proposal, and find another plan for its order."""
         floor = self._floor
         legs = _legs_of(order, decision, record_of(closed.action, floor.network))
         if closed.outcome == "rejected":
@@ -125,7 +125,7 @@ class Refusals:
         return self._orders.wait(order)
 
     def _approved(self, order: OpenOrder, kind: str, seq: int) -> None:
-        """What record `seq` proposed is an action of the record in hand: only that can fail."""
+        """Credit a proposal of record `seq` to the record in hand: only its action can fail."""
         entry = (order.name, kind, seq)
         proposed = self._floor.state.decided.get(seq, [])
         if entry in proposed:
@@ -135,7 +135,7 @@ class Refusals:
         self._remember(*entry)
 
     def _give_up(self, order: OpenOrder, why: str) -> list[Derived]:
-        """Ask a person about an order that was refused too often, and pay it back in the end."""
+        """Ask a person about an order rejected too often, and pay it back in the end."""
         floor = self._floor
         floor.cases.act("refused", order.name, needs_person=True)
         floor.weigh_paying_back(order)
@@ -155,7 +155,7 @@ class Refusals:
         return self._orders.source(order, why=why)
 
     def _give_back(self, order: OpenOrder, leg: PlannedLeg) -> int:
-        """Give a leg up, and return its units; a parcel under way is then not sent again."""
+        """Give a leg up and return its units; the parcel it replaces is not sent again."""
         floor, lines = self._floor, leg.held_lines
         give_up(floor, order, [leg])
         shipment = floor.twin.shipments.get(leg.shipment)
@@ -188,7 +188,7 @@ class Refusals:
 
 
 def _legs_of(order: OpenOrder, decision: Allocate | Reship, seq: int) -> list[PlannedLeg]:
-    """The parcels of an order that record `seq` planned by `decision`, each once."""
+    """Return the legs of an order that record `seq` planned by `decision`, each once."""
     decided = decision.legs if isinstance(decision, Allocate) else (decision.leg,)
     planned = [
         (
@@ -208,9 +208,9 @@ def _legs_of(order: OpenOrder, decision: Allocate | Reship, seq: int) -> list[Pl
 
 
 def record_of(action: str, network: str) -> int:
-    """Place in the network's journal of the record that caused an action.
+    """Return the journal position of the record that caused an action.
 
-    -1 if that is no action's id, or one of another network's.
+    -1 if it is no action's id, or belongs to another network.
     """
     of = ActionId.parse(action)
     return of.seq if of is not None and of.network == network else -1

@@ -1,4 +1,4 @@
-"""Remedies: the cheapest option for a parcel that is likely to be late, or that failed, is taken.
+"""Remedies: the cheapest option for a parcel that is likely to be late, or that failed.
 
 If that is waiting, nothing is done and the reason is kept.
 """
@@ -13,9 +13,9 @@ from state.actions import Alternative, Benefit, Confidence, Switch
 from state.sums import int_sum
 from state.twin import OpenOrder, Shipment
 
-#: All options, in the order in which they are asked.
+#: All options, in the sequence in which they are tried.
 OPTIONS: tuple[type[Option], ...] = (Rerouting, SendingAgain)
-#: Exception that a parcel is, by the reason why it failed.
+#: Exception kind by the reason why a parcel failed.
 EXCEPTION_OF: dict[str, ExceptionKind] = {
     "lost": "lost",
     "damaged": "damage",
@@ -28,7 +28,7 @@ _RESTS_ON = ("telemetry",)
 
 
 class Remedies:
-    """Has options priced on the twin, chooses, and has the chosen one reserve what it needs."""
+    """Prices options on the twin, chooses one, and carries it out."""
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
@@ -77,7 +77,7 @@ class Remedies:
                 remedies += option.for_failure(order, shipment, reason, whole)
         remedies = ranked(remedies)
         is_by_cost = floor.policy.sourcing.rule == "least_cost"
-        # A rule sends again whatever it can: it weighs nothing.
+        # A rule weighs nothing: it sends again whatever it can.
         best = next(r for r in remedies if is_by_cost or r.act or len(remedies) == 1)
         summary = (
             f"{name} of {order.name} failed: {reason}. {_sentence(best.label)} costs "
@@ -160,5 +160,5 @@ class Remedies:
 
 
 def _sentence(label: str) -> str:
-    """Begin `label` with a capital, and leave names in it alone."""
+    """Return `label` with a capital first letter; the names in it stay as they are."""
     return label[0].upper() + label[1:]

@@ -1,4 +1,4 @@
-"""The shipment desk: follows parcels, and acts when one is likely to be late or is lost."""
+"""Shipment desk: follows parcels, and acts when one is likely to be late or is lost."""
 
 from operators.core.facts import (
     DelayRisk,
@@ -26,7 +26,7 @@ from state.twin.orders import LineProgress
 
 
 class ShipmentDesk:
-    """Applies telemetry to the twin. Methods return what they derive, in order."""
+    """Desk that applies telemetry to the twin. Methods return derived facts, in order."""
 
     def __init__(
         self, floor: Floor, orders: OrderDesk, stock: StockDesk, making_good: MakingGood
@@ -36,7 +36,7 @@ class ShipmentDesk:
         self._remedies = Remedies(floor)
 
     def dispatched(self, shipped: ShipmentDispatched, time_ms: int) -> list[Derived]:
-        """Take up a parcel that is under way: it uses up what its order still needed."""
+        """Take in a parcel under way, and release stock that its order no longer needs."""
         twin, name = self._floor.twin, shipped.shipment
         if name in twin.shipments:
             reason = "the shipment is already under way"
@@ -123,7 +123,7 @@ class ShipmentDesk:
             return []
         step_ms = self._floor.policy.delays.reprice_s * 1000
         if shipment.priced_ms and risk.expected_ms < shipment.priced_ms + step_ms:
-            return []  # it was found best to wait, and nothing material has changed
+            return []  # waiting was best, and the expected arrival has hardly changed
         order = self._floor.twin.orders.get(shipment.order)
         if order is None:
             reason = "the order is not known"
@@ -135,7 +135,7 @@ class ShipmentDesk:
         return self._remedies.for_delay(order, risk, shipment)
 
     def sweep(self) -> list[Derived]:
-        """Presume lost what has not arrived long after its promise."""
+        """Presume parcels lost that have not arrived long after their promise."""
         floor = self._floor
         over_ms = floor.now_ms - floor.policy.delays.give_up_s * 1000
         out: list[Derived] = []
@@ -171,14 +171,14 @@ class ShipmentDesk:
         if had_ended:
             return False
         order = self._floor.twin.orders.get(shipment.order)
-        if order is not None and name in order.shipments:  # not of an earlier one of its name
+        if order is not None and name in order.shipments:  # not of an earlier order by its name
             order.open_shipments -= 1
         keep_ms = self._floor.policy.hygiene.lateness_s * 1000
         self._floor.deadlines.set(self._floor.now_ms + keep_ms, Forget(name))
         return True
 
     def close_if_done(self, order: OpenOrder) -> list[Derived]:
-        """Close an order of which all was handed over and nothing is under way."""
+        """Close an order that was handed over and has no parcel under way."""
         if order.open_shipments or not order.is_shipped:
             return []
         before = order.status

@@ -1,9 +1,8 @@
-"""Sourcing by rule: what a simple order-management system does, to compare decisions with.
+"""Sourcing by rule, as in a simple order-management system: the baseline for comparisons.
 
 `nearest` serves an order from the nearest node, `cheapest` by the least freight and handling. Both
-go by the transit that services name, and by stock and room as they are. They know nothing of what
-was learned or reported, of what taking stock costs later, or of carbon. An order is split only if
-no single node can send all of it.
+use nominal transit, and stock and room as they are. They ignore learned and reported transit,
+displacement and carbon. An order is split only if no single node can send all of it.
 """
 
 from collections.abc import Collection, Iterable
@@ -32,24 +31,24 @@ from state.quantities import to_ms
 from state.sums import int_sum
 from state.twin import Twin
 
-#: Leaves freight and handling in a score, and nothing else.
+#: Weights that leave only freight and handling in a score.
 _PAID_AT_ONCE = Weights(
     late_fixed_cents=0, late_hour_cents=0, carbon_kg_cents=0, displacement_unit_cents=0
 )
 
 
 class ByRule:
-    """Decides by the policy's rule on the twin as it stands; changes nothing."""
+    """Sourcing by the policy's rule on the twin as it stands; deciding changes nothing."""
 
     def __init__(self, twin: Twin, rates: Rates, policy: Policy) -> None:
         self._twin, self._rates = twin, _NominalRates(rates)
-        self._outlook = Outlook()  # stays empty: transit is what the services name
+        self._outlook = Outlook()  # stays empty: transit is nominal
         self.policy = policy
 
     def decide(
         self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: Collection[str] = ()
     ) -> Choice:
-        """Choose by the rule how to serve `lines` of `order`, not from any node in `excluded`."""
+        """Choose a plan for `lines` of `order` by the rule, not from any node in `excluded`."""
         rules = self.policy.sourcing
         eliminated: Eliminations = {}
         supplies, closed = find_supplies(self._twin, rules, lines, now_ms, excluded, eliminated)
@@ -72,7 +71,7 @@ class ByRule:
 
 
 class _NominalRates:
-    """The rates of a book, without the trouble that carriers report."""
+    """Rates of a book, without the trouble that carriers report."""
 
     def __init__(self, book: Rates) -> None:
         self._book = book
@@ -88,7 +87,7 @@ class _NominalRates:
 
 
 class _Search:
-    """The ways to serve one order, the best by the rule first."""
+    """Search for plans of one order, the best by the rule first."""
 
     def __init__(
         self,
@@ -105,24 +104,24 @@ class _Search:
         self._sent: dict[tuple[str, Lines], list[Plan]] = {}
 
     def nearest(self, now_ms: int) -> list[Plan]:
-        """All from the nearest node that has all: on the shelf, else due; else from the nearest."""
+        """Return plans from the nearest node with all lines, on the shelf or due; else splits."""
         nodes = sorted(self._supplies, key=self._distance)
         on_shelf_first = sorted(self._whole(), key=lambda node: self._is_due(node, now_ms))
         whole = [plan for node in on_shelf_first for plan in self._send(node, self._lines)]
         return whole or self._join(self._coverings(nodes))
 
     def cheapest(self) -> list[Plan]:
-        """The least freight and handling that is nominally in time, else the earliest."""
+        """Return plans by freight and handling, those nominally in time first."""
         whole = [plan for node in self._whole() for plan in self._send(node, self._lines)]
         return sorted(whole or self._splits(), key=self._rank)
 
     def _whole(self) -> list[str]:
-        """Nodes that can promise every line, the nearest first."""
+        """Return nodes that can promise every line, the nearest first."""
         whole = [node for node, s in self._supplies.items() if None not in s.ready_ms]
         return sorted(whole, key=self._distance)
 
     def _splits(self) -> list[Plan]:
-        """Over two nodes, or over more if no two have all."""
+        """Return plans over two nodes, or over more if no two have all lines."""
         if self._rules.max_legs < 2:
             return []
         least = self._pricer.least
@@ -133,17 +132,17 @@ class _Search:
         return pairs or self._join(self._coverings(nodes))
 
     def _coverings(self, nodes: list[str]) -> Iterable[Shares]:
-        """Greedy coverings by those of `nodes` from which anything can be sent now."""
+        """Return greedy coverings by those of `nodes` that can send anything now."""
         able = [node for node in nodes if self._has_room(node)]
         return cover_greedily(self._lines, able, self._supplies, self._rules.max_legs)
 
     def _has_room(self, node: str) -> bool:
-        """Whether a parcel of anything at all could leave it."""
+        """Return whether any parcel could leave the node."""
         units = zip(self._lines, self._supplies[node].units, strict=True)
         return any(self._send(node, ((sku, 1),)) for (sku, _), has in units if has)
 
     def _join(self, spread: Iterable[Shares]) -> list[Plan]:
-        """Each parcel with the service that is best for it; the same parcels only once."""
+        """Return a plan for each set of parcels, with the best service for each parcel."""
         plans: dict[tuple[tuple[str, Lines], ...], Plan] = {}
         for shares in spread:
             sent = [self._send(node, lines) for node, lines in shares]
@@ -154,7 +153,7 @@ class _Search:
         return list(plans.values())
 
     def _send(self, node: str, lines: Lines) -> list[Plan]:
-        """One parcel of `lines` from `node`, with each service that has room, the best first."""
+        """Return plans of one parcel of `lines` from `node` by service, the best first."""
         known = self._sent.get((node, lines))
         if known is None:
             options: list[Option] = []
@@ -165,7 +164,7 @@ class _Search:
         return known
 
     def _rank(self, plan: Plan) -> tuple[bool, int, int, int, tuple[Way, ...]]:
-        """In time the cheapest first, behind them the earliest; of equals, the fewest parcels."""
+        """Return a sort key: plans in time by cost, then the late ones by arrival."""
         arrives_ms = max(leg.option.expected_ms for leg in plan.legs)
         parcels, ways = len(plan.legs), plan.ways
         if arrives_ms <= self._promised_ms:
@@ -177,5 +176,5 @@ class _Search:
         return inf if distance_km is None else distance_km, node
 
     def _is_due(self, node: str, now_ms: int) -> bool:
-        """Whether a line has to wait for inbound."""
+        """Return whether a line has to wait for inbound."""
         return any(ms is not None and ms > now_ms for ms in self._supplies[node].ready_ms)

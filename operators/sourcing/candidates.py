@@ -1,6 +1,6 @@
-"""Candidates: which nodes could serve lines of an order, and how lines may be spread over nodes.
+"""Candidates: nodes that could serve lines of an order, and ways to spread lines over nodes.
 
-What every way of sourcing starts from, whether it then weighs costs or follows a rule.
+Every sourcer starts here, by cost or by rule.
 """
 
 from collections.abc import Collection, Iterator
@@ -15,7 +15,7 @@ from state.twin import Twin
 #: (node, its lines) of each parcel.
 Shares = list[tuple[str, Lines]]
 
-#: Lines that both nodes of a pair have, up to which every distribution is tried.
+#: Most lines common to both nodes of a pair for which every distribution is tried.
 _DISTRIBUTED = 4
 #: Orders with more lines are split greedily only.
 _PAIRED_LINES = 12
@@ -29,9 +29,9 @@ def find_supplies(
     excluded: Collection[str],
     eliminated: Eliminations,
 ) -> tuple[dict[str, Supply], list[int]]:
-    """Nodes that can promise any of the lines, and when; and units by line at closed nodes.
+    """Return the supply of nodes that can promise any line, and units by line at closed nodes.
 
-    Not at the nodes `excluded`. What is ruled out is added to `eliminated`.
+    Skips the nodes `excluded`; adds the options ruled out to `eliminated`.
     """
     safety, slip_ms = rules.safety_stock, rules.inbound_slip_s * 1000
     limits = twin.capacity.nodes.limits
@@ -65,7 +65,7 @@ def find_supplies(
 
 
 def units_missing(lines: Lines, supplies: dict[str, Supply], closed: list[int]) -> dict[str, int]:
-    """Units that no node has; what closed nodes have is not missing, only out of reach."""
+    """Return units by SKU that no node has; units at closed nodes are not missing."""
     missing: dict[str, int] = {}
     for index, (sku, quantity) in enumerate(lines):
         short = quantity - closed[index] - int_sum(s.units[index] for s in supplies.values())
@@ -75,14 +75,14 @@ def units_missing(lines: Lines, supplies: dict[str, Supply], closed: list[int]) 
 
 
 def units_covered(supply: Supply, lines: Lines) -> int:
-    """Units of the order that the node has."""
+    """Return the units of the order that the node has."""
     return int_sum(min(u, quantity) for u, (_, quantity) in zip(supply.units, lines, strict=True))
 
 
 def spread_over_pairs(
     lines: Lines, nodes: list[str], supplies: dict[str, Supply]
 ) -> Iterator[Shares]:
-    """Every distribution of whole lines over two nodes, both used; none of very many lines."""
+    """Yield every distribution of whole lines over two nodes; none for orders of many lines."""
     if len(lines) > _PAIRED_LINES:
         return
     for a, b in combinations(nodes, 2):
@@ -107,7 +107,7 @@ def spread_over_pairs(
 def cover_greedily(
     lines: Lines, nodes: list[str], supplies: dict[str, Supply], max_legs: int
 ) -> Iterator[Shares]:
-    """Coverings of at most `max_legs` parcels: from each node in turn, the others in order."""
+    """Yield coverings of at most `max_legs` parcels, each beginning with another node."""
     for first in nodes:
         others = [node for node in nodes if node != first]
         covering = _cover(lines, [first, *others], supplies)
@@ -116,7 +116,7 @@ def cover_greedily(
 
 
 def _cover(lines: Lines, nodes: list[str], supplies: dict[str, Supply]) -> Shares | None:
-    """Take all that each node has, in the order given, until the order is covered."""
+    """Return each node's share, in the order given, until all is covered; None if it is not."""
     open_units = [quantity for _, quantity in lines]
     shares: Shares = []
     for node in nodes:

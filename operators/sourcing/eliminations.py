@@ -1,6 +1,6 @@
-"""Eliminations: which options a hard constraint ruled out, as values that can be looked through.
+"""Eliminations: options that hard constraints ruled out, as values.
 
-In words they are published (`operators.sourcing.explanation`); nothing reads the words.
+They are published in words (`operators.sourcing.explanation`); no code reads the words.
 """
 
 from typing import Literal
@@ -11,7 +11,7 @@ from state.keys import ANY_SERVICE, ServiceId
 
 
 class Way(Struct, frozen=True, order=True, gc=False):
-    """What is ruled out, or chosen: a node, what it has of a SKU, or it with a service."""
+    """An option that is ruled out or chosen: a node, its stock of a SKU, or a node and service."""
 
     node: str
     service: ServiceId = ANY_SERVICE
@@ -24,7 +24,7 @@ class Way(Struct, frozen=True, order=True, gc=False):
 
 
 class Constraint(Struct, frozen=True, gc=False, cache_hash=True):
-    """Why an option is out; `note` is what people said of it."""
+    """Reason why an option is out; `note` is the text a person gave for it."""
 
     kind: Literal["nothing_left", "closed", "held", "reach", "room", "weight", "barred"]
     note: str = ""
@@ -48,12 +48,12 @@ OUT_OF_REACH, NO_ROOM = Constraint("reach"), Constraint("room")
 TOO_HEAVY, BARRED = Constraint("weight"), Constraint("barred")
 
 
-#: Constraint -> what it ruled out, in the order found: ways, and the ways of plans in parcels.
+#: Constraint -> options ruled out, in the order found: ways, or all ways of a split plan.
 Eliminations = dict[Constraint, list[Way | tuple[Way, ...]]]
 
 
 def in_words(constraint: Constraint, option: Way | tuple[Way, ...]) -> str:
-    """An option that was ruled out, as people read it."""
+    """Return an option that was ruled out, in words."""
     if isinstance(option, tuple):
         return " + ".join(map(str, option))
     if not option.sku:

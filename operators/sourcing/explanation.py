@@ -1,4 +1,4 @@
-"""Explanations: a choice in words and numbers that can be checked."""
+"""Explanations: a choice in words, and in numbers that can be checked."""
 
 from operators.core.wording import day, money, span
 from operators.sourcing.eliminations import in_words
@@ -18,7 +18,7 @@ _EXAMPLES = 3
 
 
 def legs(plan: Plan) -> tuple[Leg, ...]:
-    """The plan's legs as they are published."""
+    """Return the plan's legs as published."""
     return tuple(
         Leg(
             node=leg.option.node,
@@ -35,7 +35,7 @@ def legs(plan: Plan) -> tuple[Leg, ...]:
 
 
 def alternatives(choice: Choice) -> tuple[Alternative, ...]:
-    """The best rejected plans, the best first."""
+    """Return the runners-up, the best first."""
     return tuple(
         Alternative(option=plan.describe(), score_cents=plan.score, terms=plan.terms())
         for plan in choice.runners_up
@@ -43,7 +43,7 @@ def alternatives(choice: Choice) -> tuple[Alternative, ...]:
 
 
 def eliminated(choice: Choice) -> tuple[Eliminated, ...]:
-    """What hard constraints ruled out, by constraint."""
+    """Return the options that hard constraints ruled out, by constraint."""
     return tuple(
         Eliminated(
             constraint=str(constraint),
@@ -55,7 +55,7 @@ def eliminated(choice: Choice) -> tuple[Eliminated, ...]:
 
 
 def confidence(plan: Plan, order: str, promised_ms: int) -> Confidence:
-    """The probability that the plan rests on: that of its leg most likely to be late."""
+    """Return the probability that the plan rests on: P(late) of its worst leg."""
     worst = max(plan.legs, key=lambda leg: (leg.option.p_late, leg.option.node))
     return Confidence(
         statement=f"{order} arrives from {worst.option.node} after its promise, "
@@ -67,7 +67,7 @@ def confidence(plan: Plan, order: str, promised_ms: int) -> Confidence:
 def allocation_summary(
     order: str, lines: int, units: int, plan: Plan, choice: Choice, promised_ms: int, policy: Policy
 ) -> str:
-    """One or two sentences on where an order goes and why."""
+    """Return one or two sentences on an order's plan and its reasons."""
     arrives_ms = max(leg.option.expected_ms for leg in plan.legs)
     slack_s = (promised_ms - arrives_ms) / 1000
     against = f"{span(slack_s)} before" if slack_s >= 0 else f"{span(-slack_s)} after"
@@ -80,7 +80,7 @@ def allocation_summary(
     )
     if choice.runners_up:
         second, rule = choice.runners_up[0], policy.sourcing.rule
-        # By a rule the next may well be cheaper: it is farther away, or too slow.
+        # A rule's runner-up may be cheaper: it is farther away, or too slow.
         by_rule = "" if rule == "least_cost" else f" by the rule {rule}"
         text += (
             f" Next best{by_rule}: {second.describe()}, {money(second.score, policy.currency)}"
@@ -94,12 +94,12 @@ def allocation_summary(
 
 
 def shortages(missing: dict[str, int]) -> tuple[Shortage, ...]:
-    """Missing units by SKU, as they are published."""
+    """Return missing units by SKU, as published."""
     return tuple(Shortage(sku=sku, missing=units) for sku, units in missing.items())
 
 
 def _main_difference(plan: Plan, other: Plan, policy: Policy) -> str:
-    """The term in which the runner-up is worse by most."""
+    """Return the term in which the runner-up is worse by most, in words."""
     ours, theirs = plan.terms(), other.terms()
     name = max(theirs, key=lambda term: (theirs[term] - ours.get(term, 0), term))
     worse = theirs[name] - ours.get(name, 0)

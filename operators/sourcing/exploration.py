@@ -1,8 +1,8 @@
-"""Exploration: now and then an order goes another way than the cheapest, by a logged chance.
+"""Exploration: now and then an order takes another plan than the cheapest, by a logged chance.
 
-What was never tried cannot be judged. A new order is drawn among the plans that are little dearer;
-the draw depends on the order's name alone, so that a replay, and the same order under another
-policy, draw alike. What was drawn, and how likely each plan was, is written on the action.
+A plan that was never tried cannot be judged. A new order draws among the plans that cost little
+more. The draw depends on the order's name alone, so that a replay, or another policy, draws alike.
+The action records the draw and the chance of each plan.
 """
 
 from hashlib import blake2b
@@ -17,9 +17,9 @@ _RANGE = 2**64
 
 
 def explore(choice: Choice, order: str, rules: Exploration) -> tuple[Choice, Draw | None]:
-    """The choice with the plan drawn for `order`, and how; None if there was nothing to draw.
+    """Return the choice with the plan drawn for `order`, and the draw; None if there was none.
 
-    The cheapest plan has the chance 1 − share, each other within reach an equal part of the share.
+    The cheapest plan has the chance 1 − share; the others within reach divide the share equally.
     """
     if choice.plan is None or not rules.share:
         return choice, None
@@ -30,7 +30,7 @@ def explore(choice: Choice, order: str, rules: Exploration) -> tuple[Choice, Dra
         return choice, None
     others = len(plans) - 1
     chances = [1.0 - rules.share, *[rules.share / others] * others]
-    # One number in [0, 1): below the share it says which of the others.
+    # A number in [0, 1); below the share, it picks one of the other plans.
     luck = int.from_bytes(blake2b(order.encode(), digest_size=8).digest()) / _RANGE
     drawn = 0
     if luck < rules.share:

@@ -1,4 +1,4 @@
-"""Holds, where orders are sourced: what is on hold is out of reach, and named with its reason."""
+"""Holds in sourcing: stock, nodes and lanes on hold are out of reach, each with its reason."""
 
 from operators.sourcing.eliminations import Constraint, Eliminations, Way
 from operators.sourcing.pricer import Lines, Supply
@@ -15,11 +15,10 @@ def rule_out_held(
     closed: list[int],
     eliminated: Eliminations,
 ) -> None:
-    """Take what is on hold out of `supplies`, for an order of `lines` bound for `region`.
+    """Remove supply on hold from `supplies`, for an order of `lines` bound for `region`.
 
-    Its units are counted as `closed`, by line: they are there, only out of reach. Services on hold
-    have no quotes (`RateBook`); here they are only named. What is ruled out is added to
-    `eliminated`.
+    Its units are added to `closed`, by line: they exist, but are out of reach. Services on hold
+    have no quotes (`RateBook`) and are only named. Options ruled out are added to `eliminated`.
     """
     holds = twin.holds
     for index, (sku, _) in enumerate(lines):

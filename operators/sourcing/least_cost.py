@@ -1,7 +1,7 @@
-"""Sourcing: which node, carrier and service serve an order, in one argmin over money.
+"""Sourcing by least cost: node, carrier and service of an order, in one argmin over money.
 
-Read `LeastCost.decide` top-down: candidates → eliminate → price → choose. One parcel from one node
-is searched exhaustively, several as `operators/sourcing/splits.py` says.
+Read `LeastCost.decide` top-down: candidates → eliminate → price → choose. Single parcels are
+searched exhaustively, several parcels in `operators.sourcing.splits`.
 """
 
 from collections.abc import Collection
@@ -25,7 +25,7 @@ from state.twin import Twin
 
 
 class LeastCost:
-    """Decides on the twin as it stands; changes nothing."""
+    """Sourcing by cost on the twin as it stands; deciding changes nothing."""
 
     def __init__(self, twin: Twin, outlook: Outlook, rates: Rates, policy: Policy) -> None:
         self._twin, self._outlook, self._rates = twin, outlook, rates
@@ -55,7 +55,7 @@ class LeastCost:
         pricer.eliminated = eliminated
         keep = self.policy.sourcing.alternatives + 1
         singles: list[Option] = []
-        # The cheapest nodes first: what they set as the price to beat spares most of the others.
+        # The cheapest nodes first: they set a price to beat that rules out most of the others.
         least = {node: pricer.least(node) for node in supplies}
         for _, node in sorted((least[node], node) for node in whole):
             pricer.collect(node, lines, singles, keep)
@@ -63,7 +63,7 @@ class LeastCost:
         proven = float("inf")
         if self.policy.sourcing.max_legs > 1 and not (plans and len(lines) == 1):
             search = Splits(lines, supplies, pricer, self.policy.sourcing, least)
-            # Up to the runner-up: what would be chosen if its price changed has to be known too.
+            # Search up to the runner-up: switch points need all plans below its price.
             found = search.search(singles[1].score if len(singles) > 1 else float("inf"))
             plans += [_joined(split) for split in found]
             proven = search.proven
@@ -84,5 +84,5 @@ def _joined(split: Split) -> Plan:
 
 
 def _rank(plan: Plan) -> tuple[int, int, tuple[Way, ...]]:
-    """Cheapest first; of equals, the fewest parcels, then by node and service."""
+    """Return a sort key: cheapest first, then fewest parcels, then node and service."""
     return plan.score, len(plan.legs), plan.ways

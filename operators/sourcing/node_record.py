@@ -1,8 +1,8 @@
-"""Node record: how much later than planned a node's parcels are ready, learned from what it does.
+"""Node record: the delay of a node's parcels against plan, learned from handovers and picks.
 
-Two things make a parcel late before it is under way: it misses the pickup that was planned, or a
-line of it is not on the shelf. Both are means in which old parcels fade and no single one counts
-for more than the policy allows; a node of few parcels is thought to be on time.
+A parcel is late before it is under way for two reasons: it misses its planned pickup, or one of its
+lines is not on the shelf. Both are means in which old parcels fade and one parcel counts no more
+than the policy allows. A node with few parcels is assumed to be on time.
 """
 
 from operators.prediction.level import Level, LevelState
@@ -14,13 +14,13 @@ _NEW: LevelState = (0, 0.0, 0.0)
 
 
 class NodeRecords:
-    """Learns into the outlook, where sourcing looks the delay up."""
+    """Delays of nodes, learned into the outlook, where sourcing looks them up."""
 
     def __init__(self, outlook: Outlook) -> None:
         self._outlook = outlook
 
     def handed_over(self, order: OpenOrder, node: str, time_ms: int, rules: Nodes) -> None:
-        """A parcel of `order` left `node`; nothing is learned if none was planned there."""
+        """Learn from a parcel of `order` that left `node`, if one was planned there."""
         planned_ms = order.handovers.pop(node, None)
         if planned_ms is None or not rules.learn:
             return
@@ -29,12 +29,12 @@ class NodeRecords:
         self._learn(self._outlook.handovers, node, late_s, rules)
 
     def picked(self, node: str, is_short: bool, rules: Nodes) -> None:
-        """A picker was sent for a line, and found it or did not."""
+        """Learn from a pick of a line, which was short or complete."""
         if rules.learn:
             self._learn(self._outlook.short_picks, node, float(is_short), rules)
 
     def forget(self) -> None:
-        """Expect no delay of any node from here on."""
+        """Forget all delays: every node is on time again."""
         for kept in (self._outlook.handovers, self._outlook.short_picks):
             kept.clear()
         self._outlook.node_delays_ms.clear()
@@ -50,6 +50,6 @@ class NodeRecords:
 
 
 def _expected(kept: dict[str, LevelState], node: str, rules: Nodes) -> float:
-    """The mean, drawn to none as long as little was seen."""
+    """Return the mean, shrunk to 0 while there are few observations."""
     level = Level(rules.fading, kept.get(node, _NEW))
     return level.trust * level.mean

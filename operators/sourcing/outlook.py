@@ -1,6 +1,6 @@
-"""What the orchestrator believes of the near future: demand and transit, from records up the chain.
+"""Outlook: the demand and transit that the orchestrator expects, from records up the chain.
 
-It keeps only the latest of each; the models themselves live in `demand` and `lanes`.
+Only the latest of each is kept; the models live in `operators.forecasts.demand` and `lanes`.
 """
 
 from collections.abc import Iterable
@@ -19,14 +19,14 @@ from state.sums import float_sum
 _UNSEEN = Ratios(0.75, 1.0, 1.35)
 
 
-#: Promises remembered.
+#: Promises kept.
 _MOST_SLACKS = 64
 
 
 class _Demand(Struct, array_like=True):
-    """Per day, signals aside: usual units, those of the bucket that began, and variance ÷ mean.
+    """Units per day without signals: usual, in the current bucket, and their variance ÷ mean.
 
-    `evidence_ms` and `from_ms` say how it fades.
+    `evidence_ms` and `from_ms` determine how it fades.
     """
 
     units_per_day: float
@@ -43,7 +43,7 @@ class _Lift(Struct, array_like=True):
 
 
 class Outlook(Struct):
-    """Latest outlooks by key; that of a service as a whole is of the lane `Lane(service)`."""
+    """Latest outlooks by key; that of a whole service is kept under the lane `Lane(service)`."""
 
     demand: dict[SeriesKey, _Demand] = field(default_factory=dict)
     # By region, EVERYWHERE among them, and goods.
@@ -51,9 +51,9 @@ class Outlook(Struct):
     lanes: dict[Lane, Ratios] = field(default_factory=dict)
     # Factors of transit by weekday of handover, by service, Monday first.
     weekdays: dict[ServiceId, tuple[float, ...]] = field(default_factory=dict)
-    # Seconds from order to promise of the latest orders: what customers are usually promised.
+    # Seconds from order to promise, for the latest orders.
     slacks: list[int] = field(default_factory=list)
-    # By node: s that handovers were late, share of short picks, and what both make of readiness.
+    # By node: seconds by which handovers were late, share of short picks, and the delay from both.
     handovers: dict[str, LevelState] = field(default_factory=dict)
     short_picks: dict[str, LevelState] = field(default_factory=dict)
     node_delays_ms: dict[str, int] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Outlook(Struct):
         )
 
     def learn_lift(self, lift: DemandLift) -> None:
-        """Take in what signals multiply demand by."""
+        """Take in the factor by which signals multiply demand."""
         self.lifts[lift.region, lift.scope] = _Lift(lift.factor, lift.until_ms)
 
     def learn_lane(self, outlook: LaneOutlook) -> None:
@@ -82,7 +82,7 @@ class Outlook(Struct):
         self.weekdays[lane.service] = outlook.weekdays
 
     def transit_ratios(self, lane: Lane, at_ms: int) -> Ratios:
-        """Quantiles of transit ÷ nominal: of the lane, else the service, else usual ones.
+        """Return quantiles of transit ÷ nominal: of the lane, else the service, else a default.
 
         `at_ms` is the handover.
         """
@@ -90,7 +90,7 @@ class Outlook(Struct):
         return self.lanes.get(lane, usual).times(factor)
 
     def usual_transit(self, service: ServiceId, at_ms: int) -> tuple[Ratios, float]:
-        """Quantiles for lanes of a service that nobody used, and the factor of the weekday.
+        """Return quantiles for unused lanes of a service, and the factor of the weekday.
 
         The factor applies to all lanes of the service; `at_ms` is the handover.
         """
@@ -108,13 +108,12 @@ class Outlook(Struct):
         horizon_s: int,
         now_ms: int,
     ) -> float:
-        """Expected later units of the region that lack because `taken` of `there` units are taken.
+        """Return the expected units that the region lacks later if `taken` of `there` are taken.
 
-        That is the sum, over each unit taken, of P(demand within the horizon exceeds what is left
-        after it). Demand is a negative binomial count: what is expected of the bucket that has
-        begun, then the usual. If nothing was ordered after that bucket, it is expected the less
-        the longer ago that is, by the Gamma-Poisson rule: evidence ÷ (evidence + time without an
-        order).
+        This is the sum, over the units taken, of P(demand within the horizon exceeds the stock
+        left after that unit). Demand is a negative binomial count: the rate of the current bucket,
+        then the usual rate. Without an order since that bucket it fades by the Gamma-Poisson rule:
+        evidence ÷ (evidence + time without an order).
         """
         mean, variance = self.demand_until(region, sku, category, now_ms + horizon_s * 1000, now_ms)
         if taken == 1:
@@ -124,7 +123,7 @@ class Outlook(Struct):
     def demand_until(
         self, region: str, sku: str, category: str, until_ms: int, now_ms: int
     ) -> tuple[float, float]:
-        """Mean and variance of a region's demand from now on, units; (0, 0) if it never had any."""
+        """Return mean and variance of a region's demand from now on, units; (0, 0) if unknown."""
         demand = self.demand.get(SeriesKey(region, sku))
         if demand is None:
             return 0.0, 0.0
@@ -140,18 +139,18 @@ class Outlook(Struct):
         return mean, mean * demand.scatter
 
     def speed(self, sku: str, regions: Iterable[str]) -> float:
-        """Units per day that `regions` usually want of a SKU."""
+        """Return the usual demand of `regions` for a SKU, in units per day."""
         known = (self.demand.get(SeriesKey(region, sku)) for region in regions)
         return float_sum(demand.units_per_day for demand in known if demand is not None)
 
     def learn_promise(self, slack_s: int) -> None:
-        """Take in how long after an order its promise ends."""
+        """Take in the time from an order to its promise."""
         self.slacks.append(slack_s)
         if len(self.slacks) > _MOST_SLACKS:
             del self.slacks[0]
 
     def usual_slacks(self) -> tuple[float, ...]:
-        """Seconds from order to promise at the quartiles' middles; two days before any order."""
+        """Return seconds from order to promise at four mid-quartiles; two days without orders."""
         if not self.slacks:
             return (2 * DAY_MS / 1000,)
         ranked = sorted(self.slacks)

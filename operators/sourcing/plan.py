@@ -1,4 +1,4 @@
-"""Plans: ways to serve a whole order, and the choice between them, whoever sources."""
+"""Plans: ways to serve a whole order, and the choice between them."""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -21,7 +21,7 @@ class PlanLeg(Struct, frozen=True, gc=False):
     lines: Lines
 
     def planned(self, seq: int, shipment: str = "") -> PlannedLeg:
-        """It as an order keeps it, decided by journal record `seq` instead of `shipment`."""
+        """Return the leg as an order keeps it, decided by record `seq` to replace `shipment`."""
         option = self.option
         return PlannedLeg(
             seq,
@@ -37,14 +37,14 @@ class PlanLeg(Struct, frozen=True, gc=False):
 
 
 class Plan(Struct, frozen=True, gc=False):
-    """A way to serve a whole order; `split` is what its further parcels cost in annoyance."""
+    """A way to serve a whole order; `split` is the penalty for its further parcels, in cents."""
 
     score: int
     legs: tuple[PlanLeg, ...]
     split: int
 
     def terms(self) -> dict[str, int]:
-        """Cents by term over all legs; they sum to `score`."""
+        """Return cents by term over all legs; they sum to `score`."""
         total = dict.fromkeys(TERMS, 0)
         for leg in self.legs:
             for name, cents in leg.option.terms().items():
@@ -55,26 +55,26 @@ class Plan(Struct, frozen=True, gc=False):
 
     @property
     def carbon_kg(self) -> float:
-        """All legs' kg of CO2e."""
+        """Return kg of CO2e over all legs."""
         return float_sum(leg.option.carbon_kg for leg in self.legs)
 
     @property
     def ways(self) -> tuple[Way, ...]:
-        """Node and service of each leg."""
+        """Return node and service of each leg."""
         return tuple(leg.option.way for leg in self.legs)
 
     def describe(self) -> str:
-        """Node and service of each leg, in words."""
+        """Return node and service of each leg, in words."""
         return " + ".join(map(str, self.ways))
 
 
 class Choice(Struct, frozen=True):
-    """The outcome: a plan and what it beat, or None and what is missing.
+    """Outcome of a decision: a plan and its runners-up, or no plan and the missing units.
 
-    `eliminated` maps a constraint to what it ruled out, in the order found. `missing` maps a SKU
-    to the units that no node can promise. `gap_cents` is by how much a cheaper plan that was not
-    looked at may at most undercut it, 0 if there is none. All plans that cost less than
-    `known_below` cents, each parcel by the service that is cheapest for it, are among those named.
+    `eliminated` maps a constraint to the options it ruled out, in the order found. `missing` maps a
+    SKU to the units that no node can promise. `gap_cents` bounds the saving of a plan that was not
+    searched, 0 if there is none. All plans that cost less than `known_below` cents, each parcel
+    with its cheapest service, are among those named.
     """
 
     plan: Plan | None
@@ -87,15 +87,15 @@ class Choice(Struct, frozen=True):
 
 
 class Sourcer(Protocol):
-    """Chooses node, carrier and service for lines of an order; changes nothing."""
+    """Choice of node, carrier and service for lines of an order; deciding changes nothing."""
 
     @property
     def policy(self) -> Policy:
-        """Return the policy that it decides under."""
+        """Return the policy in force."""
         ...
 
     def decide(
         self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: Collection[str] = ()
     ) -> Choice:
-        """Choose how to serve `lines` of `order` now, not from any node in `excluded`."""
+        """Choose a plan for `lines` of `order` now, not from any node in `excluded`."""
         ...

@@ -1,4 +1,4 @@
-"""Parcels: the cheapest ways to send some lines of an order from one node, during one decision."""
+"""Pricer: the cheapest services for lines of an order from one node, within one decision."""
 
 from bisect import insort
 from collections.abc import Iterable
@@ -35,16 +35,16 @@ from state.twin import Position, Twin
 #: (SKU, units) of each line, in the order's order.
 Lines = tuple[tuple[str, int], ...]
 
-#: Days looked ahead for a pickup at which node and service have room.
+#: Days ahead in which a pickup is sought for which node and service have room.
 _DAYS_AHEAD = 4
-#: Units of a line whose displacement is priced one by one; more add little.
+#: Units of a line whose displacement is priced; further units add little.
 _DISPLACED_UNITS = 5
-#: More than anything costs, cents.
+#: Above any price, cents.
 _NO_LIMIT = 2**62
 
 
 class Supply(Struct):
-    """What one node can promise of an order: by line, units, when, and from which position."""
+    """Supply of one node for an order: by line, units, instant ready and position."""
 
     units: list[int]
     ready_ms: list[int | None]
@@ -52,7 +52,7 @@ class Supply(Struct):
 
 
 class Pricer:
-    """Prices parcels of one order at one instant; changes nothing."""
+    """Prices of one order's parcels at one instant; pricing changes nothing."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Pricer:
         self.considered = 0
 
     def cheapest(self, node: str, lines: Lines) -> Option | None:
-        """The cheapest service for a parcel of `lines` from `node`; None if none can take it."""
+        """Return the cheapest option for a parcel of `lines` from `node`; None if none takes it."""
         key = (node, lines)
         if key not in self._cheapest:
             best: list[Option] = []
@@ -96,9 +96,9 @@ class Pricer:
     def collect(self, node: str, lines: Lines, best: list[Option], keep: int) -> None:
         """Add the node's services to `best`, which stays sorted and at most `keep` long.
 
-        Exact: a service is passed over only if some of its terms, none of which is negative, are
-        dearer than the last of `best` already. The costly terms, lateness and displacement, are
-        computed only for services that the cheap ones leave.
+        The result is exact: a service is skipped only if some of its terms, none of which is
+        negative, already exceed the last of `best`. Lateness and displacement, which are slow to
+        compute, come last.
         """
         lane = self._lanes.get(node) or self.lane(node)
         if lane.unreachable:
@@ -123,7 +123,7 @@ class Pricer:
             freight = quote.freight(kg)
             if freight > least_fixed:
                 if quote.fixed_cents - 0.5 > least_fixed:
-                    break  # and so are all that follow: they come by what a parcel costs at least
+                    break  # all that follow are dearer still: quotes are sorted by their base
                 continue
             sure = freight + carbon_cents(quote, kg, weights) + handling
             if sure > to_beat:
@@ -158,14 +158,14 @@ class Pricer:
                 least_fixed = to_beat - handling
 
     def lane(self, node: str) -> LaneRates:
-        """Rates from `node` to the order's region."""
+        """Return rates from `node` to the order's region."""
         return self._lanes.get(node) or self._rates.lane(node, self._region)
 
     def planned(self, node: str, service: ServiceId, lines: Lines, at_ms: int) -> Option | None:
-        """What a parcel that waits for the pickup at `at_ms` costs by now.
+        """Return the present cost of a parcel that waits for the pickup at `at_ms`.
 
         If its stock comes too late for that pickup, it takes the next one with room. None if the
-        service or the stock is no longer there.
+        service is no longer offered, or no pickup has room.
         """
         lane = self._rates.lane(node, self._region)
         quote = next((each for each in lane.quotes if each.service == service), None)
@@ -174,7 +174,7 @@ class Pricer:
         weight_g, units = self.weigh(lines)
         supplied_ms = self._ready_ms(node, lines)
         ready_ms = supplied_ms + self._work_ms(lane.node)
-        # A parcel that is being waited for already does not take its handling time again.
+        # A parcel whose stock is there keeps its pickup: handling may have begun.
         if supplied_ms > self._now_ms and ready_ms > at_ms:
             later = self._hand_over(node, quote, ready_ms)
             if later is None:
@@ -186,17 +186,17 @@ class Pricer:
         return price(quote, parcel, HandOver(at_ms, ratios, trouble_s), self._weights)
 
     def least(self, node: str) -> float:
-        """Return a bound below what any parcel from `node` costs, cents, to prune splits by."""
+        """Return a lower bound of any parcel's cost from `node`, in cents, to prune splits."""
         return self.lane(node).least_cents
 
     def weigh(self, lines: Lines) -> tuple[int, int]:
-        """Grams and units."""
+        """Return grams and units of `lines`."""
         skus = self._twin.skus
         grams = int_sum(skus[sku].weight_g * quantity for sku, quantity in lines)
         return grams, int_sum(quantity for _, quantity in lines)
 
     def _ready_ms(self, node: str, lines: Lines) -> int:
-        """When the node can promise the last of `lines`."""
+        """Return when the node can promise all of `lines`."""
         positions, index = self._supplies[node].positions, self._index
         now_ms, safety = self._now_ms, self._rules.safety_stock
         ready_ms = now_ms
@@ -211,11 +211,11 @@ class Pricer:
         return ready_ms
 
     def _work_ms(self, node: NodeRegistered) -> int:
-        """How long a parcel takes there until it is ready: as the node says, and usually longer."""
+        """Return the node's handling time plus the delay learned for it."""
         return node.handling_time_s * 1000 + self._outlook.node_delays_ms.get(node.node, 0)
 
     def _displacement(self, node: NodeRegistered, lines: Lines) -> int:
-        """Cents that later customers of the node's own region are expected to cost extra."""
+        """Return the expected extra cents of later customers in the node's own region."""
         if node.region == self._region:
             return 0
         total = 0

@@ -1,4 +1,4 @@
-"""Price of a parcel: rate cards as quotes, and `price`, the only place that knows a parcel's cost.
+"""Rates: rate cards as quotes, and `price`, the only place where a parcel's cost is computed.
 
 Every term is a whole number of cents, so that terms sum exactly to a score.
 """
@@ -19,12 +19,12 @@ from state.policy import Weights
 from state.quantities import DAY_MS
 from state.twin import Twin
 
-#: The terms of an allocation's score, in the order in which people ask about them.
+#: Terms of an allocation's score, in the order in which they are shown.
 TERMS = ("freight", "handling", "expected lateness", "expected displacement", "carbon")
 
 
 class Quote(Struct, frozen=True, gc=False):
-    """A service from a node to a region, without a parcel: what does not depend on the order."""
+    """A service from a node to a region: the part of a price that does not depend on the order."""
 
     service: ServiceId
     fixed_cents: float
@@ -46,7 +46,7 @@ class Quote(Struct, frozen=True, gc=False):
 
 
 class Parcel(Struct, frozen=True, gc=False):
-    """A parcel at its node: the terms of its price that are the same by every service, in cents."""
+    """A parcel at its node, with the terms of its price that all services share, in cents."""
 
     node: str
     kg: float
@@ -56,10 +56,10 @@ class Parcel(Struct, frozen=True, gc=False):
 
 
 class HandOver(Struct, frozen=True, gc=False):
-    """A handover, and what transit is expected from there.
+    """A handover, and the transit expected from there.
 
-    `ratios` are quantiles of transit ÷ nominal, the weekday's factor in them; `trouble_s` seconds
-    come on top, as a carrier reported.
+    `ratios` are quantiles of transit ÷ nominal, including the weekday's factor; `trouble_s` are the
+    extra seconds that a carrier reported.
     """
 
     at_ms: int
@@ -74,8 +74,8 @@ class HandOver(Struct, frozen=True, gc=False):
 class LaneRates(Struct, frozen=True, gc=False):
     """All quotes from a node to a region, the cheapest base first.
 
-    `unreachable` are services that do not reach it. `least_cents` is below what any parcel costs;
-    a kg in it costs at least `least_per_kg_cents` more.
+    `unreachable` are services that do not reach the region. `least_cents` is a lower bound of any
+    parcel's cost; each kg adds at least `least_per_kg_cents`.
     """
 
     node: NodeRegistered | None
@@ -86,7 +86,7 @@ class LaneRates(Struct, frozen=True, gc=False):
 
 
 class Option(Struct, frozen=True, gc=False, order=True):
-    """One parcel priced. Options order by score, then node, then service: ties have one winner."""
+    """One parcel priced. Options sort by score, then node, then service: ties have one winner."""
 
     score: int
     node: str
@@ -104,7 +104,7 @@ class Option(Struct, frozen=True, gc=False, order=True):
 
     @property
     def way(self) -> Way:
-        """Return the node and service, by which options are told apart."""
+        """Return the node and service, which identify an option."""
         return Way(self.node, self.service)
 
     def displacing(self, cents: int) -> "Option":
@@ -115,7 +115,7 @@ class Option(Struct, frozen=True, gc=False, order=True):
         return replace(self, score=score, displacement=displacement)
 
     def terms(self) -> dict[str, int]:
-        """Cents by term; they sum to `score`."""
+        """Return cents by term; they sum to `score`."""
         values = (self.freight, self.handling, self.lateness, self.displacement, self.carbon)
         return dict(zip(TERMS, values, strict=True))
 
@@ -123,8 +123,8 @@ class Option(Struct, frozen=True, gc=False, order=True):
 def price(quote: Quote, parcel: Parcel, hand_over: HandOver, weights: Weights) -> Option:
     """Return a parcel by a service as an option, priced in every term.
 
-    Freight by the rate card, handling and displacement as the parcel brings them, carbon by weight,
-    and lateness as expected of a two-piece normal through the quantiles of transit.
+    Freight follows the rate card, and carbon the weight. Handling and displacement come with the
+    parcel. Lateness is the expectation of a two-piece normal through the quantiles of transit.
     """
     nominal_s, ratios, trouble_s = quote.nominal_s, hand_over.ratios, hand_over.trouble_s
     p50_s = nominal_s * ratios.p50 + trouble_s
@@ -168,7 +168,7 @@ class Rates(Protocol):
         ...
 
     def lanes_to(self, region: str) -> dict[str, LaneRates]:
-        """Return rates to `region` by node, as far as they were asked for."""
+        """Return the rates to `region` made so far, by node."""
         ...
 
     def disrupted_s(self, service: ServiceId, region: str) -> int:
@@ -177,21 +177,20 @@ class Rates(Protocol):
 
 
 class RateBook:
-    """Rates by (node, region), made when first asked for.
+    """Rates by (node, region), made on first use.
 
-    They depend on registrations and holds alone, so that a book made anew after a restart quotes
-    the same; what is learned of a lane, or reported of a carrier, is looked up when a parcel is
-    priced.
+    They depend on registrations and holds alone, so that a new book after a restart quotes the
+    same. Outlooks of lanes and reported trouble are looked up when a parcel is priced.
     """
 
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
         self._lanes: dict[str, dict[str, LaneRates]] = {}
-        # What carriers reported -> (extra seconds, until ms)
+        # Trouble that carriers reported -> (extra seconds, until ms).
         self.disruptions: Mapping[TroubleKey, tuple[int, int]] = {}
 
     def lane(self, node: str, region: str) -> LaneRates:
-        """Rates from `node` to `region`."""
+        """Return rates from `node` to `region`, made on first use."""
         lanes = self.lanes_to(region)
         known = lanes.get(node)
         if known is None:
@@ -199,15 +198,15 @@ class RateBook:
         return known
 
     def lanes_to(self, region: str) -> dict[str, LaneRates]:
-        """Rates to `region` by node, as far as they were asked for."""
+        """Return the rates to `region` made so far, by node."""
         return self._lanes.setdefault(region, {})
 
     def forget_all(self) -> None:
-        """Make all rates anew."""
+        """Drop all rates, to be made again on use."""
         self._lanes.clear()
 
     def disrupted_s(self, service: ServiceId, region: str) -> int:
-        """Extra transit that a carrier's reported trouble causes; the worst that applies."""
+        """Return the extra transit by the worst reported trouble that applies, s."""
         if not self.disruptions:
             return 0
         known = self.disruptions
@@ -249,5 +248,5 @@ class RateBook:
 
 
 def lateness_cents(p_late: float, late_s: float, weights: Weights) -> int:
-    """Money for expected lateness: a fixed part for being late at all, and a part per hour."""
+    """Return the cents of expected lateness: a fixed part for being late, and a part per hour."""
     return round(weights.late_fixed_cents * p_late + weights.late_hour_cents * late_s / 3600)

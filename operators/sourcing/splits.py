@@ -1,9 +1,9 @@
-"""Splits: the cheapest ways to send an order in several parcels, and what was not looked at.
+"""Splits: the cheapest plans of several parcels, and a bound of those not searched.
 
-Whole lines are given to nodes by branch and bound, each node at most once. The search is exact over
-the nodes it looks at, unless it runs out of the parcels it may price (an order of five lines over
-eight nodes prices 248 at most). What it left out is bounded from below, so that a choice can say by
-how much it may be missed. Where no assignment of whole lines exists, lines are divided greedily.
+Branch and bound assigns whole lines to nodes, each node at most once. The search is exact over the
+nodes it covers, unless it reaches the limit of parcels priced (an order of five lines over eight
+nodes prices 248 at most). Plans left out are bounded from below, so that a choice states how far
+it may miss the optimum. If no assignment of whole lines exists, lines are divided greedily.
 """
 
 from bisect import insort
@@ -18,12 +18,12 @@ from state.policy import Sourcing
 from state.sums import float_sum, int_sum
 
 _INFINITY = float("inf")
-#: Parcels priced, and assignments looked at, in one search: bound the work of an event.
+#: Parcels priced and assignments tried in one search: bounds the work of an event.
 _MOST_PARCELS, _MOST_LOOKS = 256, 5_000
 
 
 class Split(Struct, frozen=True, gc=False, order=True):
-    """An order in several parcels: cents with the annoyance of further parcels, and the parcels."""
+    """An order in several parcels; the score includes the cost of each further parcel."""
 
     score: int
     parcels: int
@@ -33,7 +33,7 @@ class Split(Struct, frozen=True, gc=False, order=True):
 
 
 class Splits:
-    """One search. `proven` is the cents below which no split was left out, once it is done."""
+    """One search. Afterwards, no split that costs less than `proven` cents was left out."""
 
     def __init__(
         self,
@@ -51,9 +51,9 @@ class Splits:
         self.proven = _INFINITY
 
     def search(self, to_beat: float) -> list[Split]:
-        """The cheapest splits below `to_beat` cents, the best first.
+        """Return the cheapest splits below `to_beat` cents, the best first.
 
-        As many as alternatives are shown, and one. All of them, if `proven` is not less.
+        At most one more than the alternatives shown.
         """
         least, rules = self._least, self._rules
         two = sorted(least.values())[:2]
@@ -78,13 +78,13 @@ class Splits:
             self.proven = at_least
         else:
             self.proven = self._bound
-            if far:  # what any split with a node that was not looked at costs at least
+            if far:  # a lower bound of splits with a node outside the search
                 other = min(least[node] for node in far)
                 self.proven = min(self.proven, two[0] + max(other, two[1]) + more)
         return self._found
 
     def _branch(self, open_lines: int, legs: tuple[tuple[str, int], ...], cents: float) -> None:
-        """Give the first open line to each node in turn, with any others that it has."""
+        """Assign the first open line to each node in turn, with every subset of its other lines."""
         first = open_lines & -open_lines
         split = self._rules.split_fixed_cents
         is_last = len(legs) + 1 >= self._rules.max_legs
@@ -153,7 +153,7 @@ class Splits:
             self._keep(shares)
 
     def _by_content(self) -> float:
-        """Cents that weight and units cost at least, however they are sent."""
+        """Return a lower bound of the cents that weight and units cost in any plan."""
         lanes = [self._pricer.lane(node) for node in self._supplies]
         grams, units = self._pricer.weigh(self._lines)
         per_unit = min((lane.node.handling_unit_cents for lane in lanes if lane.node), default=0)

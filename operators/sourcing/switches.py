@@ -1,8 +1,8 @@
-"""Switch points: the nearest changes that lead to another plan. Each is true when applied.
+"""Switch points: the nearest changes that lead to another plan. Each holds when applied.
 
-A choice knows all plans up to a price (`Choice.known_below`). A change is published only if it
-provably makes a known plan the winner against the known and the unknown ones: an unknown plan gains
-no more from a lower freight than the runner-up does, and no weight that rises makes it cheaper.
+A choice knows all plans up to a price (`Choice.known_below`). A change is published only if a known
+plan then provably beats all known and unknown ones: an unknown plan gains no more from a lower
+freight than the runner-up, and a rising weight never makes it cheaper.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from operators.sourcing.plan import Choice, Plan
 from state.actions import Switch
 from state.policy import Policy
 
-#: Cents that rounding of a term, before and after, may move two plans apart, and one more.
+#: Cents by which rounding, before and after, may move two plans apart, and one more.
 _ROUNDING = 3
 
 
 def switches(choice: Choice, policy: Policy) -> tuple[Switch, ...]:
-    """The nearest changes that would have led to another plan; none where a rule chose it."""
+    """Return the nearest changes that would have led to another plan; none under a rule."""
     plan = choice.plan
     if plan is None or not choice.runners_up or policy.sourcing.rule != "least_cost":
         return ()
@@ -47,11 +47,11 @@ def switches(choice: Choice, policy: Policy) -> tuple[Switch, ...]:
 
 
 def _price_switch(plan: Plan, choice: Choice, currency: str) -> Switch | None:
-    """The cut of a freight from which the runner-up wins.
+    """Return the cut of a freight from which the runner-up wins.
 
-    All plans that have the parcel gain as much, none gains more, and the runner-up was ahead of
-    them. Only another service at a node of a split was never a plan of its own: such nodes are
-    left out.
+    All plans with that parcel gain as much, none gains more, and the runner-up was ahead of them.
+    Nodes that the chosen plan uses are left out for splits: their other services were not searched
+    as plans.
     """
     second = choice.runners_up[0]
     is_single = len(second.legs) == 1
@@ -86,7 +86,7 @@ def _weight_switch(
     words: tuple[str, str],
     now: float,
 ) -> Switch | None:
-    """The weight, higher than now, from which a plan in one parcel that causes less wins."""
+    """Return the higher weight from which a single-parcel plan that causes less wins."""
     others = [other for other in choice.runners_up if len(other.legs) == 1]
     if len(plan.legs) > 1 or not others:
         return None

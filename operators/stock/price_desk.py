@@ -1,8 +1,8 @@
-"""The price desk: proposes a price where stock is about to run out, or will not go.
+"""Price desk: proposes prices for stock that is about to run out, or does not sell.
 
 Read `PriceDesk.weigh` top-down: situation → candidates → price each → choose → explain. Each price
-is weighed against leaving it: what sales earn until the next inbound, and what is left then is
-worth. A price stands for a window: no other is proposed for its SKU and region until then.
+is weighed against leaving it: earnings until the next inbound, plus the worth of the units left
+then. A price stands for a window, in which no other is proposed for its SKU and region.
 """
 
 from math import log
@@ -21,12 +21,12 @@ from state.keys import EVERYWHERE, Ref, SeriesKey
 from state.quantities import DAY_MS, from_ms
 from state.sums import int_sum
 
-#: Days of holding that are priced at most: what is held longer is written off by other people.
+#: Most days of holding priced: stock that lasts longer is not written off here.
 _MOST_HELD_DAYS = 365.0
 
 
 class _Situation(Struct, frozen=True):
-    """Stock and demand of a SKU, pooled over the network, and a region's part in both."""
+    """Stock and demand of a SKU over the network, and a region's part in both."""
 
     reason: str
     p_short: float
@@ -48,13 +48,13 @@ class _Priced(Struct, frozen=True):
 
 
 class PriceDesk:
-    """Weighs prices. Methods return what they derive, in order."""
+    """Desk that weighs prices. Methods return derived facts, in order."""
 
     def __init__(self, floor: Floor, state: PriceState) -> None:
         self._floor, self._state = floor, state
 
     def changed(self, fact: PriceChanged) -> list[Derived]:
-        """A price holds from now on: what it does to demand is followed for a window."""
+        """Apply a price from now on, and follow its effect on demand for a window."""
         floor, state = self._floor, self._state
         known = list(floor.twin.geography.regions)
         regions = [fact.region] if fact.region is not None else known
@@ -65,7 +65,7 @@ class PriceDesk:
             out += self._end(key)
             asked = state.asked.get(key)
             if asked is not None and asked.price_cents != fact.price_cents:
-                del state.asked[key]  # people chose another price: what was asked is over
+                del state.asked[key]  # people chose another price: the proposal is over
             window_ms = floor.policy.pricing.window_s * 1000
             state.quiet[key] = floor.now_ms + window_ms
             demand = floor.outlook.demand.get(key)
@@ -87,14 +87,14 @@ class PriceDesk:
         return out
 
     def dropped(self, reprice: Reprice) -> None:
-        """A proposed price was rejected: should it come all the same, it is no gain of this."""
+        """Forget a proposed price that was rejected, so that it is credited with no gain."""
         key = SeriesKey(reprice.region, reprice.sku)
         asked = self._state.asked.get(key)
         if asked is not None and asked.price_cents == reprice.price_cents:
             del self._state.asked[key]
 
     def ordered(self, placed: OrderPlaced) -> None:
-        """Count units of prices that are followed; those of an order not believed are not."""
+        """Count units sold at prices that are followed, except those of a suspect order."""
         if not self._state.trials or self._floor.suspect:
             return
         for line in placed.lines:
@@ -110,7 +110,7 @@ class PriceDesk:
         return self._end(key)
 
     def weigh(self, outlook: DemandOutlook) -> list[Derived]:
-        """Propose the price that earns most for a SKU in a region, if any does better."""
+        """Propose the price that earns most for a SKU in a region, if any beats the present one."""
         floor, state, region, sku = self._floor, self._state, outlook.region, outlook.sku
         rules, key = floor.policy.pricing, SeriesKey(region, sku)
         if not rules.enabled or sku not in floor.twin.skus or Ref("sku", sku) in floor.twin.holds:
@@ -143,12 +143,12 @@ class PriceDesk:
         return self._state.prices.get(SeriesKey(region, sku)) or self._list_price(sku)
 
     def _list_price(self, sku: str) -> int:
-        """What it costs everywhere: as told last, else as registered."""
+        """Return the price of all regions: the latest reported, else the registered value."""
         everywhere = self._state.prices.get(SeriesKey(EVERYWHERE, sku))
         return everywhere or self._floor.twin.skus[sku].value_cents
 
     def _end(self, key: SeriesKey) -> list[Derived]:
-        """Learn from a price that was followed; tell what it gained, if it was proposed."""
+        """Learn from a price that was followed; return its gain, if it was proposed."""
         trial = self._state.trials.pop(key, None)
         if trial is None:
             return []
@@ -169,7 +169,7 @@ class PriceDesk:
         ]
 
     def _situation(self, region: str, sku: str) -> _Situation | None:
-        """Whether it is scarce or there is a glut; None if neither, or if nothing is expected."""
+        """Return the scarcity or glut of a SKU; None if neither, or if no demand is expected."""
         floor = self._floor
         rules, twin = floor.policy.pricing, floor.twin
         category, slip_ms = twin.skus[sku].category, floor.policy.sourcing.inbound_slip_s * 1000
@@ -187,7 +187,7 @@ class PriceDesk:
             if each == region:
                 of_region, its_variance = demand
         if of_region <= 0.0 or not free:
-            return None  # nothing to sell, or nobody to buy it: a price changes neither
+            return None  # no stock or no demand: a price changes neither
         cover_days = free / mean * horizon_s * 1000 / DAY_MS
         p_short = exceeds(free, mean, variance)
         if p_short >= rules.scarce_above:
@@ -202,7 +202,7 @@ class PriceDesk:
         )
 
     def _candidates(self, sku: str, now_cents: int, situation: _Situation) -> list[int]:
-        """Prices within the policy's bounds on the side that the situation asks for."""
+        """Return prices within the policy's bounds, above or below by the situation."""
         rules, list_cents = self._floor.policy.pricing, self._list_price(sku)
         up, step = situation.reason == "scarcity", rules.step_share
         most = rules.most_up_share if up else rules.most_down_share
@@ -210,13 +210,13 @@ class PriceDesk:
         prices = [round(list_cents * (1 + (n if up else -n) * step)) for n in steps]
         low, high = list_cents * (1 - rules.most_down_share), list_cents * (1 + rules.most_up_share)
         prices = [price for price in prices if low <= price <= high]
-        prices.append(list_cents)  # a price that was changed may also just go back
+        prices.append(list_cents)  # a changed price may also go back
         return [p for p in dict.fromkeys(prices) if (p > now_cents if up else 0 < p < now_cents)]
 
     def _priced(
         self, cents: int, now_cents: int, sku: str, elasticity: float, at: _Situation
     ) -> _Priced:
-        """What a price costs against leaving it, in cents; below 0 it earns."""
+        """Return a price with its cost against leaving it, in cents; below 0 it earns more."""
         rules = self._floor.policy.pricing
         unit_cost = self._unit_cost(sku)
         left_worth = self._worth(sku, now_cents, at) - unit_cost
@@ -238,7 +238,7 @@ class PriceDesk:
         return self._list_price(sku) * (1.0 - self._floor.policy.pricing.margin_share)
 
     def _worth(self, sku: str, now_cents: int, at: _Situation) -> float:
-        """What a unit that is kept fetches later: the price of now, less what keeping it costs."""
+        """Return the worth of a unit left: the present price less the cost of holding it."""
         held_days = min(at.cover_days, _MOST_HELD_DAYS)
         day_share = self._floor.policy.pricing.holding_day_share
         return now_cents - self._unit_cost(sku) * day_share * held_days

@@ -1,8 +1,8 @@
-"""Repositioning: moves stock to where it will be wanted, before it is ordered there.
+"""Repositioning: moves stock to a node before it is ordered there.
 
 Read `Repositioning.review` top-down: needs → candidates → eliminate → price → choose → explain.
-A unit is worth moving if the chance that the destination wants one more than it has, times what a
-customer there costs less when served locally, exceeds the same at the origin plus the way (the
+A unit is worth moving if the chance that the destination needs one more unit, times the saving of
+serving a customer locally, exceeds the same product at the origin plus the cost of transport (the
 newsvendor's rule, at the margin, unit by unit).
 """
 
@@ -25,18 +25,18 @@ from state.twin import Position
 from state.twin.stock import InboundKind
 
 _RESTS_ON = ("inventory", "demand")
-#: The alternative to every transfer.
+#: Label of the alternative to every transfer.
 STAYING = "leaving it where it is"
-#: Regions of a node that are looked at, the most demand first: bounds the work of a review.
+#: Regions priced for a node, the most demand first: bounds the work of a review.
 _MOST_REGIONS = 12
-#: Supply that comes within so long counts as there.
+#: Supply due within this time counts as there.
 _SOON_MS = DAY_MS // 2
-#: What comes from another node, rather than from outside.
+#: Inbound from another node, rather than from outside.
 _MOVED: tuple[InboundKind, ...] = ("transfer", "asked")
 
 
 class _Need(Struct):
-    """What the regions that are nearest to a node want of it until its next supply.
+    """Demand of the regions nearest to a node until its next supply.
 
     `left` units are free on its shelf; demand is a count with `mean` and `variance`; a customer
     served from the second-best node costs `spared_cents` more.
@@ -50,12 +50,12 @@ class _Need(Struct):
     until_ms: int
 
     def chance(self, units: int) -> float:
-        """P(more than `units` are wanted in time)."""
+        """Return P(demand in time exceeds `units`)."""
         return exceeds(units, self.mean, self.variance)
 
 
 class _Offer(Struct):
-    """A transfer priced: what the way costs, what it displaces and what it gains, in cents."""
+    """A transfer priced, in cents: transport, displacement at the origin, and gain."""
 
     origin: str
     units: int
@@ -65,7 +65,7 @@ class _Offer(Struct):
 
     @property
     def terms(self) -> dict[str, int]:
-        """Cents by term; negative is what is saved."""
+        """Return cents by term; savings are negative."""
         return {
             "transfer": self.cost,
             "expected displacement at the origin": self.displaced,
@@ -74,18 +74,18 @@ class _Offer(Struct):
 
     @property
     def score(self) -> int:
-        """Sum of the terms; the less, the better. Not moving is 0."""
+        """Return the sum of the terms; less is better, and not moving is 0."""
         return self.cost + self.displaced - self.gain
 
 
 class Repositioning:
-    """Decides on transfers of one SKU at a time; the desk holds the stock for them."""
+    """Decisions on transfers of one SKU at a time; the transfer desk reserves their stock."""
 
     def __init__(self, floor: Floor, desk: TransferDesk) -> None:
         self._floor, self._desk = floor, desk
 
     def plan(self) -> None:
-        """Line up a review of each SKU that sells, the fastest first, over the review period."""
+        """Schedule a review of each SKU that sells, the fastest first, over the review period."""
         floor, rules = self._floor, self._floor.policy.repositioning
         floor.deadlines.set(floor.now_ms + rules.review_s * 1000, PlanRestocks())
         if not rules.enabled:
@@ -99,7 +99,7 @@ class Repositioning:
             floor.deadlines.set(at_ms, Restock(sku))
 
     def heard(self, lift: DemandLift) -> None:
-        """Look at once at what a signal says will be wanted more, ahead of the demand."""
+        """Review the SKUs of a signal at once, ahead of the demand that it announces."""
         floor, rules = self._floor, self._floor.policy.repositioning
         if not rules.enabled or lift.factor < rules.signal_above:
             return
@@ -116,7 +116,7 @@ class Repositioning:
             floor.deadlines.set(floor.now_ms + number * 1000, Restock(sku))
 
     def review(self, sku: str) -> list[Derived]:
-        """Move stock of `sku` to the node that gains most by it, if any gains enough."""
+        """Move stock of `sku` to the nodes that are likely to run short, where it pays."""
         floor, rules = self._floor, self._floor.policy.repositioning
         stock = floor.twin.stock.get(sku, {})
         if not rules.enabled or len(stock) < 2 or sku not in floor.twin.skus:
@@ -160,7 +160,7 @@ class Repositioning:
             reason = "too little to gain"
             about = f"{need.node}/{sku}"
             return [Inert(kind="transfer", about=about, reason=reason, prevented=True)]
-        if floor.policy.governance.is_off(Transfer.verb):  # then nothing is held for it
+        if floor.policy.governance.is_off(Transfer.verb):  # nothing is reserved then
             reason = "switched off by the policy"
             return [Inert(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
         needs[best.origin].left -= best.units
@@ -168,19 +168,19 @@ class Repositioning:
         return [self._draft(sku, priced, best, offers[1:])]
 
     def _needs(self, sku: str, stock: dict[str, Position]) -> dict[str, _Need]:
-        """By node: what is free, and what the regions nearest to it want until its next supply."""
+        """Return by node its free units and its regions' demand until its next supply."""
         floor, rules = self._floor, self._floor.policy.repositioning
         safety = floor.policy.sourcing.safety_stock
         needs: dict[str, _Need] = {}
         for node, position in stock.items():
             if not position.counted_ms and position.on_hand <= position.reserved:
-                continue  # it is there for an order only
+                continue  # its stock is all reserved
             until_ms = floor.now_ms + rules.horizon_s * 1000
             free = position.unpromised(safety)
             free += self._desk.bound_for(node, sku)
             for key, due in position.inbound.items():
-                # What comes soon is as good as there, and so is what was moved on account of it;
-                # other supply ends the shortage when it comes.
+                # Supply that comes soon counts as there, and so do transfers, which answer this
+                # need; other supply ends the shortage when it comes.
                 if due.eta_ms <= floor.now_ms + _SOON_MS or key.kind in _MOVED:
                     free += due.quantity
                 else:
@@ -200,7 +200,7 @@ class Repositioning:
         return needs
 
     def _home(self, region: str, needs: dict[str, _Need]) -> str | None:
-        """The node nearest to `region` that has, or had, the SKU."""
+        """Return the node nearest to `region` that has, or had, the SKU."""
         geography = self._floor.twin.geography
         best: tuple[float, str] | None = None
         for node in needs:
@@ -210,9 +210,9 @@ class Repositioning:
         return None if best is None else best[1]
 
     def _priced(self, sku: str, need: _Need, needs: dict[str, _Need]) -> _Need:
-        """The need with what a customer costs more if the next-best node serves them.
+        """Return the need with the extra cost of serving a customer from the next-best node.
 
-        Only regions where the node is the cheaper one count, and only their demand.
+        Only regions for which the node is cheaper count, and only their demand.
         """
         floor = self._floor
         category = floor.twin.skus[sku].category
@@ -233,7 +233,7 @@ class Repositioning:
                 if other.node != need.node and other.left > 0
             ]
             less = min(others, default=inf) - self._serve_cents(need.node, region, kg)
-            if not 0.0 < less < inf:  # nobody, or one of both only, can send it there
+            if not 0.0 < less < inf:  # not cheaper, or not both can send it there
                 continue
             mean, variance = mean + wanted, variance + spread
             spared += wanted * less
@@ -241,10 +241,10 @@ class Repositioning:
         return replace(need, mean=mean, variance=variance, spared_cents=spared_cents)
 
     def _serve_cents(self, node: str, region: str, kg: float) -> float:
-        """Return what a parcel of one unit costs from `node`: mean over usual promises, cents.
+        """Return the cost of a parcel of one unit from `node`: mean over usual promises, cents.
 
-        Each promise takes the service that is cheapest for it. Trouble that carriers report is left
-        out: it will have passed.
+        Each promise takes its cheapest service. Trouble that carriers report is left out: it will
+        have passed.
         """
         floor = self._floor
         lane = floor.rates.lane(node, region)
@@ -274,7 +274,7 @@ class Repositioning:
         return total / len(slacks)
 
     def _offer(self, sku: str, need: _Need, other: _Need) -> _Offer | None:
-        """As many units from `other` as each gain more than they cost; None if none does."""
+        """Return an offer of the units from `other` that gain more than they cost; None if none."""
         floor, rules = self._floor, self._floor.policy.repositioning
         distance = floor.twin.geography.distance_km(
             other.node, floor.twin.geography.nodes[need.node].region
@@ -283,12 +283,12 @@ class Repositioning:
             return None
         lead_ms = round((rules.lead_s + distance / rules.road_km_h * 3600) * 1000)
         if floor.now_ms + lead_ms >= need.until_ms:
-            return None  # the next supply is there as soon
+            return None  # the next supply comes as soon
         kg = floor.twin.skus[sku].weight_g / 1000
         unit_cents = rules.unit_cents + rules.kg_100km_cents * kg * distance / 100
         gain = displaced = 0.0
         units = 0
-        # What is on its way to the origin is not there to be loaded yet.
+        # Inbound to the origin cannot be loaded yet.
         safety = floor.policy.sourcing.safety_stock
         there = floor.twin.stock[sku][other.node].unpromised(safety)
         for taken in range(1, min(other.left, there, rules.most_units) + 1):
@@ -296,7 +296,7 @@ class Repositioning:
             if risk > rules.origin_risk:
                 break
             chance = need.chance(need.left + taken - 1)
-            # What the origin would lose is priced like what the destination would gain.
+            # A unit lost at the origin is priced like one gained at the destination.
             if chance < rules.least_wanted:
                 break
             if chance * need.spared_cents <= unit_cents + risk * need.spared_cents:

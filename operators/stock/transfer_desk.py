@@ -1,4 +1,4 @@
-"""The transfer desk: holds stock for transfers until they depart, and follows them to their end."""
+"""Transfer desk: reserves stock for transfers until they depart, and follows their result."""
 
 from operators.core.facts import Derived, TransferYield
 from operators.network.context import Floor
@@ -12,13 +12,13 @@ from state.twin.stock import Inbound, InboundKey
 
 
 class TransferDesk:
-    """Keeps `FloorState.moves`, `landed` and `moved`. Methods return what they derive."""
+    """Desk of transfers asked for and arrived. Methods return derived facts, in order."""
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
 
     def hold(self, origin: str, destination: str, sku: str, quantity: int) -> None:
-        """Keep units from being promised until a truck has them; nothing goes back for a while."""
+        """Reserve units until a truck has them; no stock of it goes back for a while."""
         floor = self._floor
         self._ask(Move(origin, destination, sku, quantity, 0, floor.seq))
         settle_ms = floor.now_ms + floor.policy.repositioning.settle_s * 1000
@@ -28,7 +28,7 @@ class TransferDesk:
     def hold_for(
         self, order: str, origin: str, destination: str, sku: str, quantity: int, due_ms: int
     ) -> None:
-        """Keep units for an order that is promised them at the destination, where they are due."""
+        """Reserve units for an order that is promised them at the destination, as inbound."""
         number = self._ask(Move(origin, destination, sku, quantity, 0, self._floor.seq, order))
         position = self._floor.twin.position(destination, sku)
         position.inbound[InboundKey("asked", str(number))] = Inbound(due_ms, quantity)
@@ -44,22 +44,22 @@ class TransferDesk:
         return number
 
     def bound_for(self, node: str, sku: str) -> int:
-        """Units that were asked to be moved ahead of demand and have not departed yet."""
+        """Return units asked for ahead of demand that have not departed yet."""
         moves = self._floor.twin.moves.values()
         return int_sum(
             m.quantity for m in moves if m.destination == node and m.sku == sku and not m.order
         )
 
     def has_left(self, node: str, sku: str) -> bool:
-        """Whether stock was moved away from there not long ago: it must not come back."""
+        """Return whether stock left there not long ago: it must not come back."""
         return self._is_recent(self._floor.state.left, ShelfKey(node, sku))
 
     def has_come(self, node: str, sku: str) -> bool:
-        """Whether stock was moved there not long ago: it must not leave again."""
+        """Return whether stock came there not long ago: it must not leave again."""
         return self._is_recent(self._floor.state.come, ShelfKey(node, sku))
 
     def unhold(self, number: int) -> list[Derived]:
-        """Give back what no truck came for, if it is still held."""
+        """Release units that no truck took, if they are still reserved."""
         move = self._floor.twin.moves.get(number)
         if move is None or move.until_ms > self._floor.now_ms:
             return []
@@ -67,19 +67,19 @@ class TransferDesk:
         return []
 
     def failed(self, seq: int) -> bool:
-        """Give back what the actions of record `seq` were to move: nobody will. False if none."""
+        """Release the units of transfers that record `seq` decided; return whether any was."""
         numbers = [number for number, move in self._floor.twin.moves.items() if move.seq == seq]
         for number in numbers:
             self.give_back(number, self._floor.twin.moves[number].quantity)
         return bool(numbers)
 
     def approved(self, transfer: Transfer, seq: int) -> None:
-        """What record `seq` proposed is acted on by the record in hand."""
+        """Credit a transfer that record `seq` proposed to the record in hand, which acts on it."""
         for number in self._held_by(transfer, seq):
             self._floor.twin.moves[number].seq = self._floor.seq
 
     def give_up(self, transfer: Transfer, seq: int) -> None:
-        """Give back what a proposal of record `seq` held: it was not approved."""
+        """Release the units of a proposal of record `seq` that was not approved."""
         for number in self._held_by(transfer, seq):
             self.give_back(number, self._floor.twin.moves[number].quantity)
 
@@ -92,7 +92,7 @@ class TransferDesk:
         ]
 
     def give_back(self, number: int, quantity: int) -> None:
-        """Stop holding up to `quantity` units for a transfer that was asked for."""
+        """Release up to `quantity` units reserved for a transfer."""
         twin = self._floor.twin
         move = twin.moves[number]
         freed = twin.position(move.origin, move.sku).release(number, quantity)
@@ -110,18 +110,18 @@ class TransferDesk:
             del twin.moves[number]
 
     def departed(self, origin: str, destination: str, sku: str, quantity: int) -> None:
-        """A truck has them: what was held for it, the oldest first, is held no longer."""
+        """Release the units reserved for a transfer that departed, the oldest first."""
         for number, move in list(self._floor.twin.moves.items()):
             if quantity <= 0:
                 return
             if (move.origin, move.destination, move.sku) == (origin, destination, sku):
                 taken = min(quantity, move.quantity)
                 quantity -= taken
-                # Fewer on the truck than asked for: the rest will not follow.
+                # The truck may have fewer than asked for: the rest will not follow.
                 self.give_back(number, move.quantity)
 
     def arrived(self, transfer: str, node: str, sku: str, quantity: int) -> None:
-        """Begin to follow what became of it."""
+        """Begin to follow the sales of a transfer that arrived."""
         floor = self._floor
         until_ms = floor.now_ms + floor.policy.repositioning.yield_s * 1000
         shelf = ShelfKey(node, sku)
@@ -130,7 +130,7 @@ class TransferDesk:
         floor.deadlines.set(until_ms, Yield(shelf))
 
     def picked(self, node: str, sku: str, quantity: int) -> list[Derived]:
-        """Units left the shelf for customers: those that were moved there go first."""
+        """Count units picked for customers: those that a transfer brought go first."""
         shelf = ShelfKey(node, sku)
         landed = self._floor.state.landed.get(shelf)
         if not landed:
@@ -142,7 +142,7 @@ class TransferDesk:
         return self.close(shelf)
 
     def close(self, shelf: ShelfKey) -> list[Derived]:
-        """Say what became of transfers that are sold, or that have had their time."""
+        """Report transfers that are sold out, or whose time is over."""
         landed = self._floor.state.landed.get(shelf, [])
         over = [e for e in landed if e.picked >= e.units or e.until_ms <= self._floor.now_ms]
         kept = [each for each in landed if each not in over]
@@ -162,7 +162,7 @@ class TransferDesk:
         ]
 
     def sweep(self) -> None:
-        """Forget what was moved long ago."""
+        """Forget shelves whose transfers are long ago."""
         state = self._floor.state
         for kept in (state.left, state.come):
             for key in [key for key, until_ms in kept.items() if until_ms <= self._floor.now_ms]:
