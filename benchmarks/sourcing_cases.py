@@ -11,7 +11,7 @@ from random import Random
 from time import perf_counter_ns
 
 from operators.core.facts import DemandOutlook, LaneOutlook
-from operators.network.context import Floor, FloorState
+from operators.network.context import Context, ContextState
 from operators.orders.order_desk import OrderDesk
 from state.events import (
     CarrierRegistered,
@@ -39,10 +39,10 @@ _SERVICES = (
 )
 
 
-def _floor(nodes: int, luck: Random) -> Floor:
+def _context(nodes: int, luck: Random) -> Context:
     """Return a network in which every node has every SKU and every lane is learned."""
-    floor = Floor(FloorState(policy=Policy()))
-    twin, outlook = floor.twin, floor.outlook
+    context = Context(ContextState(policy=Policy()))
+    twin, outlook = context.twin, context.outlook
     places = {f"R-{n:02}": (luck.uniform(47, 54), luck.uniform(7, 14)) for n in range(_REGIONS)}
     for name, (north, east) in places.items():
         twin.geography.learn(RegionRegistered(region=name, latitude=north, longitude=east))
@@ -91,20 +91,20 @@ def _floor(nodes: int, luck: Random) -> Floor:
         )
         for node in twin.geography.nodes:
             twin.position(node, sku).on_hand = luck.randint(40, 90)
-    _learn(floor, luck)
+    _learn(context, luck)
     assert outlook.lanes
-    return floor
+    return context
 
 
-def _learn(floor: Floor, luck: Random) -> None:
+def _learn(context: Context, luck: Random) -> None:
     """Outlooks of every lane and of the demand for every SKU in every region."""
-    geography = floor.twin.geography
+    geography = context.twin.geography
     for of in geography.services:
         weekdays = tuple(luck.uniform(0.95, 1.1) for _ in range(7))
         for node in geography.nodes:
             for region in geography.regions:
                 p50 = luck.uniform(0.9, 1.15)
-                floor.outlook.learn_lane(
+                context.outlook.learn_lane(
                     LaneOutlook(
                         carrier=of.carrier,
                         service=of.service,
@@ -119,9 +119,9 @@ def _learn(floor: Floor, luck: Random) -> None:
                     )
                 )
     for region in geography.regions:
-        for sku in floor.twin.skus:
+        for sku in context.twin.skus:
             level = luck.uniform(2.0, 15.0)
-            floor.outlook.learn_demand(
+            context.outlook.learn_demand(
                 DemandOutlook(
                     region=region,
                     sku=sku,
@@ -163,18 +163,18 @@ def _orders(lines: int, luck: Random) -> list[tuple[OrderPlaced, int]]:
 def measure(nodes: int, lines: int, rounds: int) -> dict[str, list[float]]:
     """Least µs of each order over the rounds: to decide, and to decide, reserve and explain."""
     luck = Random(nodes * 10 + lines)
-    floor = _floor(nodes, luck)
-    desk = OrderDesk(floor)
+    context = _context(nodes, luck)
+    desk = OrderDesk(context)
     orders = _orders(lines, luck)
     decide = [float("inf")] * len(orders)
     place = [float("inf")] * len(orders)
     gc.disable()
     for round_ in range(rounds + 1):
         for index, (order, at_ms) in enumerate(orders):
-            floor.seq, floor.now_ms = floor.seq + 1, at_ms + round_ * 1_000
+            context.seq, context.now_ms = context.seq + 1, at_ms + round_ * 1_000
             wanted = tuple((line.sku, line.quantity) for line in order.lines)
             begun = perf_counter_ns()
-            floor.sourcing.decide(order, wanted, floor.now_ms)
+            context.sourcing.decide(order, wanted, context.now_ms)
             decided = perf_counter_ns()
             desk.place(order)
             placed = perf_counter_ns()

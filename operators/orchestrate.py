@@ -17,7 +17,7 @@ from operators.core.facts import (
     ProposalClosed,
     Refused,
 )
-from operators.network.context import Floor, FloorState
+from operators.network.context import Context, ContextState
 from operators.network.due import (
     Due,
     Forget,
@@ -32,9 +32,9 @@ from operators.network.due import (
     Serve,
     Settled,
     Sweep,
+    TransferLapses,
     TroubleEnds,
     Unfillable,
-    Unhold,
     WeighOn,
     Yield,
 )
@@ -44,9 +44,9 @@ from operators.orders.hold_desk import HoldDesk
 from operators.orders.order_desk import OrderDesk
 from operators.reallocation.reevaluation import ReevaluationDesk
 from operators.recovery.cancellations import Cancellations
-from operators.recovery.compensation import MakingGood
+from operators.recovery.compensation import Compensation
 from operators.recovery.outages import Outages
-from operators.recovery.rejections import Refusals, record_of
+from operators.recovery.rejections import Rejections, record_of
 from operators.recovery.shipment_desk import ShipmentDesk
 from operators.sourcing.outlook import Outlook
 from operators.stock.price_desk import PriceDesk
@@ -94,77 +94,77 @@ _SWEEP_MS = DAY_MS
 
 
 class Orchestrate(Operator):
-    """Emits drafts of actions, OrderMoved, and Inert where nothing was to be done."""
+    """Emits drafts of actions, OrderMoved, and NoAction where nothing was to be done."""
 
     name = "orchestrate"
 
     def __init__(self, policy: Policy) -> None:
-        self._open(FloorState(policy=policy))
-        self._floor.deadlines.set(0, Sweep())
-        self._floor.deadlines.set(0, PlanRestocks())
+        self._open(ContextState(policy=policy))
+        self._context.deadlines.set(0, Sweep())
+        self._context.deadlines.set(0, PlanRestocks())
 
-    def _open(self, state: FloorState) -> None:
-        self._floor = Floor(state)
-        self._orders = OrderDesk(self._floor)
-        self._transfers = TransferDesk(self._floor)
-        self._stock = StockDesk(self._floor, self._orders, self._transfers)
-        self._repositioning = Repositioning(self._floor, self._transfers)
-        self._again = ReevaluationDesk(self._floor, self._orders, self._transfers)
-        self._making_good = MakingGood(self._floor, self._orders)
-        self._shipments = ShipmentDesk(self._floor, self._orders, self._stock, self._making_good)
-        self._cancellations = Cancellations(self._floor, self._orders, self._shipments)
-        self._refusals = Refusals(self._floor, self._orders)
-        self._outages = Outages(self._floor, self._orders)
-        self._holds = HoldDesk(self._floor, self._orders)
-        self._prices = PriceDesk(self._floor, state.prices)
+    def _open(self, state: ContextState) -> None:
+        self._context = Context(state)
+        self._orders = OrderDesk(self._context)
+        self._transfers = TransferDesk(self._context)
+        self._stock = StockDesk(self._context, self._orders, self._transfers)
+        self._repositioning = Repositioning(self._context, self._transfers)
+        self._again = ReevaluationDesk(self._context, self._orders, self._transfers)
+        self._compensation = Compensation(self._context, self._orders)
+        self._shipments = ShipmentDesk(self._context, self._orders, self._stock, self._compensation)
+        self._cancellations = Cancellations(self._context, self._orders, self._shipments)
+        self._rejections = Rejections(self._context, self._orders)
+        self._outages = Outages(self._context, self._orders)
+        self._holds = HoldDesk(self._context, self._orders)
+        self._prices = PriceDesk(self._context, state.prices)
         self._handlers = self._make_handlers()
 
     @property
     def twin(self) -> Twin:
         """The twin; only to be read."""
-        return self._floor.twin
+        return self._context.twin
 
     @property
-    def floor(self) -> Floor:
+    def context(self) -> Context:
         """What its desks share: to be read, or to put a witness in place of its sourcing."""
-        return self._floor
+        return self._context
 
     @property
     def outlook(self) -> Outlook:
         """What it believes of the near future; only to be read."""
-        return self._floor.outlook
+        return self._context.outlook
 
     @property
     def pickups(self) -> Pickups:
         """Which orders may still move before which pickup; only to be read."""
-        return self._floor.state.pickups
+        return self._context.state.pickups
 
     @property
     def disruptions(self) -> dict[TroubleKey, tuple[int, int]]:
-        """Trouble that carriers reported, see `FloorState`; only to be read."""
-        return self._floor.state.disruptions
+        """Trouble that carriers reported, see `ContextState`; only to be read."""
+        return self._context.state.disruptions
 
     def step(self, record: Record) -> list[Record]:
         """Fire what is due, then let the record's fact take effect."""
         if type(record.fact) is Duplicate:
             return [record]  # nothing falls due by it either: redelivery changes nothing
-        floor = self._floor
-        floor.turn_to(record)
+        context = self._context
+        context.turn_to(record)
         out: list[Record] = []
-        if floor.deadlines.heap and floor.deadlines.heap[0][0] <= record.now_ms:
+        if context.deadlines.heap and context.deadlines.heap[0][0] <= record.now_ms:
             out += (record.derive(each) for each in self._note(self._fire()))
         out.append(record)
         event = record.event
         derived = self._derived(record.fact) if event is None else self._journal(event)
-        if floor.messages.waiting:
+        if context.messages.waiting:
             derived = [*derived, *self._handle_messages()]
-        if derived or floor.messages.waiting:
+        if derived or context.messages.waiting:
             out += (record.derive(each) for each in self._note(derived))
         return out
 
     def _handle_messages(self) -> list[Derived]:
         """Hand the desks what others posted for them; publish changes of cases behind it."""
-        messages = self._floor.messages
+        messages = self._context.messages
         out: list[Derived] = []
         while shelves := messages.take(Uncovered):
             for shelf in shelves:
@@ -176,14 +176,14 @@ class Orchestrate(Operator):
 
     def _note(self, derived: list[Derived]) -> list[Derived]:
         """Remember decisions by their record, and add the changes of their cases."""
-        cases, rules = self._floor.cases, self._floor.policy.governance
-        self._refusals.decided(derived)
+        cases, rules = self._context.cases, self._context.policy.governance
+        self._rejections.decided(derived)
         for each in derived:
             if isinstance(each, Draft) and each.correlation:
                 kind = each.decision.verb
                 is_asked = kind == "escalate" or rules.asks_a_person(kind, each.value_cents)
                 cases.act_of(each.correlation, needs_person=is_asked)
-        return [*derived, *(each.case for each in self._floor.messages.take(CaseChanged))]
+        return [*derived, *(each.case for each in self._context.messages.take(CaseChanged))]
 
     def _journal(self, event: Event) -> list[Derived]:
         handler = self._handlers.get(type(event.fact))
@@ -224,22 +224,22 @@ class Orchestrate(Operator):
         }
 
     def _derived(self, fact: object) -> list[Derived]:
-        floor = self._floor
+        context = self._context
         match fact:
             case DelayRisk():
                 return self._shipments.at_risk(fact)
             case LaneOutlook():
                 self._again.learn_lane(fact)
             case DemandOutlook():
-                floor.outlook.learn_demand(fact)
+                context.outlook.learn_demand(fact)
                 return self._prices.weigh(fact)
             case DemandLift():
-                floor.outlook.learn_lift(fact)
+                context.outlook.learn_lift(fact)
                 self._repositioning.heard(fact)
             case Anomaly():
                 self._holds.doubt(fact)
             case PolicyInForce():
-                floor.adopt(fact.policy)
+                context.adopt(fact.policy)
             case ProposalClosed():
                 return self._closed(fact)
             case Refused():
@@ -253,7 +253,7 @@ class Orchestrate(Operator):
 
         The gate tells it, as it alone knows which action of a record an id names.
         """
-        seq = record_of(closed.action, self._floor.network)
+        seq = record_of(closed.action, self._context.network)
         is_approved = closed.outcome == "approved"
         match closed.decision:
             case Transfer() as transfer if is_approved:
@@ -265,13 +265,13 @@ class Orchestrate(Operator):
             case Reprice() as reprice if closed.outcome == "rejected":
                 self._prices.dropped(reprice)
             case _:
-                return self._refusals.closed(closed)
+                return self._rejections.closed(closed)
         return []
 
     def _place(self, placed: OrderPlaced, event: Event) -> list[Derived]:
         slack_s = (to_ms(placed.promised) - event.time_ms) // 1000
         if slack_s > 0:
-            self._floor.outlook.learn_promise(slack_s)
+            self._context.outlook.learn_promise(slack_s)
         self._prices.ordered(placed)
         held = self._holds.suspect(placed)
         return [*held, *self._again.unsplit(placed.order, self._orders.place(placed))]
@@ -279,7 +279,7 @@ class Orchestrate(Operator):
     def _capacity(
         self, fact: NodeCapacityChanged | CarrierCapacityChanged, event: Event
     ) -> list[Derived]:
-        capacity = self._floor.twin.capacity
+        capacity = self._context.twin.capacity
         if isinstance(fact, NodeCapacityChanged):
             capacity.nodes.limit(fact.node, fact.parcels_per_day)
         else:
@@ -293,22 +293,22 @@ class Orchestrate(Operator):
 
     def _refused(self, refused: Refused) -> list[Derived]:
         said = refused.said
-        seq = record_of(said.action, self._floor.network)
+        seq = record_of(said.action, self._context.network)
         is_unnamed = not said.kind and said.order is None
         # What the record decided of orders as well, only the refusal's kind can tell apart.
         is_transfer = said.kind == Transfer.verb or (
-            is_unnamed and seq not in self._floor.state.decided
+            is_unnamed and seq not in self._context.state.decided
         )
         if is_transfer and self._transfers.failed(seq):
             return []
-        return self._refusals.refused(refused)
+        return self._rejections.refused(refused)
 
     def _register(
         self,
         fact: NodeRegistered | RegionRegistered | CarrierRegistered | SkuRegistered,
         event: Event,
     ) -> list[Derived]:
-        twin = self._floor.twin
+        twin = self._context.twin
         match fact:
             case SkuRegistered():
                 twin.skus[fact.sku] = fact
@@ -322,29 +322,29 @@ class Orchestrate(Operator):
             case RegionRegistered():
                 pass
         twin.geography.learn(fact)
-        self._floor.rates.forget_all()
+        self._context.rates.forget_all()
         return []
 
     def _disrupt(self, trouble: CarrierDisrupted, event: Event) -> list[Derived]:
-        floor = self._floor
+        context = self._context
         key = TroubleKey.of(trouble.carrier, trouble.service, trouble.region)
         until_ms = to_ms(trouble.until)
-        if trouble.delay_s and until_ms > floor.now_ms:
-            floor.state.disruptions[key] = (trouble.delay_s, until_ms)
-            floor.deadlines.set(until_ms, TroubleEnds(key))
+        if trouble.delay_s and until_ms > context.now_ms:
+            context.state.disruptions[key] = (trouble.delay_s, until_ms)
+            context.deadlines.set(until_ms, TroubleEnds(key))
         else:
-            floor.state.disruptions.pop(key, None)
+            context.state.disruptions.pop(key, None)
         return self._outages.disrupted(trouble)
 
     def _fire(self) -> list[Derived]:
         """Fire what falls due by now, in order of its time."""
         out: list[Derived] = []
-        for due, _ in self._floor.deadlines.due(self._floor.now_ms):
+        for due, _ in self._context.deadlines.due(self._context.now_ms):
             out += self._due(due)
         return out
 
     def _due(self, due: Due) -> list[Derived]:
-        floor = self._floor
+        context = self._context
         match due:
             case Lapse():
                 return self._orders.lapse(due.order)
@@ -362,8 +362,8 @@ class Orchestrate(Operator):
                 return self._orders.serve(due.sku, due.after)
             case PlanRestocks():
                 self._repositioning.plan()
-            case Unhold():
-                return self._transfers.unhold(due.move)
+            case TransferLapses():
+                return self._transfers.lapse(due.request)
             case Yield():
                 return self._transfers.close(due.shelf)
             case HoldEnds():
@@ -373,28 +373,28 @@ class Orchestrate(Operator):
             case Sweep():
                 return self._sweep()
             case TroubleEnds():
-                if floor.state.disruptions.get(due.trouble, (0, 0))[1] <= floor.now_ms:
-                    floor.state.disruptions.pop(due.trouble, None)
+                if context.state.disruptions.get(due.trouble, (0, 0))[1] <= context.now_ms:
+                    context.state.disruptions.pop(due.trouble, None)
                     self._outages.over(due.trouble)
             case WeighOn():
                 return self._outages.go_on(due.trouble, due.after)
             case Unfillable():
-                return self._making_good.unfillable(due.order)
+                return self._compensation.unfillable(due.order)
             case Settled():
-                floor.cases.close("cancelled_after_pick", due.order)
+                context.cases.close("cancelled_after_pick", due.order)
         return []
 
     def _sweep(self) -> list[Derived]:
         """Look through open work for what nobody will finish."""
         out = self._shipments.sweep() + self._orders.sweep()
         self._transfers.sweep()
-        self._floor.deadlines.set(self._floor.now_ms + _SWEEP_MS, Sweep())
+        self._context.deadlines.set(self._context.now_ms + _SWEEP_MS, Sweep())
         return out
 
     def snapshot(self) -> bytes:
         """Return the twin and everything beside it, as versioned plain values."""
-        return pack(_VERSION, self._floor.state)
+        return pack(_VERSION, self._context.state)
 
     def restore(self, data: bytes) -> None:
         """Become what the snapshot says; quotes are made anew from it."""
-        self._open(unpack(_VERSION, data, FloorState))
+        self._open(unpack(_VERSION, data, ContextState))

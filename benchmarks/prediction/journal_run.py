@@ -12,7 +12,7 @@ from operators.core.contract import Record
 from operators.core.facts import DelayOutcome, DelayRisk
 from operators.forecasts.delay_conditions import CONDITIONS, DISRUPTED, Conditions
 from operators.forecasts.delays import Delays
-from operators.prediction.late_rates import RateBook
+from operators.prediction.late_rates import LateRateBook
 from state.events import (
     Event,
     ShipmentDelivered,
@@ -68,7 +68,7 @@ def run_journal(events: Iterable[Event]) -> JournalRun:
 class _Watched:
     def __init__(self) -> None:
         self._operator = Delays(Policy())
-        self._conditions, self._rates = Conditions(), RateBook()
+        self._conditions, self._rates = Conditions(), LateRateBook()
         self._naive, self._codes = Naive(), Codes()
         self._open: dict[str, _Shipment] = {}
         self._all: list[_Shipment] = []

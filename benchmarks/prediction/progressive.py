@@ -15,7 +15,7 @@ from benchmarks.prediction.forecasts import Codes, Forecasts, Naive, Row, collec
 from operators.prediction.lateness import LateModel
 from operators.prediction.linear import Features
 from operators.prediction.situation import Situation
-from operators.prediction.transit import Remaining, Transit, Usual
+from operators.prediction.transit import Remaining, Transit, UsualRemaining
 from state.keys import ServiceId
 from state.policy import Policy
 from state.quantities import DAY_MS, HOUR_MS, weekday
@@ -29,7 +29,7 @@ class _Made:
     now: Situation
     features: Features
     of_transit: Features
-    usual: Usual
+    usual: UsualRemaining
     remaining: Remaining
     p_late: float
     lane_rate: float
@@ -137,7 +137,7 @@ def _agenda(cases: list[Case]) -> Iterator[tuple[int, int, int, int]]:
     yield from agenda
 
 
-def _situation(case: Case, moment: Moment, usual: Usual) -> Situation:
+def _situation(case: Case, moment: Moment, usual: UsualRemaining) -> Situation:
     slack_s = (case.promised_ms - moment.time_ms) / 1000
     return Situation(
         stage=moment.stage,

@@ -9,7 +9,7 @@ from flows.wiring.progress import Progress
 from flows.wiring.records import records
 from operators.chain import NO_NETWORK, Chains
 from operators.core.contract import Record
-from operators.core.facts import Anomaly, DelayRisk, Inert, OrderMoved, ProposalClosed
+from operators.core.facts import Anomaly, DelayRisk, NoAction, OrderMoved, ProposalClosed
 from operators.core.wording import day
 from state.actions import DECISIONS, Action
 from state.events import (
@@ -86,7 +86,7 @@ class _Teller:
                 return fact.correlationid in self.names or self._names(fact.data.decision)
             case ProposalClosed():
                 return self._names(fact.decision)
-            case Inert():
+            case NoAction():
                 return fact.kind not in _NOT_OF_ORDERS and fact.about in self.names
             case Anomaly():
                 of_order = fact.family == "demand" and fact.kind == "wild_quantity"
@@ -136,7 +136,7 @@ def _told(fact: Any) -> tuple[str, str] | None:
             by = f" by {fact.by}" if fact.by else ""
             why = f": {fact.why}" if fact.why else ""
             return "person", f"proposal {fact.action} {fact.outcome}{by}{why}"
-        case Inert():
+        case NoAction():
             return "nothing", f"no {fact.kind} for {fact.about}: {fact.reason}"
         case _:
             return None

@@ -22,9 +22,9 @@ def why_not(evidence: Evidence, action: Action, asked: Asked, progress: Progress
     taken = frozenset(Way(leg.node, ServiceId(leg.carrier, leg.service)) for leg in sent)
 
     def place(chain: Chain) -> None:
-        floor = next(o for o in chain.operators if isinstance(o, Orchestrate)).floor
-        witness = Witness(floor, action.correlationid or action.subject, asked, taken)
-        floor.sourcing = witness
+        context = next(o for o in chain.operators if isinstance(o, Orchestrate)).context
+        witness = Witness(context, action.correlationid or action.subject, asked, taken)
+        context.sourcing = witness
         witnesses.append(witness)
 
     try:

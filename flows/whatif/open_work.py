@@ -102,7 +102,7 @@ class _Taker:
             for action in self._proposals
             if isinstance(transfer := action.data.decision, Transfer)
         }
-        for number, move in self._twin.moves.items():
+        for number, move in self._twin.transfer_requests.items():
             if (move.seq, move.origin, move.destination, move.sku) in proposed:
                 continue
             if {move.origin, move.destination} <= self._nodes.keys() and move.sku in self._skus:

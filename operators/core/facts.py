@@ -275,7 +275,7 @@ class ExceptionCase(Derived, frozen=True, kw_only=True):
     opened_ms: int
 
 
-class Inert(Derived, frozen=True, kw_only=True):
+class NoAction(Derived, frozen=True, kw_only=True):
     """Nothing was done, and why: counted, so that silence can be explained.
 
     `prevented`: an intervention was priced, and found not worth it.

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from operators.prediction.linear import Features
 from operators.prediction.situation import FIRST_STAGE
-from operators.prediction.transit import Remaining, Usual
+from operators.prediction.transit import Remaining, UsualRemaining
 from state.keys import ServiceId
 
 #: Scans of the same status told apart: the third hub is nearer than the first.
@@ -21,7 +21,7 @@ class Guess(Struct, frozen=True, array_like=True, gc=False):
     progress: str
     features: Features
     of_transit: Features
-    usual: Usual
+    usual: UsualRemaining
     remaining: Remaining
 
 

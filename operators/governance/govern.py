@@ -17,7 +17,7 @@ from operators.core.facts import (
     Draft,
     FeedHealth,
     HeldBack,
-    Inert,
+    NoAction,
     OrderMoved,
     PolicyInForce,
     ProposalClosed,
@@ -142,7 +142,7 @@ class Govern(Operator):
         kind = draft.decision.verb
         if self._state.policy.governance.is_off(kind):
             reason = "switched off by the policy"
-            return [record.derive(Inert(kind=kind, about=draft.subject, reason=reason))]
+            return [record.derive(NoAction(kind=kind, about=draft.subject, reason=reason))]
         self._end_trip(record.now_ms)
         was_tripped = self._state.tripped
         doubt = self._doubt(kind, draft) or self._over_limit(kind, draft, record)
@@ -238,7 +238,7 @@ class Govern(Operator):
         for proposal in self._state.proposals.take_expired(record.now_ms):
             reason = "the proposal expired: nobody decided in time"
             out.append(
-                record.derive(Inert(kind=proposal.kind, about=proposal.subject, reason=reason))
+                record.derive(NoAction(kind=proposal.kind, about=proposal.subject, reason=reason))
             )
             out.append(self._close(record, proposal, "expired"))
         return out
@@ -283,7 +283,7 @@ class Govern(Operator):
         proposal = self._state.proposals.take(approved.action)
         if proposal is None:
             reason = "no such proposal is open"
-            return [record.derive(Inert(kind="approve", about=approved.action, reason=reason))]
+            return [record.derive(NoAction(kind="approve", about=approved.action, reason=reason))]
         closed = self._close(record, proposal, "approved", approved.by, approved.reason)
         self._state.numbered += 1
         said = f": {approved.reason}" if approved.reason else ""

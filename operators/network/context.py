@@ -1,4 +1,4 @@
-"""The floor: what all desks of the orchestrator share while they work on one record."""
+"""The context: what all desks of the orchestrator share while they work on one record."""
 
 from collections.abc import Iterable
 
@@ -20,10 +20,10 @@ from operators.sourcing.rates import RateBook
 from state.keys import ShelfKey, TroubleKey
 from state.policy import Policy
 from state.twin import OpenOrder, Twin
-from state.twin.moves import Landed
+from state.twin.transfer_requests import Landed
 
 
-class FloorState(Struct):
+class ContextState(Struct):
     """All that the orchestrator remembers; its snapshot."""
 
     policy: Policy
@@ -47,10 +47,10 @@ class FloorState(Struct):
     messages: Messages = field(default_factory=Messages)
 
 
-class Floor:
+class Context:
     """The state, what is made from it, and where the record in hand stands in the journal."""
 
-    def __init__(self, state: FloorState) -> None:
+    def __init__(self, state: ContextState) -> None:
         self.state = state
         self.twin = state.twin
         self.outlook = state.outlook

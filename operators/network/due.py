@@ -51,10 +51,10 @@ class Restock(_Due, frozen=True, tag=True):
     sku: str
 
 
-class Unhold(_Due, frozen=True, tag=True):
+class TransferLapses(_Due, frozen=True, tag=True):
     """Stock reserved for a transfer is released, if no truck took it."""
 
-    move: int
+    request: int
 
 
 class Yield(_Due, frozen=True, tag=True):
@@ -119,7 +119,7 @@ Due = (
     | Serve
     | PlanRestocks
     | Restock
-    | Unhold
+    | TransferLapses
     | Yield
     | Look
     | Freeze

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.sourcing.plan import Choice, Plan, PlanLeg
 from operators.sourcing.pricer import Lines, Pricer, Supply
 from state.events import OrderPlaced
@@ -37,21 +37,21 @@ def lines_of(order: OpenOrder, legs: Iterable[PlannedLeg]) -> Lines:
     return tuple((sku, units[sku]) for sku in order.lines if sku in units)
 
 
-def decide(floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines) -> Choice:
+def decide(context: Context, order: OpenOrder, placed: OrderPlaced, lines: Lines) -> Choice:
     """Return the choice for `lines` of `order`, as `placed`, on the twin as it stands."""
-    return floor.sourcing.decide(placed, lines, floor.now_ms, order.excluded)
+    return context.sourcing.decide(placed, lines, context.now_ms, order.excluded)
 
 
 def decide_from(
-    floor: Floor, order: OpenOrder, placed: OrderPlaced, lines: Lines, node: str
+    context: Context, order: OpenOrder, placed: OrderPlaced, lines: Lines, node: str
 ) -> Choice:
     """Return the choice for `lines` if all of them come from `node`."""
-    elsewhere = {other for other in floor.twin.geography.nodes if other != node}
-    return floor.sourcing.decide(placed, lines, floor.now_ms, elsewhere | set(order.excluded))
+    elsewhere = {other for other in context.twin.geography.nodes if other != node}
+    return context.sourcing.decide(placed, lines, context.now_ms, elsewhere | set(order.excluded))
 
 
 def price(
-    floor: Floor, placed: OrderPlaced, legs: list[PlannedLeg], late_ms: int | None = None
+    context: Context, placed: OrderPlaced, legs: list[PlannedLeg], late_ms: int | None = None
 ) -> Plan | None:
     """Return the plan of `legs` if they stay, at present prices, while they are lifted.
 
@@ -60,28 +60,28 @@ def price(
     """
     shipped: list[PlanLeg] = []
     for leg in legs:
-        option_of = _pricer(floor, placed, leg)
+        option_of = _pricer(context, placed, leg)
         if option_of is None:
             return None
         missed_ms = late_ms
         if missed_ms is None:
-            missed_ms = floor.twin.capacity.nodes.is_closed(leg.node) * DAY_MS
+            missed_ms = context.twin.capacity.nodes.is_closed(leg.node) * DAY_MS
         at_ms = leg.hand_over_ms + missed_ms
         option = option_of.planned(leg.node, leg.service, leg.lines, at_ms)
         if option is None:
             return None
         shipped.append(PlanLeg(option, leg.lines))
-    split = round(floor.policy.sourcing.split_fixed_cents * (len(legs) - 1))
+    split = round(context.policy.sourcing.split_fixed_cents * (len(legs) - 1))
     return Plan(int_sum(each.option.score for each in shipped) + split, tuple(shipped), split)
 
 
-def _pricer(floor: Floor, placed: OrderPlaced, leg: PlannedLeg) -> Pricer | None:
-    twin, rules = floor.twin, floor.policy.sourcing
+def _pricer(context: Context, placed: OrderPlaced, leg: PlannedLeg) -> Pricer | None:
+    twin, rules = context.twin, context.policy.sourcing
     supply = Supply([], [], [])
     for sku, quantity in leg.lines:
         position = twin.position(leg.node, sku)
         ready_ms = position.promisable_ms(
-            quantity, floor.now_ms, rules.safety_stock, rules.inbound_slip_s * 1000
+            quantity, context.now_ms, rules.safety_stock, rules.inbound_slip_s * 1000
         )
         if ready_ms is None:
             return None
@@ -90,11 +90,11 @@ def _pricer(floor: Floor, placed: OrderPlaced, leg: PlannedLeg) -> Pricer | None
         supply.positions.append(position)
     return Pricer(
         twin,
-        floor.outlook,
-        floor.rates,
-        floor.policy,
+        context.outlook,
+        context.rates,
+        context.policy,
         placed,
         leg.lines,
         {leg.node: supply},
-        floor.now_ms,
+        context.now_ms,
     )

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from operators.core.contract import Operator, Record, pack, unpack
 from operators.core.deadlines import Deadlines
-from operators.core.facts import DelayOutcome, DelayRisk, Draft, Inert, OrderMoved, PolicyInForce
+from operators.core.facts import DelayOutcome, DelayRisk, Draft, NoAction, OrderMoved, PolicyInForce
 from operators.core.wording import day, money
 from operators.notices.last_call import Odds
 from state.actions import Allocate, Confidence, Notify, Refund
@@ -77,7 +77,7 @@ class _State(Struct):
 
 
 class Notices(Operator):
-    """Emits drafts of `notify`, and `Inert` for a pending notice that no longer holds."""
+    """Emits drafts of `notify`, and `NoAction` for a pending notice that no longer holds."""
 
     name = "notices"
 
@@ -262,13 +262,13 @@ class Notices(Operator):
         causes = [*(customer.pending.causes if customer.pending else ()), record.seq]
         customer.pending = _Pending("delayed", expected_ms, now_ms, now_ms, causes)
 
-    def _tell(self, order: str, customer: _Customer, pending: _Pending) -> Draft | Inert:
+    def _tell(self, order: str, customer: _Customer, pending: _Pending) -> Draft | NoAction:
         expected_ms = pending.expected_ms
         in_time = expected_ms is not None and expected_ms <= customer.promised_ms
         if in_time and not customer.told:
-            return Inert(kind="notify", about=order, reason="it will be in time after all")
+            return NoAction(kind="notify", about=order, reason="it will be in time after all")
         if not self._is_news(customer, pending):
-            return Inert(kind="notify", about=order, reason="the customer knows already")
+            return NoAction(kind="notify", about=order, reason="the customer knows already")
         customer.told, customer.told_ms = pending.topic, expected_ms
         new_date = f" We now expect it on {day(expected_ms)} UTC." if expected_ms else ""
         message = f"Your order {order} {TOPICS[pending.topic]}.{new_date}"

@@ -1,7 +1,7 @@
 """Allocation draft: the chosen plan, its alternatives and its reasons."""
 
 from operators.core.facts import Draft
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.sourcing.explanation import (
     allocation_summary,
     alternatives,
@@ -21,7 +21,7 @@ RESTS_ON = ("inventory",)
 
 
 def allocation(
-    floor: Floor,
+    context: Context,
     order: OpenOrder,
     lines: Lines,
     plan: Plan,
@@ -37,7 +37,7 @@ def allocation(
     """
     name, promised_ms = order.name, order.promised_ms
     units = int_sum(quantity for _, quantity in lines)
-    summary = allocation_summary(name, len(lines), units, plan, choice, promised_ms, floor.policy)
+    summary = allocation_summary(name, len(lines), units, plan, choice, promised_ms, context.policy)
     return Draft(
         decision=Allocate(
             order=name,
@@ -50,7 +50,7 @@ def allocation(
         summary=" ".join((summary, *more)),
         terms=plan.terms(),
         value_cents=max(plan.score, 0),
-        causes=floor.causes(order),
+        causes=context.causes(order),
         alternatives=alternatives(choice),
         eliminated=eliminated(choice),
         confidence=confidence(plan, name, promised_ms),

@@ -3,9 +3,9 @@
 People place and lift holds; the engine places them on orders whose quantity is not believed.
 """
 
-from operators.core.facts import Anomaly, Derived, Draft, Inert
+from operators.core.facts import Anomaly, Derived, Draft, NoAction
 from operators.core.wording import day
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.network.due import HoldEnds
 from operators.network.messages import Doubted
 from operators.orders.order_desk import OrderDesk
@@ -33,45 +33,45 @@ _MEANS: dict[HoldKind, str] = {
 class HoldDesk:
     """Puts on hold and lifts. Methods return what they derive, in order."""
 
-    def __init__(self, floor: Floor, orders: OrderDesk) -> None:
-        self._floor, self._orders = floor, orders
+    def __init__(self, context: Context, orders: OrderDesk) -> None:
+        self._context, self._orders = context, orders
 
     def place(self, placed: HoldPlaced) -> list[Derived]:
         """Put a scope on hold, from now until it is lifted or ends."""
-        floor = self._floor
-        longest_ms = floor.now_ms + floor.policy.holds.longest_s * 1000
+        context = self._context
+        longest_ms = context.now_ms + context.policy.holds.longest_s * 1000
         until_ms = longest_ms if placed.until is None else min(to_ms(placed.until), longest_ms)
-        if until_ms <= floor.now_ms:
+        if until_ms <= context.now_ms:
             reason = "it has ended already"
-            return [Inert(kind="hold", about=placed.scope, reason=reason)]
+            return [NoAction(kind="hold", about=placed.scope, reason=reason)]
         meant = [each for each in _readings(placed.kind, placed.scope) if self._is_known(each)]
         if len(meant) != 1:
             return [_unclear("hold", placed.scope, meant, "it is not registered")]
         kind, scope = placed.kind, placed.scope
-        held = Held(kind, meant[0], scope, placed.reason, placed.by, until_ms, floor.seq)
+        held = Held(kind, meant[0], scope, placed.reason, placed.by, until_ms, context.seq)
         return [self._hold(held, 0)]
 
     def doubt(self, anomaly: Anomaly) -> None:
         """Post that the order that follows is not believed."""
         if anomaly.kind == "wild_quantity" and anomaly.family == "demand":
-            self._floor.messages.post(Doubted(anomaly.about, anomaly.reason))
+            self._context.messages.post(Doubted(anomaly.about, anomaly.reason))
 
     def suspect(self, placed: OrderPlaced) -> list[Derived]:
         """Hold an order that is not believed, before it is sourced; nothing for all others."""
-        floor = self._floor
-        rules = floor.policy.holds
+        context = self._context
+        rules = context.policy.holds
         reasons = [
-            doubt.reason for doubt in floor.messages.take(Doubted) if doubt.order == placed.order
+            doubt.reason for doubt in context.messages.take(Doubted) if doubt.order == placed.order
         ]
-        if not reasons or not rules.suspect_orders or placed.order in floor.twin.orders:
+        if not reasons or not rules.suspect_orders or placed.order in context.twin.orders:
             return []
-        if floor.policy.governance.is_off("hold"):
+        if context.policy.governance.is_off("hold"):
             return []
-        until_ms = floor.now_ms + min(rules.suspect_s, rules.longest_s) * 1000
+        until_ms = context.now_ms + min(rules.suspect_s, rules.longest_s) * 1000
         of = Ref("order", placed.order)
-        if until_ms <= floor.now_ms or of in floor.twin.holds:
+        if until_ms <= context.now_ms or of in context.twin.holds:
             return []
-        held = Held("order", of, placed.order, reasons[-1], _ENGINE, until_ms, floor.seq)
+        held = Held("order", of, placed.order, reasons[-1], _ENGINE, until_ms, context.seq)
         return [self._hold(held, placed.price_cents)]
 
     def lift(self, lifted: HoldLifted) -> list[Derived]:
@@ -79,31 +79,31 @@ class HoldDesk:
         meant = self._in_force(lifted.kind, lifted.scope)
         if len(meant) != 1:
             return [_unclear("lift", lifted.scope, meant, "it is not on hold")]
-        return self._over(self._floor.twin.holds[meant[0]], lifted.by, lifted.reason)
+        return self._over(self._context.twin.holds[meant[0]], lifted.by, lifted.reason)
 
     def withdraw(self, hold: Hold, seq: int) -> list[Derived]:
         """End a hold of the engine's that record `seq` proposed and nobody approved.
 
         A later one stands, and so does a person's: that is in force whoever is told of it.
         """
-        holds = self._floor.twin.holds
+        holds = self._context.twin.holds
         ours = [holds[each] for each in self._in_force(hold.kind, hold.scope)]
         ours = [held for held in ours if held.seq == seq and held.by == _ENGINE]
         return self._over(ours[0], "", "it was not approved") if ours else []
 
     def expire(self, of: Ref) -> list[Derived]:
         """End a hold whose time is over; a later hold on the same scope stands."""
-        held = self._floor.twin.holds.get(of)
-        if held is None or held.until_ms > self._floor.now_ms:
+        held = self._context.twin.holds.get(of)
+        if held is None or held.until_ms > self._context.now_ms:
             return []
         return self._over(held, "", "")
 
     def _hold(self, held: Held, value_cents: int) -> Draft:
-        floor = self._floor
-        floor.twin.holds[held.of] = held
-        floor.deadlines.set(held.until_ms, HoldEnds(held.of))
+        context = self._context
+        context.twin.holds[held.of] = held
+        context.deadlines.set(held.until_ms, HoldEnds(held.of))
         if held.kind == "service":
-            floor.rates.forget_all()
+            context.rates.forget_all()
         because = f": {held.reason}" if held.reason else ""
         return Draft(
             decision=Hold(
@@ -119,13 +119,13 @@ class HoldDesk:
             f"at the latest{because}. Until then {_MEANS[held.kind]}{self._extent(held)}.",
             terms={},
             value_cents=value_cents,
-            causes=(floor.seq,),
+            causes=(context.seq,),
             expires_ms=held.until_ms,
         )
 
     def _extent(self, held: Held) -> str:
         """Return in words how much of it is reserved already: that stays reserved."""
-        twin, name = self._floor.twin, held.of.name
+        twin, name = self._context.twin, held.of.name
         match held.kind:
             case "node":
                 shelves = (nodes.get(name) for nodes in twin.stock.values())
@@ -137,10 +137,10 @@ class HoldDesk:
         return f"; {units} unit{'s' * (units != 1)} promised before stay promised"
 
     def _over(self, held: Held, by: str, reason: str) -> list[Derived]:
-        floor = self._floor
-        del floor.twin.holds[held.of]
+        context = self._context
+        del context.twin.holds[held.of]
         if held.kind == "service":
-            floor.rates.forget_all()
+            context.rates.forget_all()
         how = f"was lifted by {by}" if by else "has ended"
         draft = Draft(
             decision=Lift(
@@ -152,12 +152,12 @@ class HoldDesk:
             "What waited for it is tried again.",
             terms={},
             value_cents=0,
-            causes=(held.seq, floor.seq),
+            causes=(held.seq, context.seq),
         )
         return [draft, *self._try_again(held)]
 
     def _try_again(self, held: Held) -> list[Derived]:
-        twin, name = self._floor.twin, held.of.name
+        twin, name = self._context.twin, held.of.name
         match held.kind:
             case "order":
                 return self._orders.let_go(name)
@@ -167,19 +167,19 @@ class HoldDesk:
                 skus = [sku for sku in twin.waiting if name in twin.stock.get(sku, ())]
             case _:
                 skus = list(twin.waiting)
-        self._floor.free(skus)
+        self._context.free(skus)
         return []
 
     def _is_known(self, of: Ref) -> bool:
         """Whether what may be meant is registered; hygiene has waited for what has to be."""
-        geography = self._floor.twin.geography
+        geography = self._context.twin.geography
         if of.kind == "service":
             return ServiceId(of.name, of.part) in geography.services
         return of.kind != "lane" or (of.name in geography.nodes and of.part in geography.regions)
 
     def _in_force(self, kind: HoldKind, scope: str) -> list[Ref]:
         """Return the holds in force that a scope may name."""
-        return [each for each in _readings(kind, scope) if each in self._floor.twin.holds]
+        return [each for each in _readings(kind, scope) if each in self._context.twin.holds]
 
 
 def _readings(kind: HoldKind, scope: str) -> list[Ref]:
@@ -193,10 +193,10 @@ def _readings(kind: HoldKind, scope: str) -> list[Ref]:
             return [Ref(kind, scope)]
 
 
-def _unclear(kind: str, scope: str, meant: list[Ref], if_none: str) -> Inert:
+def _unclear(kind: str, scope: str, meant: list[Ref], if_none: str) -> NoAction:
     """Nothing is done about a scope that means nothing, or several things."""
     several = "it may mean several: give both names as a JSON list"
-    return Inert(kind=kind, about=scope, reason=several if meant else if_none)
+    return NoAction(kind=kind, about=scope, reason=several if meant else if_none)
 
 
 def _named(held: Held, first: str = "T") -> str:

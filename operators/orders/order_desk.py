@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from operators.core.facts import Derived, Draft, Inert, OrderMoved
-from operators.network.context import Floor
+from operators.core.facts import Derived, Draft, NoAction, OrderMoved
+from operators.network.context import Context
 from operators.network.due import Lapse, Retry, Serve
 from operators.network.legs import commit, give_up
 from operators.orders.allocation import RESTS_ON, allocation
@@ -26,15 +26,17 @@ _MOST_SERVED = 25
 class OrderDesk:
     """Desk that takes orders from placement to handover. Methods return derived facts, in order."""
 
-    def __init__(self, floor: Floor) -> None:
-        self._floor = floor
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     def place(self, placed: OrderPlaced) -> list[Derived]:
         """Take an order in and decide on it at once."""
-        twin = self._floor.twin
+        twin = self._context.twin
         if placed.order in twin.orders:
-            return [Inert(kind="allocate", about=placed.order, reason="the order is already open")]
-        order = OpenOrder.of(placed, self._floor.seq)
+            return [
+                NoAction(kind="allocate", about=placed.order, reason="the order is already open")
+            ]
+        order = OpenOrder.of(placed, self._context.seq)
         twin.orders[placed.order] = order
         early = twin.early_shipments.pop(placed.order, None)
         if early:
@@ -45,12 +47,12 @@ class OrderDesk:
 
     def cancel(self, cancelled: OrderCancelled) -> list[Derived]:
         """Cancel an order that has not been handed over."""
-        order = self._floor.twin.orders.get(cancelled.order)
+        order = self._context.twin.orders.get(cancelled.order)
         if order is None:
             reason = "the order is not open"
-            return [Inert(kind="cancel", about=cancelled.order, reason=reason)]
+            return [NoAction(kind="cancel", about=cancelled.order, reason=reason)]
         freed = int_sum(order.reserved.values())
-        self._floor.free(sku for _, sku in order.reserved)
+        self._context.free(sku for _, sku in order.reserved)
         before = order.status
         self.close(order)
         draft = Draft(
@@ -62,7 +64,7 @@ class OrderDesk:
             + f" before handover; freed {freed} reserved unit{'s' * (freed != 1)}.",
             terms={},
             value_cents=0,
-            causes=(order.seq, self._floor.seq),
+            causes=(order.seq, self._context.seq),
         )
         return [OrderMoved(order=cancelled.order, before=before, after="cancelled"), draft]
 
@@ -79,17 +81,17 @@ class OrderDesk:
             return []
         if self._is_held(order):
             return self._stay_held(order)
-        if self._floor.policy.governance.is_off(Allocate.verb):
+        if self._context.policy.governance.is_off(Allocate.verb):
             return self._switched_off(order)
         unknown = self._unknown(order)
         if unknown:
             return self._keep_waiting(order, "unknown_reference", unknown, None)
-        choice = self._floor.sourcing.decide(
-            order.placed, lines, self._floor.now_ms, (*order.excluded, *excluded)
+        choice = self._context.sourcing.decide(
+            order.placed, lines, self._context.now_ms, (*order.excluded, *excluded)
         )
         draw = None
-        if order.status == "new" and self._floor.policy.sourcing.rule == "least_cost":
-            choice, draw = explore(choice, order.name, self._floor.policy.exploration)
+        if order.status == "new" and self._context.policy.sourcing.rule == "least_cost":
+            choice, draw = explore(choice, order.name, self._context.policy.exploration)
         if choice.plan is None:
             reason = "no_stock" if choice.missing else "no_route"
             return self._keep_waiting(order, reason, why, choice)
@@ -105,10 +107,10 @@ class OrderDesk:
         Orders that need more of it than there is are skipped. The work of one record is bounded:
         the next record continues where this one stopped.
         """
-        floor = self._floor
-        safety = floor.policy.sourcing.safety_stock
-        positions = list(floor.twin.stock.get(sku, {}).values())
-        queue = list(floor.twin.waiting.get(sku, ()))
+        context = self._context
+        safety = context.policy.sourcing.safety_stock
+        positions = list(context.twin.stock.get(sku, {}).values())
+        queue = list(context.twin.waiting.get(sku, ()))
         out: list[Derived] = []
         tried = 0
         for name in queue[queue.index(after) + 1 if after in queue else 0 :]:
@@ -116,61 +118,61 @@ class OrderDesk:
             if not left:
                 break
             if tried == _MOST_SERVED:
-                floor.deadlines.set(floor.now_ms, Serve(sku, after))
+                context.deadlines.set(context.now_ms, Serve(sku, after))
                 break
             after = name
-            order = floor.twin.orders[name]
+            order = context.twin.orders[name]
             if order.lines[sku].unsourced > left:
                 continue
             tried += 1
-            order.follows(floor.seq)
+            order.follows(context.seq)
             out += self.source(order)
         return out
 
     def retry(self, name: str) -> list[Derived]:
         """Try an order again that lacked a route, or had an unknown reference."""
-        order = self._floor.twin.orders.get(name)
+        order = self._context.twin.orders.get(name)
         if order is None or order.status != "unfillable":
             return []
         return self.source(order)
 
     def let_go(self, name: str) -> list[Derived]:
         """Resume an order after its hold: source its unsourced lines."""
-        floor = self._floor
-        order = floor.twin.orders.get(name)
+        context = self._context
+        order = context.twin.orders.get(name)
         if order is None:
             return []
         order.handovers.clear()  # the time on hold is no delay of a node
         if order.reserved:
-            lapses_ms = floor.now_ms + floor.policy.sourcing.reservation_s * 1000
+            lapses_ms = context.now_ms + context.policy.sourcing.reservation_s * 1000
             order.lapses_ms = max(order.lapses_ms, lapses_ms)
-            floor.deadlines.set(order.lapses_ms, Lapse(name))
-        order.follows(floor.seq)
+            context.deadlines.set(order.lapses_ms, Lapse(name))
+        order.follows(context.seq)
         if order.status == "held" and not order.unsourced():
             return self.move(order, "allocated")
         return self.source(order)
 
     def lapse(self, name: str) -> list[Derived]:
         """Release stock that is still reserved well after an order's planned handover."""
-        order = self._floor.twin.orders.get(name)
-        if order is None or not order.reserved or self._floor.now_ms < order.lapses_ms:
+        order = self._context.twin.orders.get(name)
+        if order is None or not order.reserved or self._context.now_ms < order.lapses_ms:
             return []
         if self._is_held(order):
             return []  # the end of the hold sets a new deadline
-        out = give_up(self._floor, order, order.legs, "expired")
+        out = give_up(self._context, order, order.legs, "expired")
         # An order with a missing rest keeps waiting: it is served, or paid back.
         return out if order.is_waiting else [*out, *self.move(order, "released")]
 
     def sweep(self) -> list[Derived]:
         """Drop orders long after their promise, if none of their parcels is under way."""
-        floor = self._floor
-        over_ms = floor.now_ms - floor.policy.delays.give_up_s * 1000
+        context = self._context
+        over_ms = context.now_ms - context.policy.delays.give_up_s * 1000
         out: list[Derived] = []
-        for name, order in list(floor.twin.orders.items()):
+        for name, order in list(context.twin.orders.items()):
             is_open = order.open_shipments or order.is_waiting or self._is_held(order)
             if is_open or order.promised_ms > over_ms:
                 continue
-            out += give_up(floor, order, order.legs, "expired")
+            out += give_up(context, order, order.legs, "expired")
             before = order.status
             self.close(order)
             out.append(OrderMoved(order=name, before=before, after="abandoned"))
@@ -178,13 +180,13 @@ class OrderDesk:
 
     def close(self, order: OpenOrder) -> None:
         """Drop a finished order and its reservations."""
-        twin = self._floor.twin
+        twin = self._context.twin
         # Its reserved units are about to be reported as picked: they are no supply.
-        give_up(self._floor, order, order.legs, is_supply=False)
+        give_up(self._context, order, order.legs, is_supply=False)
         twin.stop_waiting(order)
         for seq in order.decided:
-            self._floor.forget_decision(order.name, seq)
-        self._floor.cases.close_of(order.name)
+            self._context.forget_decision(order.name, seq)
+        self._context.cases.close_of(order.name)
         twin.holds.pop(Ref("order", order.name), None)
         del twin.orders[order.name]
 
@@ -209,12 +211,12 @@ class OrderDesk:
 
     def _switched_off(self, order: OpenOrder) -> list[Derived]:
         """Queue an order while allocation is off, since the policy may change."""
-        inert = Inert(kind="allocate", about=order.name, reason="switched off by the policy")
+        inert = NoAction(kind="allocate", about=order.name, reason="switched off by the policy")
         return [*self.wait(order), inert]
 
     def _already_shipped(self, order: OpenOrder) -> list[Derived]:
         for name in order.shipments:
-            shipment = self._floor.twin.shipments[name]
+            shipment = self._context.twin.shipments[name]
             order.open_shipments += not shipment.is_terminal
             for line in shipment.dispatched.lines:
                 order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity
@@ -222,20 +224,20 @@ class OrderDesk:
             return self.source(order)
         reason = "it was handed over before it was heard of"
         out = self.move(order, "shipped")
-        out.append(Inert(kind="allocate", about=order.name, reason=reason))
+        out.append(NoAction(kind="allocate", about=order.name, reason=reason))
         return out
 
     def _is_held(self, order: OpenOrder) -> bool:
-        holds = self._floor.twin.holds
+        holds = self._context.twin.holds
         return bool(holds) and Ref("order", order.name) in holds
 
     def _stay_held(self, order: OpenOrder) -> list[Derived]:
         """Leave an order on hold unsourced; a waiting order keeps its place in the queue."""
         moved = [] if order.is_waiting else self.move(order, "held")
-        return [*moved, Inert(kind="allocate", about=order.name, reason="the order is on hold")]
+        return [*moved, NoAction(kind="allocate", about=order.name, reason="the order is on hold")]
 
     def _unknown(self, order: OpenOrder) -> str:
-        twin = self._floor.twin
+        twin = self._context.twin
         region = order.placed.region
         if region not in twin.geography.regions:
             return f"region {region} is not registered"
@@ -251,11 +253,11 @@ class OrderDesk:
         why: str,
         draw: Draw | None,
     ) -> list[Derived]:
-        floor = self._floor
-        commit(floor, order, plan)
+        context = self._context
+        commit(context, order, plan)
         order.retries = 0
-        floor.twin.stop_waiting(order)
-        floor.cases.close("unfillable", order.name)
+        context.twin.stop_waiting(order)
+        context.cases.close("unfillable", order.name)
         more = []
         explored = draw is not None and draw.is_explored
         if explored:
@@ -263,28 +265,28 @@ class OrderDesk:
             more.append("It was drawn to learn from, among options that cost little more.")
         if why:
             more.append(f"Sourced again: {why}.")
-        flips_if = () if explored else switches(choice, floor.policy)
+        flips_if = () if explored else switches(choice, context.policy)
         draft = allocation(
-            floor, order, lines, plan, choice, tuple(more), why or None, flips_if, draw
+            context, order, lines, plan, choice, tuple(more), why or None, flips_if, draw
         )
         return [*self.move(order, "shipped" if order.is_shipped else "allocated"), draft]
 
     def _keep_waiting(
         self, order: OpenOrder, reason: str, detail: str, choice: Choice | None
     ) -> list[Derived]:
-        floor = self._floor
+        context = self._context
         name = order.name
         after: OrderStatus = "backordered" if reason == "no_stock" else "unfillable"
         if after == "unfillable":
             self._wait(order)
         else:
-            floor.twin.wait(order)
+            context.twin.wait(order)
             order.retries += 1
         # An order that `wait` queued has no backorder yet: publish one.
-        if order.status == after and floor.cases.is_open("unfillable", name):
-            return [Inert(kind="allocate", about=name, reason=f"still {reason}")]
-        floor.cases.open("unfillable", "retailer", name, name)
-        floor.weigh_paying_back(order)
+        if order.status == after and context.cases.is_open("unfillable", name):
+            return [NoAction(kind="allocate", about=name, reason=f"still {reason}")]
+        context.cases.open("unfillable", "retailer", name, name)
+        context.weigh_paying_back(order)
         missing = choice.missing if choice is not None else {}
         short = ", ".join(f"{units} of {sku}" for sku, units in missing.items())
         text = {
@@ -305,7 +307,7 @@ class OrderDesk:
             summary=f"{text}{f': {detail}' if detail else ''}.",
             terms={},
             value_cents=0,
-            causes=floor.causes(order),
+            causes=context.causes(order),
             eliminated=eliminated(choice) if choice is not None else (),
             rests_on=RESTS_ON,
         )
@@ -313,10 +315,10 @@ class OrderDesk:
 
     def _wait(self, order: OpenOrder) -> None:
         """Queue an order and retry it, less and less often: no fact announces a new route."""
-        floor = self._floor
-        floor.twin.wait(order)
+        context = self._context
+        context.twin.wait(order)
         pause_s = min(HOUR_S << min(order.retries, 5), DAY_S)
-        if order.retry_ms <= floor.now_ms:
-            order.retry_ms = floor.now_ms + pause_s * 1000
-            floor.deadlines.set(order.retry_ms, Retry(order.name))
+        if order.retry_ms <= context.now_ms:
+            order.retry_ms = context.now_ms + pause_s * 1000
+            context.deadlines.set(order.retry_ms, Retry(order.name))
         order.retries += 1

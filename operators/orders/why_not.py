@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from operators.core.wording import money
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.sourcing.candidates import find_supplies
 from operators.sourcing.eliminations import NOTHING_LEFT, Eliminations, Way, in_words
 from operators.sourcing.holds_filter import rule_out_held
@@ -130,14 +130,14 @@ class Ambiguous(ValueError):
 
 
 class Witness:
-    """Stand-in for a floor's sourcer: decides alike, and answers for one order.
+    """Stand-in for a context's sourcer: decides alike, and answers for one order.
 
     A record may decide on an order several times, also to try a swap. The answer is of the decision
     that chose the nodes and services `taken`, else of the first.
     """
 
-    def __init__(self, floor: Floor, order: str, asked: Asked, taken: frozenset[Way]) -> None:
-        self._sourcer, self._floor = floor.sourcing, floor
+    def __init__(self, context: Context, order: str, asked: Asked, taken: frozenset[Way]) -> None:
+        self._sourcer, self._context = context.sourcing, context
         self._order, self._asked, self._taken = order, asked, taken
         self.answer: WhyNot | None = None
         self._excluded: frozenset[str] | None = None
@@ -162,14 +162,14 @@ class Witness:
             )
             self._excluded = out if self._excluded is None else self._excluded
             if is_it or self.answer is None:
-                wanted = meant_by(self._asked, self._floor.twin.geography)
-                self.answer = _answer(self._floor, order, lines, now_ms, excluded, wanted, choice)
+                wanted = meant_by(self._asked, self._context.twin.geography)
+                self.answer = _answer(self._context, order, lines, now_ms, excluded, wanted, choice)
             self._is_sure = is_it
         return choice
 
 
 def _answer(
-    floor: Floor,
+    context: Context,
     order: OrderPlaced,
     lines: Lines,
     now_ms: int,
@@ -180,22 +180,22 @@ def _answer(
     """Answer for the option asked about: candidates → eliminate → price → compare."""
     eliminated: Eliminations = {}
     supplies, closed = find_supplies(
-        floor.twin,
-        floor.policy.sourcing,
+        context.twin,
+        context.policy.sourcing,
         lines,
         now_ms,
         excluded,
         eliminated,
     )
-    rule_out_held(floor.twin, order.region, lines, supplies, closed, eliminated)
+    rule_out_held(context.twin, order.region, lines, supplies, closed, eliminated)
     pricer = Pricer(
-        floor.twin, floor.outlook, floor.rates, floor.policy, order, lines, supplies, now_ms
+        context.twin, context.outlook, context.rates, context.policy, order, lines, supplies, now_ms
     )
-    nodes = [wanted.node] if wanted.node else sorted(floor.twin.geography.nodes)
+    nodes = [wanted.node] if wanted.node else sorted(context.twin.geography.nodes)
     found: list[Option] = []
     ruled_out: list[str] = []
     for node in nodes:
-        obstacle = _obstacle(floor, node, lines, supplies, {**choice.eliminated, **eliminated})
+        obstacle = _obstacle(context, node, lines, supplies, {**choice.eliminated, **eliminated})
         if obstacle:
             ruled_out.append(obstacle)
             continue
@@ -203,12 +203,12 @@ def _answer(
         offered: list[Option] = []
         pricer.collect(node, lines, offered, _ALL)
         found += (o for o in offered if wanted.service in (ANY_SERVICE, o.service))
-        ruled_out += _services_out(floor, node, wanted, offered, pricer.eliminated)
+        ruled_out += _services_out(context, node, wanted, offered, pricer.eliminated)
     found.sort()
     taken = choice.plan
     return WhyNot(
         asked=wanted.describe(),
-        summary=_summary(floor, wanted, found, ruled_out, taken),
+        summary=_summary(context, wanted, found, ruled_out, taken),
         taken=None if taken is None else _shown(taken.describe(), taken.score, taken.terms()),
         options=tuple(_shown(str(o.way), o.score, o.terms()) for o in found[:_SHOWN]),
         ruled_out=tuple(ruled_out),
@@ -216,10 +216,10 @@ def _answer(
 
 
 def _obstacle(
-    floor: Floor, node: str, lines: Lines, supplies: dict[str, Supply], eliminated: Eliminations
+    context: Context, node: str, lines: Lines, supplies: dict[str, Supply], eliminated: Eliminations
 ) -> str:
     """Return why the node cannot send all lines in one parcel; empty if it can."""
-    if node not in floor.twin.geography.nodes:
+    if node not in context.twin.geography.nodes:
         return f"{node} is not registered"
     out = {
         constraint: [each for each in options if isinstance(each, Way) and each.node == node]
@@ -233,7 +233,7 @@ def _obstacle(
     if supply is None:
         if out.get(NOTHING_LEFT):
             return f"{node}: nothing left to promise of {', '.join(sku for sku, _ in lines)}"
-        held = any(node in floor.twin.stock.get(sku, {}) for sku, _ in lines)
+        held = any(node in context.twin.stock.get(sku, {}) for sku, _ in lines)
         if held:
             return f"{node}: excluded, since an earlier attempt from there failed"
         return f"{node} has never had any of {', '.join(sku for sku, _ in lines)}"
@@ -246,7 +246,7 @@ def _obstacle(
 
 
 def _services_out(
-    floor: Floor, node: str, wanted: Wanted, offered: list[Option], eliminated: Eliminations
+    context: Context, node: str, wanted: Wanted, offered: list[Option], eliminated: Eliminations
 ) -> list[str]:
     """Return why services of the node were not offered: the one asked about, or all."""
     asked = Way(node, wanted.service)
@@ -257,10 +257,10 @@ def _services_out(
         if not wanted.service or option == asked
     ]
     if wanted.service and not out and all(o.service != wanted.service for o in offered):
-        geography = floor.twin.geography
+        geography = context.twin.geography
         if wanted.service not in geography.services:
             return [f"{wanted.service} is not registered"]
-        if Ref.service(wanted.service) in floor.twin.holds:
+        if Ref.service(wanted.service) in context.twin.holds:
             return [f"{wanted.service} is on hold"]
         if wanted.service in geography.withdrawn:
             return [f"{wanted.service} was withdrawn by its carrier"]
@@ -269,12 +269,12 @@ def _services_out(
 
 
 def _summary(
-    floor: Floor, wanted: Wanted, found: list[Option], ruled_out: list[str], taken: Plan | None
+    context: Context, wanted: Wanted, found: list[Option], ruled_out: list[str], taken: Plan | None
 ) -> str:
     if not found:
         why = "; ".join(ruled_out[:_SHOWN]) or "it is not offered"
         return f"{wanted.describe()} was no option: {why}."
-    best, currency = found[0], floor.policy.currency
+    best, currency = found[0], context.policy.currency
     name = str(best.way)
     costs = f"{name} would have cost {money(best.score, currency)}"
     if taken is None:
@@ -283,7 +283,7 @@ def _summary(
         return f"{name} is what was taken, for {money(best.score, currency)}."
     gap = best.score - taken.score
     if gap < 0:
-        rule = floor.policy.sourcing.rule
+        rule = context.policy.sourcing.rule
         why = "it was not taken for its price alone"
         if rule != "least_cost":
             why = f"the rule {rule} does not go by cost alone"

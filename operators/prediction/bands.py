@@ -54,7 +54,7 @@ _HEAD = 2
 _PARTS = 10_000
 
 
-class Pool(Struct, array_like=True):
+class BandPool(Struct, array_like=True):
     """Quantiles shared by many keys: residuals seen, then one offset per level."""
 
     seen: int
@@ -67,9 +67,9 @@ class BandsState(Struct, Generic[K], array_like=True):
     Per key: residuals seen up to 8, residuals of alarm left, deviations in ten-thousandths.
     """
 
-    new: Pool
-    young: Pool
-    settled: Pool
+    new: BandPool
+    young: BandPool
+    settled: BandPool
     keys: dict[K, list[int]] = field(default_factory=dict)
 
 
@@ -94,9 +94,9 @@ class Bands(Generic[K]):
         assert len(levels) == len(start)
         self.levels, self._step, self._kept = levels, step, kept
         self._state = state or BandsState(
-            Pool(0, [_NEW_WIDER * offset for offset in start]),
-            Pool(0, list(start)),
-            Pool(0, list(start)),
+            BandPool(0, [_NEW_WIDER * offset for offset in start]),
+            BandPool(0, list(start)),
+            BandPool(0, list(start)),
         )
 
     def offsets(self, key: K) -> tuple[float, ...]:

@@ -64,7 +64,7 @@ class _Levels(dict[RateOf, Level]):
         return level
 
 
-class RateBook:
+class LateRateBook:
     """Late rates by what they are of; as many as there are nodes × 24, services × regions."""
 
     def __init__(self, state: RatesState | None = None) -> None:

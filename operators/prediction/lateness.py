@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from operators.prediction.late_rates import LateRates, RateBook, RatesState
+from operators.prediction.late_rates import LateRateBook, LateRates, RatesState
 from operators.prediction.linear import Features, LinearState, Name, Slots, logistic, state_of
 from operators.prediction.situation import (
     FIRST_STAGE,
@@ -44,7 +44,7 @@ class LateModel:
             weights = {self._slots[name]: 1.0 for name in names}
             state = LateState(regression=LinearState(weights=weights))
         self._regression = logistic(step, state.regression)
-        self._rates = RateBook(state.rates)
+        self._rates = LateRateBook(state.rates)
 
     @property
     def learned(self) -> int:

@@ -59,7 +59,7 @@ _ALARMED = "alarmed"
 Z90 = 1.2816
 
 
-class Usual(Struct, frozen=True, gc=False, array_like=True):
+class UsualRemaining(Struct, frozen=True, gc=False, array_like=True):
     """What usually remains: log-normal with the median `s`, and `sd` of the logarithm.
 
     `base_s` is the published time for what remains, plus what it usually takes longer; `off_s` is
@@ -131,7 +131,7 @@ class Transit:
         progress: str,
         nominal_s: float,
         time_ms: int,
-    ) -> Usual:
+    ) -> UsualRemaining:
         """Return the usual remaining time of a shipment that made `progress` at `time_ms`."""
         share = _share(progress)
         mean, variance = log(share), _USUAL_VARIANCE
@@ -147,7 +147,7 @@ class Transit:
         usual_s = max(nominal_s, _LEAST_S) * min(exp(mean), _LARGEST_RATIO)
         sd = max(sqrt(variance), _LEAST_SD)
         base_s, off_s = self._base(service, progress, nominal_s, time_ms, usual_s * sd)
-        return Usual(usual_s, sd, base_s, off_s)
+        return UsualRemaining(usual_s, sd, base_s, off_s)
 
     def _base(
         self, service: ServiceId, progress: str, nominal_s: float, time_ms: int, off_s: float
@@ -167,7 +167,12 @@ class Transit:
         return max(base_s, 0.0), max(off_s, _LEAST_OFF_S)
 
     def remaining(
-        self, features: Features, usual: Usual, p_late: float, stage: str, alarmed: bool = False
+        self,
+        features: Features,
+        usual: UsualRemaining,
+        p_late: float,
+        stage: str,
+        alarmed: bool = False,
     ) -> Remaining:
         """Quantiles of what remains; what is under an alarm has bands of its own.
 
@@ -221,7 +226,7 @@ class Transit:
     def learn(
         self,
         features: Features,
-        usual: Usual,
+        usual: UsualRemaining,
         predicted: Remaining,
         took_s: float,
         so_far_s: float = -inf,
@@ -235,7 +240,7 @@ class Transit:
         self._bands.update(predicted.risk, (took_s - predicted.p50_s) / usual.off_s)
 
     def learn_underway(
-        self, features: Features, usual: Usual, predicted: Remaining, so_far_s: float
+        self, features: Features, usual: UsualRemaining, predicted: Remaining, so_far_s: float
     ) -> None:
         """Learn that it takes longer than `so_far_s`, if that is past the median.
 
@@ -244,7 +249,7 @@ class Transit:
         if so_far_s >= predicted.p50_s:
             self._learn_median(features, usual, so_far_s)
 
-    def _learn_median(self, features: Features, usual: Usual, took_s: float) -> None:
+    def _learn_median(self, features: Features, usual: UsualRemaining, took_s: float) -> None:
         residual = (took_s - usual.base_s) / usual.off_s
         if isfinite(residual):
             bounded = max(-_LARGEST_RESIDUAL, min(_LARGEST_RESIDUAL, residual))

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from operators.core.facts import Draft
 from operators.core.wording import money
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.network.legs import lifted
 from operators.network.movable import may_take
 from operators.network.replan import decide_from, lines_of, price
@@ -50,26 +50,26 @@ class Consolidation(Struct):
 
 
 def find_consolidation(
-    floor: Floor, desk: TransferDesk, order: OpenOrder, legs: list[PlannedLeg]
+    context: Context, desk: TransferDesk, order: OpenOrder, legs: list[PlannedLeg]
 ) -> Consolidation | None:
     """Return the consolidation that saves most over a split, if any pays; changes nothing."""
-    rules = floor.policy.reevaluation
-    if not rules.consolidate or floor.policy.governance.autonomy_of(Transfer.verb) != "act":
+    rules = context.policy.reevaluation
+    if not rules.consolidate or context.policy.governance.autonomy_of(Transfer.verb) != "act":
         return None
     placed, lines = order.placed, lines_of(order, legs)
     best: Consolidation | None = None
     bound = rules.churn_cents
-    with lifted(floor, legs):
-        old = price(floor, placed, legs)
+    with lifted(context, legs):
+        old = price(context, placed, legs)
         if old is None:
             return None
-        for home in _homes(floor, lines):
-            brought = _brought(floor, desk, home, legs)
+        for home in _homes(context, lines):
+            brought = _brought(context, desk, home, legs)
             if not brought:
                 continue
-            with _planned(floor, home, brought):
-                choice = decide_from(floor, order, placed, lines, home)
-            if choice.plan is None or not may_take(floor, order, old, choice.plan):
+            with _planned(context, home, brought):
+                choice = decide_from(context, order, placed, lines, home)
+            if choice.plan is None or not may_take(context, order, old, choice.plan):
                 continue
             gain = old.score - choice.plan.score - int_sum(each.cents for each in brought)
             if gain > bound:
@@ -78,14 +78,14 @@ def find_consolidation(
     return best
 
 
-def bring(floor: Floor, desk: TransferDesk, found: Consolidation) -> list[Draft]:
+def bring(context: Context, desk: TransferDesk, found: Consolidation) -> list[Draft]:
     """Reserve the units to be brought, add them as inbound, and return the transfers."""
-    return [_draft(floor, desk, found, each) for each in found.brought]
+    return [_draft(context, desk, found, each) for each in found.brought]
 
 
-def _homes(floor: Floor, lines: Lines) -> list[str]:
+def _homes(context: Context, lines: Lines) -> list[str]:
     """Return open nodes that have all units of at least one line on their shelf."""
-    twin, safety = floor.twin, floor.policy.sourcing.safety_stock
+    twin, safety = context.twin, context.policy.sourcing.safety_stock
     homes = {
         node: None
         for sku, units in lines
@@ -96,10 +96,10 @@ def _homes(floor: Floor, lines: Lines) -> list[str]:
 
 
 def _brought(
-    floor: Floor, desk: TransferDesk, home: str, legs: list[PlannedLeg]
+    context: Context, desk: TransferDesk, home: str, legs: list[PlannedLeg]
 ) -> list[Brought] | None:
     """Return the units that `home` lacks of the split's lines; None if some cannot be brought."""
-    twin, safety = floor.twin, floor.policy.sourcing.safety_stock
+    twin, safety = context.twin, context.policy.sourcing.safety_stock
     found = []
     for leg in legs:
         if leg.node == home:
@@ -113,57 +113,57 @@ def _brought(
             # Stock that a transfer brought does not leave with another one.
             if not is_there or desk.has_come(leg.node, sku):
                 return None
-            way = _way(floor, leg.node, home, sku, units)
+            way = _way(context, leg.node, home, sku, units)
             if way is None:
                 return None
             found.append(way)
     return found
 
 
-def _way(floor: Floor, origin: str, home: str, sku: str, units: int) -> Brought | None:
+def _way(context: Context, origin: str, home: str, sku: str, units: int) -> Brought | None:
     """Return the transport of units from `origin`; None if none can leave there."""
-    twin, rules = floor.twin, floor.policy.repositioning
+    twin, rules = context.twin, context.policy.repositioning
     distance = twin.geography.distance_km(origin, twin.geography.nodes[home].region)
     if distance is None or Ref("node", origin) in twin.holds:
         return None
     way_s = rules.lead_s + distance / rules.road_km_h * 3600
-    way_s *= 1.0 + floor.policy.reevaluation.consolidation_margin
+    way_s *= 1.0 + context.policy.reevaluation.consolidation_margin
     kg = twin.skus[sku].weight_g / 1000
     per_unit = rules.unit_cents + rules.kg_100km_cents * kg * distance / 100
-    there_ms = floor.now_ms + round(way_s * 1000)
+    there_ms = context.now_ms + round(way_s * 1000)
     return Brought(origin, sku, units, round(per_unit * units), there_ms)
 
 
 @contextmanager
-def _planned(floor: Floor, home: str, brought: list[Brought]) -> Iterator[None]:
+def _planned(context: Context, home: str, brought: list[Brought]) -> Iterator[None]:
     """Treat all of it as due at `home` on the twin, and restore it exactly."""
-    stock = floor.twin.stock
+    stock = context.twin.stock
     known = {each.sku: home in stock.get(each.sku, {}) for each in brought}
     for number, each in enumerate(brought):
-        position = floor.twin.position(home, each.sku)
+        position = context.twin.position(home, each.sku)
         key = InboundKey("supposed", str(number))
-        position.inbound[key] = Inbound(_due_ms(floor, each), each.units)
+        position.inbound[key] = Inbound(_due_ms(context, each), each.units)
     try:
         yield
     finally:
         for number, each in enumerate(brought):
             key = InboundKey("supposed", str(number))
-            floor.twin.position(home, each.sku).inbound.pop(key, None)
+            context.twin.position(home, each.sku).inbound.pop(key, None)
         for sku, is_known in known.items():
             if not is_known:
                 del stock[sku][home]
 
 
-def _due_ms(floor: Floor, brought: Brought) -> int:
+def _due_ms(context: Context, brought: Brought) -> int:
     """Return its due time, set so that it is promisable only once its picking may begin."""
-    ahead_s = floor.policy.reevaluation.freeze_s - floor.policy.sourcing.inbound_slip_s
+    ahead_s = context.policy.reevaluation.freeze_s - context.policy.sourcing.inbound_slip_s
     return brought.there_ms + ahead_s * 1000
 
 
-def _draft(floor: Floor, desk: TransferDesk, found: Consolidation, each: Brought) -> Draft:
+def _draft(context: Context, desk: TransferDesk, found: Consolidation, each: Brought) -> Draft:
     order, home = found.side.order, found.home
-    currency, churn = floor.policy.currency, floor.policy.reevaluation.churn_cents
-    desk.hold_for(order.name, each.origin, home, each.sku, each.units, _due_ms(floor, each))
+    currency, churn = context.policy.currency, context.policy.reevaluation.churn_cents
+    desk.reserve_for(order.name, each.origin, home, each.sku, each.units, _due_ms(context, each))
     return Draft(
         decision=Transfer(
             origin=each.origin,
@@ -180,7 +180,7 @@ def _draft(floor: Floor, desk: TransferDesk, found: Consolidation, each: Brought
         f"costs {money(each.cents, currency)}; all in all {money(found.gain, currency)} are saved.",
         terms={"way": each.cents},
         value_cents=each.cents,
-        causes=tuple(sorted({order.seq, floor.seq})),
+        causes=tuple(sorted({order.seq, context.seq})),
         flips_if=(
             Switch(
                 when=f"a move had to save {money(found.gain, currency)} "
@@ -190,7 +190,7 @@ def _draft(floor: Floor, desk: TransferDesk, found: Consolidation, each: Brought
                 by=found.gain - churn,
             ),
         ),
-        expires_ms=floor.now_ms + floor.policy.repositioning.hold_s * 1000,
+        expires_ms=context.now_ms + context.policy.repositioning.hold_s * 1000,
         rests_on=_RESTS_ON,
         benefit=Benefit(expected_cents=found.gain, nothing_cents=found.side.old.score)
         if each is found.brought[0]

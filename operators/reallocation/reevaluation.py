@@ -7,7 +7,7 @@ another order (`operators.reallocation.swap`).
 
 from operators.core.facts import Derived, Draft, LaneOutlook
 from operators.core.wording import money
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.network.due import Look
 from operators.network.legs import commit, leave, lifted
 from operators.network.movable import may_take, movable, moves_alone
@@ -22,7 +22,7 @@ from operators.network.replan import (
 from operators.orders.allocation import allocation
 from operators.orders.order_desk import OrderDesk
 from operators.reallocation.consolidation import Consolidation, bring, find_consolidation
-from operators.reallocation.swap import Exchange, Side, find_exchange
+from operators.reallocation.swap import Side, Swap, find_swap
 from operators.sourcing.eliminations import BARRED
 from operators.sourcing.plan import Choice, Plan
 from operators.stock.transfer_desk import TransferDesk
@@ -35,8 +35,8 @@ from state.twin import OpenOrder
 class ReevaluationDesk:
     """Desk that moves movable legs. Methods return derived facts, in order."""
 
-    def __init__(self, floor: Floor, orders: OrderDesk, transfers: TransferDesk) -> None:
-        self._floor, self._orders, self._transfers = floor, orders, transfers
+    def __init__(self, context: Context, orders: OrderDesk, transfers: TransferDesk) -> None:
+        self._context, self._orders, self._transfers = context, orders, transfers
 
     def look(self, pickup: Pickup, after: str) -> list[Derived]:
         """Re-evaluate the orders of a pickup, from behind the order `after`.
@@ -45,29 +45,29 @@ class ReevaluationDesk:
         """
         if not self._is_on:
             return []
-        queue = list(self._floor.state.pickups.orders.get(pickup, ()))
+        queue = list(self._context.state.pickups.orders.get(pickup, ()))
         begin = queue.index(after) + 1 if after in queue else 0
-        most = self._floor.policy.reevaluation.most_looked
+        most = self._context.policy.reevaluation.most_looked
         out: list[Derived] = []
         for name in queue[begin : begin + most]:
             out += self._look_at(name)
         if len(queue) > begin + most:
             last = queue[begin + most - 1]
-            self._floor.deadlines.set(self._floor.now_ms, Look(pickup, last))
+            self._context.deadlines.set(self._context.now_ms, Look(pickup, last))
         return out
 
     def supplied(self, skus: dict[str, None]) -> list[Derived]:
         """Re-evaluate split orders with any of `skus`, of which there is more now."""
-        split = self._floor.state.pickups.split
+        split = self._context.state.pickups.split
         if not split or not self._is_on:
             return []
         names = dict.fromkeys(name for sku in skus for name in split.get(sku, ()))
-        most = self._floor.policy.reevaluation.most_looked
+        most = self._context.policy.reevaluation.most_looked
         return [each for name in list(names)[:most] for each in self._look_at(name)]
 
     def unsplit(self, name: str, placed: list[Derived]) -> list[Derived]:
         """Return what placing an order gave, with a swap or consolidation in place of a split."""
-        order = self._floor.twin.orders.get(name)
+        order = self._context.twin.orders.get(name)
         drafts = [each for each in placed if isinstance(each, Draft)]
         if order is None or len(order.legs) < 2 or not drafts or not self._is_on:
             return placed
@@ -75,84 +75,84 @@ class ReevaluationDesk:
             return placed  # exploration drew it, to learn from it
         # The split is not published yet: it is replaced, not released.
         moved = [each for each in placed if each is not drafts[-1]]
-        found = find_exchange(self._floor, order, list(order.legs), is_new=True)
+        found = find_swap(self._context, order, list(order.legs), is_new=True)
         if found is not None:
-            return moved + self._exchange(order, found, is_new=True)
-        whole = find_consolidation(self._floor, self._transfers, order, list(order.legs))
+            return moved + self._swap(order, found, is_new=True)
+        whole = find_consolidation(self._context, self._transfers, order, list(order.legs))
         return placed if whole is None else moved + self._consolidate(order, whole)
 
     def learn_lane(self, outlook: LaneOutlook) -> None:
         """Take in a lane's outlook; if it is suddenly much slower, re-evaluate its pickups soon."""
-        before = self._floor.outlook.lanes.get(outlook.lane)
-        self._floor.outlook.learn_lane(outlook)
-        bound = 1.0 + self._floor.policy.reevaluation.slower_by
+        before = self._context.outlook.lanes.get(outlook.lane)
+        self._context.outlook.learn_lane(outlook)
+        bound = 1.0 + self._context.policy.reevaluation.slower_by
         if before is not None and outlook.p50 > before.p50 * bound:
             self.troubled(outlook.lane.service, outlook.node)
 
     def troubled(self, service: ServiceId = ANY_SERVICE, node: str = "") -> None:
         """Re-evaluate, from the next record on, orders for pickups of a node or service."""
-        floor = self._floor
-        for pickup in floor.state.pickups.touched(service, node):
-            floor.deadlines.set(floor.now_ms, Look(pickup))
+        context = self._context
+        for pickup in context.state.pickups.touched(service, node):
+            context.deadlines.set(context.now_ms, Look(pickup))
 
     def freeze(self, pickup: Pickup) -> None:
         """Stop watching the orders of a pickup: from here on nodes pick them."""
-        pickups = self._floor.state.pickups
+        pickups = self._context.state.pickups
         for name in pickups.orders.pop(pickup, ()):
-            order = self._floor.twin.orders.get(name)
-            if order is not None and len(movable(self._floor, order)) < 2:
+            order = self._context.twin.orders.get(name)
+            if order is not None and len(movable(self._context, order)) < 2:
                 pickups.drop_split(name, list(order.lines))
 
     @property
     def _is_on(self) -> bool:
         """Return whether orders are re-evaluated."""
-        return self._floor.policy.reevaluation.enabled and moves_alone(self._floor.policy)
+        return self._context.policy.reevaluation.enabled and moves_alone(self._context.policy)
 
     def _look_at(self, name: str) -> list[Derived]:
-        order = self._floor.twin.orders.get(name)
+        order = self._context.twin.orders.get(name)
         if order is None or order.status != "allocated":
             return []
         out = self._move(order)
-        open_legs = movable(self._floor, order)
+        open_legs = movable(self._context, order)
         if len(open_legs) > 1:
-            found = find_exchange(self._floor, order, open_legs)
+            found = find_swap(self._context, order, open_legs)
             if found is not None:
-                out += self._exchange(order, found, is_new=False)
+                out += self._swap(order, found, is_new=False)
         return out
 
     def _move(self, order: OpenOrder) -> list[Derived]:
         """Source an order's movable legs again, and move them if that pays."""
-        floor, rules = self._floor, self._floor.policy.reevaluation
-        old_legs = movable(floor, order)
+        context, rules = self._context, self._context.policy.reevaluation
+        old_legs = movable(context, order)
         if not old_legs or order.moves >= rules.most_moves:
             return []
         placed = order.placed
-        with lifted(floor, old_legs):
-            old = price(floor, placed, old_legs)
+        with lifted(context, old_legs):
+            old = price(context, placed, old_legs)
             if old is None:
                 return []
-            choice = decide(floor, order, placed, lines_of(order, old_legs))
-        plan = best_move(floor, order, old, choice)
+            choice = decide(context, order, placed, lines_of(order, old_legs))
+        plan = best_move(context, order, old, choice)
         if plan is None:
             return []
-        saved = money(old.score - plan.score, floor.policy.currency)
+        saved = money(old.score - plan.score, context.policy.currency)
         why = f"looked at again before its pick: saves {saved} over {old.describe()}"
-        out = leave(floor, order, old_legs, "reassigned")
+        out = leave(context, order, old_legs, "reassigned")
         return out + self._take(
             order, Side(order, old_legs, old, choice, plan), why, old.score - plan.score
         )
 
-    def _exchange(self, order: OpenOrder, found: Exchange, is_new: bool) -> list[Derived]:
+    def _swap(self, order: OpenOrder, found: Swap, is_new: bool) -> list[Derived]:
         """Carry out a swap: release both orders' legs first, then allocate both."""
-        currency = self._floor.policy.currency
+        currency = self._context.policy.currency
         mine, theirs = found.mine, found.theirs
         other = theirs.order.name
         saved, movers = money(found.gain, currency), 1 if is_new else 2
         order.follows(theirs.order.seq)
         theirs.order.follows(order.seq)
         out: list[Derived] = []
-        out += leave(self._floor, theirs.order, theirs.legs, "reassigned")
-        dropped = leave(self._floor, order, mine.legs, "reassigned")
+        out += leave(self._context, theirs.order, theirs.legs, "reassigned")
+        dropped = leave(self._context, order, mine.legs, "reassigned")
         if is_new:
             order.moves = 0
         else:
@@ -165,11 +165,11 @@ class ReevaluationDesk:
 
     def _consolidate(self, order: OpenOrder, found: Consolidation) -> list[Derived]:
         """Bring the rest of a new order to one node, and allocate it there."""
-        leave(self._floor, order, found.side.legs, "reassigned")
-        out: list[Derived] = [*bring(self._floor, self._transfers, found)]
+        leave(self._context, order, found.side.legs, "reassigned")
+        out: list[Derived] = [*bring(self._context, self._transfers, found)]
         whole = f"the rest is brought to {found.home} first, so that it goes in one parcel"
         out += self._take(order, found.side, whole, found.gain, is_new=True)
-        order.moves = self._floor.policy.reevaluation.most_moves  # its transfers stay for it
+        order.moves = self._context.policy.reevaluation.most_moves  # its transfers stay for it
         return out
 
     def _take(
@@ -185,9 +185,9 @@ class ReevaluationDesk:
 
         `begins` is the name with which `why` begins, if any: names keep their case.
         """
-        floor = self._floor
+        context = self._context
         old, choice, plan = side.old, side.choice, side.plan
-        commit(floor, order, plan)
+        commit(context, order, plan)
         order.left = [each for each in order.left if each != nodes_and_lines(planned(plan))]
         others = sorted(
             {
@@ -199,18 +199,18 @@ class ReevaluationDesk:
         )
         barred = [each.ways for each in others if each.score < plan.score]
         ruled_out = choice.eliminated | ({BARRED: [*barred]} if barred else {})
-        dearer = others[len(barred) :][: max(floor.policy.sourcing.alternatives, 1)]
+        dearer = others[len(barred) :][: max(context.policy.sourcing.alternatives, 1)]
         shown = Choice(plan, tuple(dearer), ruled_out, {}, choice.considered)
         return [
             allocation(
-                floor,
+                context,
                 order,
                 lines_of(order, planned(plan)),
                 plan,
                 shown,
                 (f"{why if begins else why[0].upper() + why[1:]}.",),
                 None if is_new else why,
-                (_stays(floor.policy, gain, old),),
+                (_stays(context.policy, gain, old),),
             )
         ]
 
@@ -227,15 +227,15 @@ def _stays(policy: Policy, gain: float, old: Plan) -> Switch:
     )
 
 
-def best_move(floor: Floor, order: OpenOrder, old: Plan, choice: Choice) -> Plan | None:
+def best_move(context: Context, order: OpenOrder, old: Plan, choice: Choice) -> Plan | None:
     """Return the best plan that the order may move to and that pays; None if none does."""
-    rules = floor.policy.reevaluation
+    rules = context.policy.reevaluation
     if choice.plan is None:
         return None
     bound = old.score - rules.churn_cents
     for plan in (choice.plan, *choice.runners_up):
         if plan.score >= bound:
             return None
-        if may_take(floor, order, old, plan):
+        if may_take(context, order, old, plan):
             return plan
     return None

@@ -1,7 +1,7 @@
 """Cancellations: orders withdrawn before work began, after picking, or under way."""
 
-from operators.core.facts import Derived, Draft, Inert
-from operators.network.context import Floor
+from operators.core.facts import Derived, Draft, NoAction
+from operators.network.context import Context
 from operators.network.due import Settled
 from operators.network.legs import give_up
 from operators.orders.order_desk import OrderDesk
@@ -14,40 +14,40 @@ from state.sums import int_sum
 class Cancellations:
     """Stops all that has not left; parcels under way are paid back if they come back."""
 
-    def __init__(self, floor: Floor, orders: OrderDesk, shipments: ShipmentDesk) -> None:
-        self._floor, self._orders, self._shipments = floor, orders, shipments
+    def __init__(self, context: Context, orders: OrderDesk, shipments: ShipmentDesk) -> None:
+        self._context, self._orders, self._shipments = context, orders, shipments
 
     def withdraw(self, cancelled: OrderCancelled) -> list[Derived]:
         """Cancel an order as far as it has not left."""
-        floor = self._floor
-        order = floor.twin.orders.get(cancelled.order)
+        context = self._context
+        order = context.twin.orders.get(cancelled.order)
         if order is not None and order.shipments:
             return self._under_way(cancelled)
         picked = 0 if order is None else int_sum(line.picked for line in order.lines.values())
         out = self._orders.cancel(cancelled)
         if picked:
-            floor.cases.open("cancelled_after_pick", "consignee", cancelled.order)
-            floor.cases.act("cancelled_after_pick", cancelled.order)
-            settles_ms = floor.now_ms + floor.policy.exceptions.settle_s * 1000
-            floor.deadlines.set(settles_ms, Settled(cancelled.order))
+            context.cases.open("cancelled_after_pick", "consignee", cancelled.order)
+            context.cases.act("cancelled_after_pick", cancelled.order)
+            settles_ms = context.now_ms + context.policy.exceptions.settle_s * 1000
+            context.deadlines.set(settles_ms, Settled(cancelled.order))
         return out
 
     def returned(self, returned: StockReturned) -> None:
         """Close the case of a cancelled order whose goods are on their shelf again."""
-        if returned.order is not None and returned.order not in self._floor.twin.orders:
-            self._floor.cases.close("cancelled_after_pick", returned.order)
+        if returned.order is not None and returned.order not in self._context.twin.orders:
+            self._context.cases.close("cancelled_after_pick", returned.order)
 
     def _under_way(self, cancelled: OrderCancelled) -> list[Derived]:
-        floor = self._floor
-        order = floor.twin.orders[cancelled.order]
+        context = self._context
+        order = context.twin.orders[cancelled.order]
         name = order.name
         if order.is_withdrawn:
-            return [Inert(kind="cancel", about=name, reason="the order is withdrawn already")]
+            return [NoAction(kind="cancel", about=name, reason="the order is withdrawn already")]
         order.is_withdrawn = True
-        floor.cases.open("cancelled_after_pick", "consignee", name, name)
+        context.cases.open("cancelled_after_pick", "consignee", name, name)
         freed = int_sum(order.reserved.values())
-        give_up(floor, order, order.legs)
-        floor.twin.stop_waiting(order)
+        give_up(context, order, order.legs)
+        context.twin.stop_waiting(order)
         for line in order.lines.values():
             line.ordered = min(line.ordered, line.shipped)
         draft = Draft(
@@ -58,6 +58,6 @@ class Cancellations:
             f"not left is stopped ({freed} units freed); what comes back is paid back.",
             terms={},
             value_cents=0,
-            causes=tuple(sorted({order.seq, floor.seq})),
+            causes=tuple(sorted({order.seq, context.seq})),
         )
         return [draft, *self._orders.move(order, "shipped"), *self._shipments.close_if_done(order)]

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.network.legs import commit
 from operators.recovery.refunds import MoneyBack
 from operators.sourcing.eliminations import Way
@@ -45,7 +45,9 @@ class Act(Protocol):
         """Return the expected arrival of the parcel."""
         ...
 
-    def carry_out(self, floor: Floor, order: OpenOrder, name: str, shipment: Shipment) -> Decision:
+    def carry_out(
+        self, context: Context, order: OpenOrder, name: str, shipment: Shipment
+    ) -> Decision:
         """Reserve stock as needed, and return the decision; `name` is the parcel's."""
         ...
 
@@ -66,7 +68,9 @@ class Reroutes(Struct, frozen=True, gc=False):
         """Return the new service."""
         return (Way("", self.service),)
 
-    def carry_out(self, floor: Floor, order: OpenOrder, name: str, shipment: Shipment) -> Decision:
+    def carry_out(
+        self, context: Context, order: OpenOrder, name: str, shipment: Shipment
+    ) -> Decision:
         """Return the reroute; it needs nothing reserved."""
         return Reroute(
             order=order.name,
@@ -98,11 +102,13 @@ class SendsAgain(Struct, frozen=True, gc=False):
         """Return the expected arrival of the new parcel."""
         return self.plan.legs[0].option.expected_ms
 
-    def carry_out(self, floor: Floor, order: OpenOrder, name: str, shipment: Shipment) -> Decision:
+    def carry_out(
+        self, context: Context, order: OpenOrder, name: str, shipment: Shipment
+    ) -> Decision:
         """Reserve the units, and return the reship."""
         for sku, quantity in self.plan.legs[0].lines:
             order.lines[sku].ordered += quantity
-        commit(floor, order, self.plan, name)
+        commit(context, order, self.plan, name)
         return Reship(order=order.name, shipment=name, leg=legs(self.plan)[0])
 
 

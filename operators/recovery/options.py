@@ -7,7 +7,7 @@ expected cost from now on in the same terms. `operators.recovery.remedies` lists
 from msgspec.structs import replace
 
 from operators.core.facts import DelayRisk
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.prediction.lane_transit import Ratios
 from operators.recovery.option_choice import Remedy, Reroutes, SendsAgain
 from operators.recovery.refunds import MoneyBack, money_back
@@ -29,8 +29,8 @@ _REMAINING_SPREAD = 0.45
 class Option:
     """Base of all options. An option without remedies in a case leaves that method out."""
 
-    def __init__(self, floor: Floor) -> None:
-        self._floor = floor
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     def for_delay(
         self, order: OpenOrder, risk: DelayRisk, shipment: Shipment, waiting_cents: int
@@ -49,7 +49,7 @@ class Option:
 
     def _is_off(self, kind: str) -> bool:
         """Return whether the policy switches `kind` off, so that it is no remedy."""
-        return self._floor.policy.governance.is_off(kind)
+        return self._context.policy.governance.is_off(kind)
 
 
 class Rerouting(Option):
@@ -65,26 +65,26 @@ class Rerouting(Option):
         """Return faster services of the same carrier, for the rest of the way."""
         if shipment.status not in _REROUTABLE or self._is_off(Reroute.verb):
             return []
-        floor, shipped = self._floor, shipment.dispatched
-        current = floor.twin.geography.services[ServiceId(shipped.carrier, shipped.service)]
-        distance = floor.twin.geography.distance_km(shipped.node, shipped.region)
+        context, shipped = self._context, shipment.dispatched
+        current = context.twin.geography.services[ServiceId(shipped.carrier, shipped.service)]
+        distance = context.twin.geography.distance_km(shipped.node, shipped.region)
         if distance is None:
             return []
         nominal_s = max(nominal_transit_s(current, distance), 1.0)
-        left = min(1.0, max(0.0, (risk.expected_ms - floor.now_ms) / 1000 / nominal_s))
+        left = min(1.0, max(0.0, (risk.expected_ms - context.now_ms) / 1000 / nominal_s))
         parcel = Parcel(shipped.node, shipped.weight_g / 1000, 0, risk.promised_ms)
         remedies = []
-        for quote in floor.rates.lane(shipped.node, shipped.region).quotes:
+        for quote in context.rates.lane(shipped.node, shipped.region).quotes:
             if quote.service.carrier != shipped.carrier or quote.nominal_s >= nominal_s:
                 continue
             if shipped.weight_g > quote.max_weight_g:
                 continue
-            ratios = floor.outlook.transit_ratios(quote.lane, floor.now_ms)
+            ratios = context.outlook.transit_ratios(quote.lane, context.now_ms)
             sent = price(
                 _for_rest(quote, left),
                 parcel,
-                HandOver(floor.now_ms, _widened(ratios)),
-                floor.policy.weights,
+                HandOver(context.now_ms, _widened(ratios)),
+                context.policy.weights,
             )
             terms = {
                 "freight": sent.freight,
@@ -124,7 +124,7 @@ class SendingAgain(Option):
         self, order: OpenOrder, shipment: Shipment, reason: str, whole: MoneyBack
     ) -> list[Remedy]:
         """Return plans for all lines, else for those in stock; each may fail again."""
-        rules, wanted = self._floor.policy.exceptions, lines_of(shipment)
+        rules, wanted = self._context.policy.exceptions, lines_of(shipment)
         fails = {"refused": rules.again_refused, "address": rules.again_address}
         risk = round(fails.get(reason, rules.again_lost) * whole.score)
         found = self._reships(order, shipment, wanted) or self._parts(order, shipment, wanted)
@@ -136,16 +136,16 @@ class SendingAgain(Option):
 
     def _reships(self, order: OpenOrder, shipment: Shipment, lines: Lines) -> list[Remedy]:
         """Return plans to send `lines` again in one parcel; the parcel given up travels back."""
-        floor = self._floor
-        if not lines or any(sku not in floor.twin.skus for sku, _ in lines):
+        context = self._context
+        if not lines or any(sku not in context.twin.skus for sku, _ in lines):
             return []
-        if Ref("order", order.name) in floor.twin.holds or self._is_off(Reship.verb):
+        if Ref("order", order.name) in context.twin.holds or self._is_off(Reship.verb):
             return []
-        choice = floor.sourcing.decide(order.placed, lines, floor.now_ms, order.excluded)
+        choice = context.sourcing.decide(order.placed, lines, context.now_ms, order.excluded)
         if choice.plan is None:
             return []
         recall = self._recall(shipment)
-        is_by_cost = floor.policy.sourcing.rule == "least_cost"
+        is_by_cost = context.policy.sourcing.rule == "least_cost"
         remedies = []
         # A rule's runners-up may be cheaper, but are no remedies by that rule.
         for plan in (choice.plan, *(choice.runners_up if is_by_cost else ())):
@@ -155,7 +155,7 @@ class SendingAgain(Option):
                 if not is_by_cost:  # a rule prices no lateness, but waiting does
                     sent = plan.legs[0].option
                     late = late_cents(
-                        sent.p_late, sent.expected_ms, order.promised_ms, floor.policy.weights
+                        sent.p_late, sent.expected_ms, order.promised_ms, context.policy.weights
                     )
                     terms["expected lateness"] = late
                 remedies.append(Remedy(label, terms, SendsAgain(plan)))
@@ -163,17 +163,17 @@ class SendingAgain(Option):
 
     def _parts(self, order: OpenOrder, shipment: Shipment, wanted: Lines) -> list[Remedy]:
         """Return plans to send the lines in stock, and pay the rest back."""
-        rules = self._floor.policy.sourcing
+        rules = self._context.policy.sourcing
         there: dict[str, int] = {}
         for sku, quantity in wanted:
-            positions = self._floor.twin.stock.get(sku, {}).values()
+            positions = self._context.twin.stock.get(sku, {}).values()
             units = int_sum(position.promisable(rules.safety_stock) for position in positions)
             if units:
                 there[sku] = min(units, quantity)
         rest = tuple((sku, q - there.get(sku, 0)) for sku, q in wanted if q > there.get(sku, 0))
         if not there or not rest:
             return []
-        back = money_back(order.placed, rest, self._floor.policy.exceptions)
+        back = money_back(order.placed, rest, self._context.policy.exceptions)
         return [
             Remedy(f"{sent.label}, as far as there is", sent.terms | back.terms, sent.act, back)
             for sent in self._reships(order, shipment, tuple(there.items()))
@@ -181,13 +181,13 @@ class SendingAgain(Option):
 
     def _least_reship(self, risk: DelayRisk, shipment: Shipment) -> int:
         """Return the least cents of sending it again, to skip pricing where it cannot pay."""
-        is_broken = self._floor.now_ms >= risk.promised_ms
-        late = round(self._floor.policy.weights.late_fixed_cents) if is_broken else 0
+        is_broken = self._context.now_ms >= risk.promised_ms
+        late = round(self._context.policy.weights.late_fixed_cents) if is_broken else 0
         return self._recall(shipment) + late
 
     def _recall(self, shipment: Shipment) -> int:
         """Return the freight in cents of bringing a parcel back."""
-        shipped, geography = shipment.dispatched, self._floor.twin.geography
+        shipped, geography = shipment.dispatched, self._context.twin.geography
         distance = geography.distance_km(shipped.node, shipped.region) or 0.0
         service = geography.services[ServiceId(shipped.carrier, shipped.service)]
         return freight_cents(service, distance, shipped.weight_g)

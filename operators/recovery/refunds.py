@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from operators.core.facts import Draft
 from operators.core.wording import money
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.sourcing.pricer import Lines
 from state.actions import Alternative, LegLine, Refund
 from state.events import OrderPlaced
@@ -41,7 +41,7 @@ def money_back(placed: OrderPlaced, lines: Lines, rules: Exceptions) -> MoneyBac
 
 
 def refund(
-    floor: Floor,
+    context: Context,
     order: OpenOrder,
     back: MoneyBack,
     reason: str,
@@ -61,9 +61,9 @@ def refund(
         ),
         subject=order.name,
         correlation=order.name,
-        summary=f"{summary} The customer gets {money(cents, floor.policy.currency)} back.",
+        summary=f"{summary} The customer gets {money(cents, context.policy.currency)} back.",
         terms=back.terms,
         value_cents=cents,
-        causes=tuple(sorted({order.seq, *order.causes, *causes, floor.seq})),
+        causes=tuple(sorted({order.seq, *order.causes, *causes, context.seq})),
         alternatives=alternatives,
     )

@@ -3,9 +3,9 @@
 If that is waiting, nothing is done and the reason is kept.
 """
 
-from operators.core.facts import DelayRisk, Derived, Draft, ExceptionKind, Inert
+from operators.core.facts import DelayRisk, Derived, Draft, ExceptionKind, NoAction
 from operators.core.wording import day, money
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.recovery.option_choice import Remedy, choose, ranked, remedy_switches, waiting
 from operators.recovery.options import Option, Rerouting, SendingAgain, late_cents, lines_of
 from operators.recovery.refunds import MoneyBack, money_back, refund
@@ -30,9 +30,9 @@ _RESTS_ON = ("telemetry",)
 class Remedies:
     """Prices options on the twin, chooses one, and carries it out."""
 
-    def __init__(self, floor: Floor) -> None:
-        self._floor = floor
-        self._options = tuple(option(floor) for option in OPTIONS)
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._options = tuple(option(context) for option in OPTIONS)
 
     def for_delay(self, order: OpenOrder, risk: DelayRisk, shipment: Shipment) -> list[Derived]:
         """Take the cheapest of waiting and all options; do nothing if that is waiting."""
@@ -41,17 +41,19 @@ class Remedies:
         for option in self._options:
             remedies += option.for_delay(order, risk, shipment, waiting.score)
         remedies = ranked(remedies)
-        best = choose(remedies, self._floor.policy.delays.least_gain_cents)
+        best = choose(remedies, self._context.policy.delays.least_gain_cents)
         if best is waiting:
             reason = "waiting is cheapest" if remedies[0] is waiting else "too little to gain"
             is_priced = len(remedies) > 1
             reason = reason if is_priced else "there is no alternative"
-            return [Inert(kind="reroute", about=risk.shipment, reason=reason, prevented=is_priced)]
+            return [
+                NoAction(kind="reroute", about=risk.shipment, reason=reason, prevented=is_priced)
+            ]
         summary = (
             f"{risk.shipment} of {order.name} is {risk.p_late:.0%} likely to be late "
             f"(expected {day(risk.expected_ms)}, promised {day(risk.promised_ms)}). "
-            f"{_sentence(best.label)} costs {money(best.score, self._floor.policy.currency)}, "
-            f"waiting {money(waiting.score, self._floor.policy.currency)}."
+            f"{_sentence(best.label)} costs {money(best.score, self._context.policy.currency)}, "
+            f"waiting {money(waiting.score, self._context.policy.currency)}."
         )
         assert best.act is not None
         benefit = Benefit(
@@ -67,8 +69,8 @@ class Remedies:
         self, order: OpenOrder, name: str, shipment: Shipment, reason: str
     ) -> list[Derived]:
         """Take the cheapest of all options for a parcel that failed, and of paying it back."""
-        floor = self._floor
-        rules, currency = floor.policy.exceptions, floor.policy.currency
+        context = self._context
+        rules, currency = context.policy.exceptions, context.policy.currency
         whole = money_back(order.placed, lines_of(shipment), rules)
         paid_back = Remedy("paying it back", whole.terms, None, whole)
         remedies = [paid_back]
@@ -76,7 +78,7 @@ class Remedies:
             for option in self._options:
                 remedies += option.for_failure(order, shipment, reason, whole)
         remedies = ranked(remedies)
-        is_by_cost = floor.policy.sourcing.rule == "least_cost"
+        is_by_cost = context.policy.sourcing.rule == "least_cost"
         # A rule weighs nothing: it sends again whatever it can.
         best = next(r for r in remedies if is_by_cost or r.act or len(remedies) == 1)
         summary = (
@@ -88,7 +90,7 @@ class Remedies:
         return self._take(order, name, shipment, best, remedies, f"{summary}.", None)
 
     def _wait(self, risk: DelayRisk) -> Remedy:
-        weights = self._floor.policy.weights
+        weights = self._context.policy.weights
         return waiting(late_cents(risk.p_late, risk.expected_ms, risk.promised_ms, weights))
 
     def _take(
@@ -102,27 +104,27 @@ class Remedies:
         confidence: Confidence | None,
         benefit: Benefit | None = None,
     ) -> list[Derived]:
-        floor = self._floor
+        context = self._context
         others = [remedy for remedy in remedies if remedy is not best]
         shown = tuple(
             Alternative(option=r.label, score_cents=r.score, terms=r.terms)
-            for r in others[: floor.policy.sourcing.alternatives]
+            for r in others[: context.policy.sourcing.alternatives]
         )
         flips: tuple[Switch, ...] = ()
-        if floor.policy.sourcing.rule == "least_cost":
-            least_gain = floor.policy.delays.least_gain_cents
-            flips = remedy_switches(best, others, least_gain, floor.policy.currency)
+        if context.policy.sourcing.rule == "least_cost":
+            least_gain = context.policy.delays.least_gain_cents
+            flips = remedy_switches(best, others, least_gain, context.policy.currency)
         out: list[Derived] = []
         if best.back is not None and not best.back.cents:
             reason = "there is nothing to pay back"
-            out.append(Inert(kind="refund", about=name, reason=reason))
+            out.append(NoAction(kind="refund", about=name, reason=reason))
         elif best.back is not None:
             out.append(self._pay_back(order, name, shipment, best.back, summary, shown))
         if best.act is None:
             return out
         paid = best.back.terms if best.back is not None else {}
         terms = {term: cents for term, cents in best.terms.items() if term not in paid}
-        decision = best.act.carry_out(floor, order, name, shipment)
+        decision = best.act.carry_out(context, order, name, shipment)
         shipment.remedy = decision.verb
         return [
             *out,
@@ -133,11 +135,11 @@ class Remedies:
                 summary=summary,
                 terms=terms,
                 value_cents=int_sum(terms.values()),
-                causes=tuple(sorted({order.seq, shipment.seq, floor.seq})),
+                causes=tuple(sorted({order.seq, shipment.seq, context.seq})),
                 alternatives=shown,
                 confidence=confidence,
                 flips_if=flips,
-                deadline_ms=max(floor.now_ms, shipment.promised_ms),
+                deadline_ms=max(context.now_ms, shipment.promised_ms),
                 rests_on=_RESTS_ON,
                 benefit=benefit,
             ),
@@ -152,11 +154,11 @@ class Remedies:
         summary: str,
         shown: tuple[Alternative, ...],
     ) -> Draft:
-        is_asked = self._floor.policy.governance.asks_a_person("refund", back.cents)
+        is_asked = self._context.policy.governance.asks_a_person("refund", back.cents)
         for kind in dict.fromkeys(EXCEPTION_OF.values()):
-            self._floor.cases.act(kind, name, needs_person=is_asked)
+            self._context.cases.act(kind, name, needs_person=is_asked)
         causes = (shipment.seq,)
-        return refund(self._floor, order, back, "not delivered", summary, shown, causes)
+        return refund(self._context, order, back, "not delivered", summary, shown, causes)
 
 
 def _sentence(label: str) -> str:

@@ -8,7 +8,7 @@ later by the time that was expected to be saved, would have been in time as well
 
 from msgspec import Struct, field
 
-from operators.core.facts import BenefitRealised, DelayOutcome, Inert
+from operators.core.facts import BenefitRealised, DelayOutcome, NoAction
 from operators.sourcing.rates import lateness_cents
 from state.actions import Action, Reroute, Reship
 from state.policy import Weights
@@ -106,7 +106,7 @@ class Benefits(Struct):
         _add(totals, benefit.kind, "realised_cents", benefit.realised_cents)
         _add(totals, benefit.kind, "unnecessary", int(benefit.unnecessary))
 
-    def left(self, inert: Inert, totals: Totals) -> None:
+    def left(self, inert: NoAction, totals: Totals) -> None:
         """Count an intervention that was priced and not made."""
         if inert.prevented:
             _add(totals, inert.kind, "prevented", 1)

@@ -17,8 +17,8 @@ from operators.core.facts import (
     ExceptionCase,
     HeldBack,
     Incident,
-    Inert,
     KpiWindow,
+    NoAction,
     OrderMoved,
     Parked,
     PolicyInForce,
@@ -157,7 +157,7 @@ class Rollups(Operator):
             case DemandOutlook():
                 totals.demand_error += abs(fact.observed - fact.forecast)
                 totals.demand_units += fact.observed
-            case Inert():
+            case NoAction():
                 why = (fact.kind, fact.reason)
                 totals.inert[why] = totals.inert.get(why, 0) + 1
                 self._state.benefits.left(fact, totals.benefits)

@@ -9,9 +9,9 @@ from math import log
 
 from msgspec import Struct
 
-from operators.core.facts import BenefitRealised, DemandOutlook, Derived, Draft, Inert
+from operators.core.facts import BenefitRealised, DemandOutlook, Derived, Draft, NoAction
 from operators.core.wording import money, span
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.network.due import PriceEnds
 from operators.prediction.demand_counts import exceeds
 from operators.prediction.price_elasticity import Asked, PriceState, Trial, expected_sales
@@ -50,13 +50,13 @@ class _Priced(Struct, frozen=True):
 class PriceDesk:
     """Desk that weighs prices. Methods return derived facts, in order."""
 
-    def __init__(self, floor: Floor, state: PriceState) -> None:
-        self._floor, self._state = floor, state
+    def __init__(self, context: Context, state: PriceState) -> None:
+        self._context, self._state = context, state
 
     def changed(self, fact: PriceChanged) -> list[Derived]:
         """Apply a price from now on, and follow its effect on demand for a window."""
-        floor, state = self._floor, self._state
-        known = list(floor.twin.geography.regions)
+        context, state = self._context, self._state
+        known = list(context.twin.geography.regions)
         regions = [fact.region] if fact.region is not None else known
         out: list[Derived] = []
         for region in regions:
@@ -66,20 +66,20 @@ class PriceDesk:
             asked = state.asked.get(key)
             if asked is not None and asked.price_cents != fact.price_cents:
                 del state.asked[key]  # people chose another price: the proposal is over
-            window_ms = floor.policy.pricing.window_s * 1000
-            state.quiet[key] = floor.now_ms + window_ms
-            demand = floor.outlook.demand.get(key)
+            window_ms = context.policy.pricing.window_s * 1000
+            state.quiet[key] = context.now_ms + window_ms
+            demand = context.outlook.demand.get(key)
             if demand is None or not before or before == fact.price_cents:
                 continue
             state.trials[key] = Trial(
-                floor.twin.skus[fact.sku].category,
+                context.twin.skus[fact.sku].category,
                 log(fact.price_cents / before),
                 demand.units_per_day,
                 demand.scatter,
-                floor.now_ms,
-                floor.now_ms + window_ms,
+                context.now_ms,
+                context.now_ms + window_ms,
             )
-            floor.deadlines.set(floor.now_ms + window_ms, PriceEnds(key))
+            context.deadlines.set(context.now_ms + window_ms, PriceEnds(key))
         if fact.region is None:
             for region in known:
                 state.prices.pop(SeriesKey(region, fact.sku), None)
@@ -95,7 +95,7 @@ class PriceDesk:
 
     def ordered(self, placed: OrderPlaced) -> None:
         """Count units sold at prices that are followed, except those of a suspect order."""
-        if not self._state.trials or self._floor.suspect:
+        if not self._state.trials or self._context.suspect:
             return
         for line in placed.lines:
             trial = self._state.trials.get(SeriesKey(placed.region, line.sku))
@@ -105,26 +105,30 @@ class PriceDesk:
     def due(self, key: SeriesKey) -> list[Derived]:
         """Learn from a price whose window is over."""
         trial = self._state.trials.get(key)
-        if trial is None or trial.until_ms > self._floor.now_ms:
+        if trial is None or trial.until_ms > self._context.now_ms:
             return []
         return self._end(key)
 
     def weigh(self, outlook: DemandOutlook) -> list[Derived]:
         """Propose the price that earns most for a SKU in a region, if any beats the present one."""
-        floor, state, region, sku = self._floor, self._state, outlook.region, outlook.sku
-        rules, key = floor.policy.pricing, SeriesKey(region, sku)
-        if not rules.enabled or sku not in floor.twin.skus or Ref("sku", sku) in floor.twin.holds:
+        context, state, region, sku = self._context, self._state, outlook.region, outlook.sku
+        rules, key = context.policy.pricing, SeriesKey(region, sku)
+        if (
+            not rules.enabled
+            or sku not in context.twin.skus
+            or Ref("sku", sku) in context.twin.holds
+        ):
             return []
-        if state.quiet.get(key, 0) > floor.now_ms:
+        if state.quiet.get(key, 0) > context.now_ms:
             return []
-        if floor.now_ms < state.looked.get(key, 0) + rules.check_s * 1000:
+        if context.now_ms < state.looked.get(key, 0) + rules.check_s * 1000:
             return []
-        state.looked[key] = floor.now_ms
+        state.looked[key] = context.now_ms
         situation = self._situation(region, sku)
         if situation is None:
             return []
         now_cents = self._price(region, sku)
-        elasticity, sd = state.elasticities.of(floor.twin.skus[sku].category, rules)
+        elasticity, sd = state.elasticities.of(context.twin.skus[sku].category, rules)
         options = [
             self._priced(cents, now_cents, sku, elasticity, situation)
             for cents in self._candidates(sku, now_cents, situation)
@@ -132,8 +136,8 @@ class PriceDesk:
         options.sort(key=lambda option: (option.score, abs(option.cents - now_cents)))
         if not options or options[0].score >= 0:
             reason, about = "no price pays better", f"{region}/{sku}"
-            return [Inert(kind="reprice", about=about, reason=reason, prevented=True)]
-        state.quiet[key] = floor.now_ms + rules.window_s * 1000
+            return [NoAction(kind="reprice", about=about, reason=reason, prevented=True)]
+        state.quiet[key] = context.now_ms + rules.window_s * 1000
         worth = self._worth(sku, now_cents, situation)
         gain = -options[0].score
         state.asked[key] = Asked(options[0].cents, now_cents, worth, situation.units, gain)
@@ -145,19 +149,19 @@ class PriceDesk:
     def _list_price(self, sku: str) -> int:
         """Return the price of all regions: the latest reported, else the registered value."""
         everywhere = self._state.prices.get(SeriesKey(EVERYWHERE, sku))
-        return everywhere or self._floor.twin.skus[sku].value_cents
+        return everywhere or self._context.twin.skus[sku].value_cents
 
     def _end(self, key: SeriesKey) -> list[Derived]:
         """Learn from a price that was followed; return its gain, if it was proposed."""
         trial = self._state.trials.pop(key, None)
         if trial is None:
             return []
-        days = (min(self._floor.now_ms, trial.until_ms) - trial.from_ms) / DAY_MS
+        days = (min(self._context.now_ms, trial.until_ms) - trial.from_ms) / DAY_MS
         self._state.elasticities.learn(trial, days)
         asked = self._state.asked.pop(key, None)
         if asked is None:
             return []
-        change_cents = self._floor.policy.pricing.change_cents
+        change_cents = self._context.policy.pricing.change_cents
         return [
             BenefitRealised(
                 kind="reprice",
@@ -170,19 +174,19 @@ class PriceDesk:
 
     def _situation(self, region: str, sku: str) -> _Situation | None:
         """Return the scarcity or glut of a SKU; None if neither, or if no demand is expected."""
-        floor = self._floor
-        rules, twin = floor.policy.pricing, floor.twin
-        category, slip_ms = twin.skus[sku].category, floor.policy.sourcing.inbound_slip_s * 1000
+        context = self._context
+        rules, twin = context.policy.pricing, context.twin
+        category, slip_ms = twin.skus[sku].category, context.policy.sourcing.inbound_slip_s * 1000
         free = 0
-        end_ms = floor.now_ms + rules.horizon_s * 1000
+        end_ms = context.now_ms + rules.horizon_s * 1000
         for position in twin.stock.get(sku, {}).values():
             free += max(0, position.on_hand - position.reserved)
             for inbound in position.inbound.values():
-                end_ms = min(end_ms, max(inbound.eta_ms + slip_ms, floor.now_ms + 3_600_000))
-        horizon_s = (end_ms - floor.now_ms) // 1000
+                end_ms = min(end_ms, max(inbound.eta_ms + slip_ms, context.now_ms + 3_600_000))
+        horizon_s = (end_ms - context.now_ms) // 1000
         mean = variance = of_region = its_variance = 0.0
         for each in twin.geography.regions:
-            demand = floor.outlook.demand_until(each, sku, category, end_ms, floor.now_ms)
+            demand = context.outlook.demand_until(each, sku, category, end_ms, context.now_ms)
             mean, variance = mean + demand[0], variance + demand[1]
             if each == region:
                 of_region, its_variance = demand
@@ -203,7 +207,7 @@ class PriceDesk:
 
     def _candidates(self, sku: str, now_cents: int, situation: _Situation) -> list[int]:
         """Return prices within the policy's bounds, above or below by the situation."""
-        rules, list_cents = self._floor.policy.pricing, self._list_price(sku)
+        rules, list_cents = self._context.policy.pricing, self._list_price(sku)
         up, step = situation.reason == "scarcity", rules.step_share
         most = rules.most_up_share if up else rules.most_down_share
         steps = range(1, int(most / step + 1e-9) + 1)
@@ -217,7 +221,7 @@ class PriceDesk:
         self, cents: int, now_cents: int, sku: str, elasticity: float, at: _Situation
     ) -> _Priced:
         """Return a price with its cost against leaving it, in cents; below 0 it earns more."""
-        rules = self._floor.policy.pricing
+        rules = self._context.policy.pricing
         unit_cost = self._unit_cost(sku)
         left_worth = self._worth(sku, now_cents, at) - unit_cost
         earned, left, sold = [], [], []
@@ -235,12 +239,12 @@ class PriceDesk:
         return _Priced(cents, terms, sold[1])
 
     def _unit_cost(self, sku: str) -> float:
-        return self._list_price(sku) * (1.0 - self._floor.policy.pricing.margin_share)
+        return self._list_price(sku) * (1.0 - self._context.policy.pricing.margin_share)
 
     def _worth(self, sku: str, now_cents: int, at: _Situation) -> float:
         """Return the worth of a unit left: the present price less the cost of holding it."""
         held_days = min(at.cover_days, _MOST_HELD_DAYS)
-        day_share = self._floor.policy.pricing.holding_day_share
+        day_share = self._context.policy.pricing.holding_day_share
         return now_cents - self._unit_cost(sku) * day_share * held_days
 
     def _propose(
@@ -253,8 +257,8 @@ class PriceDesk:
         elasticity: float,
         sd: float,
     ) -> Draft:
-        floor = self._floor
-        currency, until_ms = floor.policy.currency, floor.now_ms + self._window_ms
+        context = self._context
+        currency, until_ms = context.policy.currency, context.now_ms + self._window_ms
         best, others = options[0], options[1:]
         risk = (
             f"is {at.p_short:.0%} likely to be sold out within {span(at.horizon_s)}"
@@ -280,10 +284,10 @@ class PriceDesk:
             f"{elasticity:.1f} ± {sd:.1f}.",
             terms=best.terms,
             value_cents=round(abs(best.cents - now_cents) * best.sales),
-            causes=(floor.seq,),
+            causes=(context.seq,),
             alternatives=tuple(
                 Alternative(option=_label(o, currency), score_cents=o.score, terms=o.terms)
-                for o in others[: floor.policy.sourcing.alternatives]
+                for o in others[: context.policy.sourcing.alternatives]
             ),
             confidence=Confidence(
                 statement=f"{sku} is sold out within {span(at.horizon_s)} at the prices of now",
@@ -297,7 +301,7 @@ class PriceDesk:
                     by=float(-gap - 1),
                 ),
             ),
-            deadline_ms=floor.now_ms + round(at.horizon_s * 1000),
+            deadline_ms=context.now_ms + round(at.horizon_s * 1000),
             expires_ms=until_ms,
             rests_on=("inventory", "demand"),
             benefit=Benefit(expected_cents=-best.score, nothing_cents=0),
@@ -305,7 +309,7 @@ class PriceDesk:
 
     @property
     def _window_ms(self) -> int:
-        return self._floor.policy.pricing.window_s * 1000
+        return self._context.policy.pricing.window_s * 1000
 
 
 def _label(option: _Priced, currency: str) -> str:

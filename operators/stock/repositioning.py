@@ -11,9 +11,9 @@ from math import inf
 from msgspec import Struct
 from msgspec.structs import replace
 
-from operators.core.facts import DemandLift, Derived, Draft, Inert
+from operators.core.facts import DemandLift, Derived, Draft, NoAction
 from operators.core.wording import money, span
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.network.due import PlanRestocks, Restock
 from operators.prediction.demand_counts import exceeds
 from operators.sourcing.rates import HandOver, Parcel, price
@@ -81,55 +81,55 @@ class _Offer(Struct):
 class Repositioning:
     """Decisions on transfers of one SKU at a time; the transfer desk reserves their stock."""
 
-    def __init__(self, floor: Floor, desk: TransferDesk) -> None:
-        self._floor, self._desk = floor, desk
+    def __init__(self, context: Context, desk: TransferDesk) -> None:
+        self._context, self._desk = context, desk
 
     def plan(self) -> None:
         """Schedule a review of each SKU that sells, the fastest first, over the review period."""
-        floor, rules = self._floor, self._floor.policy.repositioning
-        floor.deadlines.set(floor.now_ms + rules.review_s * 1000, PlanRestocks())
+        context, rules = self._context, self._context.policy.repositioning
+        context.deadlines.set(context.now_ms + rules.review_s * 1000, PlanRestocks())
         if not rules.enabled:
             return
         speed: dict[str, float] = {}
-        for series, demand in floor.outlook.demand.items():
+        for series, demand in context.outlook.demand.items():
             speed[series.sku] = speed.get(series.sku, 0.0) + demand.units_per_day
         fastest = sorted(speed, key=lambda sku: (-speed[sku], sku))[: rules.most_skus]
         for number, sku in enumerate(fastest):
-            at_ms = floor.now_ms + rules.review_s * 1000 * number // len(fastest)
-            floor.deadlines.set(at_ms, Restock(sku))
+            at_ms = context.now_ms + rules.review_s * 1000 * number // len(fastest)
+            context.deadlines.set(at_ms, Restock(sku))
 
     def heard(self, lift: DemandLift) -> None:
         """Review the SKUs of a signal at once, ahead of the demand that it announces."""
-        floor, rules = self._floor, self._floor.policy.repositioning
+        context, rules = self._context, self._context.policy.repositioning
         if not rules.enabled or lift.factor < rules.signal_above:
             return
-        skus, goods = floor.twin.skus, lift.scope
+        skus, goods = context.twin.skus, lift.scope
         if goods.kind == "sku":
             if goods.name in skus:
-                floor.deadlines.set(floor.now_ms, Restock(goods.name))
+                context.deadlines.set(context.now_ms, Restock(goods.name))
             return
         is_all = goods.kind == "all"
         scope = [s for s in skus if is_all or goods.name == skus[s].category]
-        speed = {sku: floor.outlook.speed(sku, floor.twin.geography.regions) for sku in scope}
+        speed = {sku: context.outlook.speed(sku, context.twin.geography.regions) for sku in scope}
         fastest = sorted(scope, key=lambda sku: (-speed[sku], sku))[: rules.signal_skus]
         for number, sku in enumerate(fastest):
-            floor.deadlines.set(floor.now_ms + number * 1000, Restock(sku))
+            context.deadlines.set(context.now_ms + number * 1000, Restock(sku))
 
     def review(self, sku: str) -> list[Derived]:
         """Move stock of `sku` to the nodes that are likely to run short, where it pays."""
-        floor, rules = self._floor, self._floor.policy.repositioning
-        stock = floor.twin.stock.get(sku, {})
-        if not rules.enabled or len(stock) < 2 or sku not in floor.twin.skus:
+        context, rules = self._context, self._context.policy.repositioning
+        stock = context.twin.stock.get(sku, {})
+        if not rules.enabled or len(stock) < 2 or sku not in context.twin.skus:
             return []
-        if Ref("sku", sku) in floor.twin.holds:
-            return [Inert(kind="transfer", about=sku, reason="the SKU is on hold")]
+        if Ref("sku", sku) in context.twin.holds:
+            return [NoAction(kind="transfer", about=sku, reason="the SKU is on hold")]
         needs = self._needs(sku, stock)
         short = [
             need
             for need in needs.values()
             if need.mean > 0.0
             and need.chance(need.left) > rules.least_risk
-            and Ref("node", need.node) not in floor.twin.holds
+            and Ref("node", need.node) not in context.twin.holds
         ]
         out: list[Derived] = []
         for need in sorted(short, key=lambda n: (-n.chance(n.left) * n.mean, n.node)):
@@ -137,18 +137,18 @@ class Repositioning:
         return out
 
     def _restock(self, sku: str, need: _Need, needs: dict[str, _Need]) -> list[Derived]:
-        floor, rules = self._floor, self._floor.policy.repositioning
+        context, rules = self._context, self._context.policy.repositioning
         if self._desk.has_left(need.node, sku):
             reason = "stock of it left here not long ago"
-            return [Inert(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
+            return [NoAction(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
         spare = [
             other
             for other in needs.values()
             if other.node != need.node
             and other.left > 0
             and not self._desk.has_come(other.node, sku)
-            and Ref("node", other.node) not in floor.twin.holds
-            and not floor.twin.capacity.nodes.is_closed(other.node)
+            and Ref("node", other.node) not in context.twin.holds
+            and not context.twin.capacity.nodes.is_closed(other.node)
         ]
         priced = self._priced(sku, need, needs)
         offers = [o for other in spare if (o := self._offer(sku, priced, other)) is not None]
@@ -159,41 +159,41 @@ class Repositioning:
         if -best.score < rules.least_gain_cents or best.gain < best.cost * rules.least_return:
             reason = "too little to gain"
             about = f"{need.node}/{sku}"
-            return [Inert(kind="transfer", about=about, reason=reason, prevented=True)]
-        if floor.policy.governance.is_off(Transfer.verb):  # nothing is reserved then
+            return [NoAction(kind="transfer", about=about, reason=reason, prevented=True)]
+        if context.policy.governance.is_off(Transfer.verb):  # nothing is reserved then
             reason = "switched off by the policy"
-            return [Inert(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
+            return [NoAction(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
         needs[best.origin].left -= best.units
         need.left += best.units
         return [self._draft(sku, priced, best, offers[1:])]
 
     def _needs(self, sku: str, stock: dict[str, Position]) -> dict[str, _Need]:
         """Return by node its free units and its regions' demand until its next supply."""
-        floor, rules = self._floor, self._floor.policy.repositioning
-        safety = floor.policy.sourcing.safety_stock
+        context, rules = self._context, self._context.policy.repositioning
+        safety = context.policy.sourcing.safety_stock
         needs: dict[str, _Need] = {}
         for node, position in stock.items():
             if not position.counted_ms and position.on_hand <= position.reserved:
                 continue  # its stock is all reserved
-            until_ms = floor.now_ms + rules.horizon_s * 1000
+            until_ms = context.now_ms + rules.horizon_s * 1000
             free = position.unpromised(safety)
             free += self._desk.bound_for(node, sku)
             for key, due in position.inbound.items():
                 # Supply that comes soon counts as there, and so do transfers, which answer this
                 # need; other supply ends the shortage when it comes.
-                if due.eta_ms <= floor.now_ms + _SOON_MS or key.kind in _MOVED:
+                if due.eta_ms <= context.now_ms + _SOON_MS or key.kind in _MOVED:
                     free += due.quantity
                 else:
                     until_ms = min(until_ms, due.eta_ms)
             needs[node] = _Need(node, free, 0.0, 0.0, 0.0, until_ms)
-        category = floor.twin.skus[sku].category
-        for region in floor.twin.geography.regions:
+        category = context.twin.skus[sku].category
+        for region in context.twin.geography.regions:
             home = self._home(region, needs)
             if home is None:
                 continue
             need = needs[home]
-            mean, variance = floor.outlook.demand_until(
-                region, sku, category, need.until_ms, floor.now_ms
+            mean, variance = context.outlook.demand_until(
+                region, sku, category, need.until_ms, context.now_ms
             )
             need.mean += mean
             need.variance += variance
@@ -201,7 +201,7 @@ class Repositioning:
 
     def _home(self, region: str, needs: dict[str, _Need]) -> str | None:
         """Return the node nearest to `region` that has, or had, the SKU."""
-        geography = self._floor.twin.geography
+        geography = self._context.twin.geography
         best: tuple[float, str] | None = None
         for node in needs:
             distance = geography.distance_km(node, region)
@@ -214,15 +214,15 @@ class Repositioning:
 
         Only regions for which the node is cheaper count, and only their demand.
         """
-        floor = self._floor
-        category = floor.twin.skus[sku].category
-        kg = floor.twin.skus[sku].weight_g / 1000
+        context = self._context
+        category = context.twin.skus[sku].category
+        kg = context.twin.skus[sku].weight_g / 1000
         mean = variance = spared = 0.0
-        mine = [r for r in floor.twin.geography.regions if self._home(r, needs) == need.node]
+        mine = [r for r in context.twin.geography.regions if self._home(r, needs) == need.node]
         found = []
         for region in mine:
-            wanted, spread = floor.outlook.demand_until(
-                region, sku, category, need.until_ms, floor.now_ms
+            wanted, spread = context.outlook.demand_until(
+                region, sku, category, need.until_ms, context.now_ms
             )
             if wanted > 0.0:
                 found.append((wanted, region, spread))
@@ -246,26 +246,26 @@ class Repositioning:
         Each promise takes its cheapest service. Trouble that carriers report is left out: it will
         have passed.
         """
-        floor = self._floor
-        lane = floor.rates.lane(node, region)
+        context = self._context
+        lane = context.rates.lane(node, region)
         if lane.node is None:
             return inf
-        weights = floor.policy.weights
+        weights = context.policy.weights
         handling = lane.node.handling_fixed_cents + lane.node.handling_unit_cents
-        ready_ms = floor.now_ms + lane.node.handling_time_s * 1000
+        ready_ms = context.now_ms + lane.node.handling_time_s * 1000
         able = [
             (quote, quote.next_pickup(ready_ms))
             for quote in lane.quotes
             if kg * 1000 <= quote.max_weight_g
         ]
         ways = [
-            (quote, HandOver(at_ms, floor.outlook.transit_ratios(quote.lane, at_ms)))
+            (quote, HandOver(at_ms, context.outlook.transit_ratios(quote.lane, at_ms)))
             for quote, at_ms in able
         ]
         total = 0.0
-        slacks = floor.outlook.usual_slacks()
+        slacks = context.outlook.usual_slacks()
         for slack_s in slacks:
-            parcel = Parcel(node, kg, handling, floor.now_ms + round(slack_s * 1000))
+            parcel = Parcel(node, kg, handling, context.now_ms + round(slack_s * 1000))
             best = inf
             for quote, hand_over in ways:
                 if quote.freight(kg) + handling < best:
@@ -275,22 +275,22 @@ class Repositioning:
 
     def _offer(self, sku: str, need: _Need, other: _Need) -> _Offer | None:
         """Return an offer of the units from `other` that gain more than they cost; None if none."""
-        floor, rules = self._floor, self._floor.policy.repositioning
-        distance = floor.twin.geography.distance_km(
-            other.node, floor.twin.geography.nodes[need.node].region
+        context, rules = self._context, self._context.policy.repositioning
+        distance = context.twin.geography.distance_km(
+            other.node, context.twin.geography.nodes[need.node].region
         )
         if distance is None:
             return None
         lead_ms = round((rules.lead_s + distance / rules.road_km_h * 3600) * 1000)
-        if floor.now_ms + lead_ms >= need.until_ms:
+        if context.now_ms + lead_ms >= need.until_ms:
             return None  # the next supply comes as soon
-        kg = floor.twin.skus[sku].weight_g / 1000
+        kg = context.twin.skus[sku].weight_g / 1000
         unit_cents = rules.unit_cents + rules.kg_100km_cents * kg * distance / 100
         gain = displaced = 0.0
         units = 0
         # Inbound to the origin cannot be loaded yet.
-        safety = floor.policy.sourcing.safety_stock
-        there = floor.twin.stock[sku][other.node].unpromised(safety)
+        safety = context.policy.sourcing.safety_stock
+        there = context.twin.stock[sku][other.node].unpromised(safety)
         for taken in range(1, min(other.left, there, rules.most_units) + 1):
             risk = other.chance(other.left - taken)
             if risk > rules.origin_risk:
@@ -310,11 +310,11 @@ class Repositioning:
         return _Offer(other.node, units, round(unit_cents * units), round(displaced), round(gain))
 
     def _draft(self, sku: str, need: _Need, best: _Offer, others: list[_Offer]) -> Draft:
-        floor = self._floor
-        currency, rules = floor.policy.currency, floor.policy.repositioning
+        context = self._context
+        currency, rules = context.policy.currency, context.policy.repositioning
         before = need.chance(need.left)
-        self._desk.hold(best.origin, need.node, sku, best.units)
-        wait = span((need.until_ms - floor.now_ms) / 1000)
+        self._desk.reserve(best.origin, need.node, sku, best.units)
+        wait = span((need.until_ms - context.now_ms) / 1000)
         runners_up = [
             Alternative(option=STAYING, score_cents=0, terms={}),
             *(
@@ -323,7 +323,7 @@ class Repositioning:
                     score_cents=offer.score,
                     terms=offer.terms,
                 )
-                for offer in others[: floor.policy.sourcing.alternatives]
+                for offer in others[: context.policy.sourcing.alternatives]
             ),
         ]
         return Draft(
@@ -339,7 +339,7 @@ class Repositioning:
             f"would cost {money(best.gain, currency)} more.",
             terms=best.terms,
             value_cents=best.cost,
-            causes=(floor.seq,),
+            causes=(context.seq,),
             alternatives=tuple(runners_up),
             confidence=Confidence(
                 statement=f"{need.node} is asked for more of {sku} than it has, within {wait}",
@@ -355,6 +355,6 @@ class Repositioning:
                 ),
             ),
             benefit=Benefit(expected_cents=-best.score, nothing_cents=0),
-            expires_ms=floor.now_ms + rules.hold_s * 1000,
+            expires_ms=context.now_ms + rules.hold_s * 1000,
             rests_on=_RESTS_ON,
         )

@@ -1,8 +1,8 @@
 """The stock desk: keeps the ledger, reconciles counts, and finds promises that no longer hold."""
 
-from operators.core.facts import Derived, Draft, ExceptionKind, ExceptionParty, Inert
+from operators.core.facts import Derived, Draft, ExceptionKind, ExceptionParty, NoAction
 from operators.core.wording import day, money
-from operators.network.context import Floor
+from operators.network.context import Context
 from operators.network.legs import give_back, release
 from operators.network.messages import Uncovered
 from operators.orders.order_desk import OrderDesk
@@ -34,8 +34,8 @@ _REMEMBERED_MS = 30 * DAY_MS
 class StockDesk:
     """Applies inventory facts. Returns what it derives; new supply is posted."""
 
-    def __init__(self, floor: Floor, orders: OrderDesk, transfers: TransferDesk) -> None:
-        self._floor, self._orders, self._transfers = floor, orders, transfers
+    def __init__(self, context: Context, orders: OrderDesk, transfers: TransferDesk) -> None:
+        self._context, self._orders, self._transfers = context, orders, transfers
 
     def handle(self, fact: Fact, time_ms: int, event: str) -> list[Derived]:
         """Apply one inventory fact that happened at `time_ms` and has the id `event`."""
@@ -67,7 +67,7 @@ class StockDesk:
                 out = self._move(fact.origin, fact.sku, -fact.quantity, time_ms, event, blame)
                 due = Inbound(to_ms(fact.eta), fact.quantity)
                 key = InboundKey("transfer", fact.transfer)
-                self._floor.twin.transfers[fact.transfer] = (fact.destination, fact.sku)
+                self._context.twin.transfers[fact.transfer] = (fact.destination, fact.sku)
                 return out + self._schedule(fact.destination, fact.sku, key, due, blame)
             case TransferArrived():
                 return self._arrived(fact, time_ms, event, blame)
@@ -77,29 +77,29 @@ class StockDesk:
     def _move(
         self, node: str, sku: str, delta: int, time_ms: int, event: str, blame: Blame
     ) -> list[Derived]:
-        position = self._floor.twin.position(node, sku)
-        position.move(time_ms, event, delta, self._floor.settled_ms)
+        position = self._context.twin.position(node, sku)
+        position.move(time_ms, event, delta, self._context.settled_ms)
         if delta > 0:
-            self._floor.free([sku])
+            self._context.free([sku])
             return []
         return self._uncover(node, sku, blame)
 
     def _count(
         self, node: str, sku: str, quantity: int, time_ms: int, event: str, blame: Blame
     ) -> list[Derived]:
-        position = self._floor.twin.position(node, sku)
+        position = self._context.twin.position(node, sku)
         is_first = not position.counted_ms and not position.recent and not position.on_hand
         difference = position.count(time_ms, event, quantity)
         if difference is None:
             reason = "a later count stands"
-            return [Inert(kind="reconcile", about=f"{node}/{sku}", reason=reason)]
+            return [NoAction(kind="reconcile", about=f"{node}/{sku}", reason=reason)]
         if difference > 0:
-            self._floor.free([sku])
+            self._context.free([sku])
         if difference == 0 or is_first:
             return self._uncover(node, sku, blame) if difference < 0 else []
         draft = self._reconcile(node, sku, quantity - difference, quantity, time_ms)
-        about, cases = ShelfKey(node, sku), self._floor.cases
-        is_asked = self._floor.policy.governance.asks_a_person("reconcile", draft.value_cents)
+        about, cases = ShelfKey(node, sku), self._context.cases
+        is_asked = self._context.policy.governance.asks_a_person("reconcile", draft.value_cents)
         cases.open("count_mismatch", "retailer", about)
         cases.act("count_mismatch", about, needs_person=is_asked)
         cases.close("count_mismatch", about)  # the books follow the count at once
@@ -107,8 +107,8 @@ class StockDesk:
 
     def _reconcile(self, node: str, sku: str, ledger: int, counted: int, time_ms: int) -> Draft:
         difference = counted - ledger
-        value = difference * self._floor.twin.skus[sku].value_cents
-        amount = money(abs(value), self._floor.policy.currency)
+        value = difference * self._context.twin.skus[sku].value_cents
+        amount = money(abs(value), self._context.policy.currency)
         side = "more" if difference > 0 else "fewer"
         return Draft(
             decision=Reconcile(
@@ -125,7 +125,7 @@ class StockDesk:
             f"{side} than the {ledger} on the books ({amount}). The books follow the count.",
             terms={"value of the difference": value},
             value_cents=abs(value),
-            causes=(self._floor.seq,),
+            causes=(self._context.seq,),
             rests_on=("inventory",),
         )
 
@@ -141,10 +141,10 @@ class StockDesk:
     def _arrived(
         self, arrived: TransferArrived, time_ms: int, event: str, blame: Blame
     ) -> list[Derived]:
-        under_way = self._floor.twin.transfers.pop(arrived.transfer, None)
+        under_way = self._context.twin.transfers.pop(arrived.transfer, None)
         if under_way is None:
             reason = "the transfer is not under way"
-            return [Inert(kind="transfer", about=arrived.transfer, reason=reason)]
+            return [NoAction(kind="transfer", about=arrived.transfer, reason=reason)]
         destination, sku = under_way
         due_at = self._end(destination, sku, InboundKey("transfer", arrived.transfer))
         # It may have arrived elsewhere than it was bound for; the units are where they arrived.
@@ -157,24 +157,24 @@ class StockDesk:
     def _schedule(
         self, node: str, sku: str, key: InboundKey, due: Inbound, blame: Blame
     ) -> list[Derived]:
-        if key in self._floor.twin.ended_inbound:
+        if key in self._context.twin.ended_inbound:
             return []
-        twin = self._floor.twin
+        twin = self._context.twin
         before = twin.due_at.pop(key, (node, sku))
         twin.position(*before).inbound.pop(key, None)
         if due.quantity:
             twin.due_at[key] = (node, sku)
             twin.position(node, sku).inbound[key] = due
-            self._floor.free([sku])
+            self._context.free([sku])
         out = self._uncover(*before, blame)
         return out if before == (node, sku) else out + self._uncover(node, sku, blame)
 
     def _end(self, node: str, sku: str, key: InboundKey) -> tuple[str, str]:
         """End what was due under `key`; returns where it was, which may be elsewhere."""
-        twin = self._floor.twin
+        twin = self._context.twin
         due_at = twin.due_at.pop(key, (node, sku))
         twin.position(*due_at).inbound.pop(key, None)
-        ended, now_ms = self._floor.twin.ended_inbound, self._floor.now_ms
+        ended, now_ms = self._context.twin.ended_inbound, self._context.now_ms
         ended[key] = now_ms
         while ended and ended[next(iter(ended))] < now_ms - _REMEMBERED_MS:
             del ended[next(iter(ended))]
@@ -182,12 +182,12 @@ class StockDesk:
 
     def _picked(self, name: str, node: str, sku: str, quantity: int) -> list[Derived]:
         """Use up the order's reservation by a pick, and release what is then reserved in excess."""
-        if not self._floor.suspect:
-            self._floor.nodes.picked(node, False, self._floor.policy.nodes)
-        order = self._floor.twin.orders.get(name)
+        if not self._context.suspect:
+            self._context.nodes.picked(node, False, self._context.policy.nodes)
+        order = self._context.twin.orders.get(name)
         if order is None or sku not in order.lines:
             return []
-        self._floor.twin.pick(order, node, sku, quantity, self._floor.now_ms)
+        self._context.twin.pick(order, node, sku, quantity, self._context.now_ms)
         order.lines[sku].picked += quantity
         return self.give_back(name, sku)
 
@@ -196,22 +196,22 @@ class StockDesk:
 
         Not at node `keep_at`: its shelf is about to report the pick.
         """
-        order = self._floor.twin.orders[name]
+        order = self._context.twin.orders[name]
         out: list[Derived] = []
         for at, held_sku in list(order.reserved):
             excess = -order.lines[sku].unsourced
             if held_sku != sku or excess <= 0 or at == keep_at:
                 continue
-            out += release(self._floor, order, at, sku, excess, "shipped_elsewhere")
+            out += release(self._context, order, at, sku, excess, "shipped_elsewhere")
         return out
 
     def _short_picked(
         self, short: StockShortPicked, time_ms: int, event: str, blame: Blame
     ) -> list[Derived]:
         """Take a shelf that was found empty as a count of zero just after the pick."""
-        if not self._floor.suspect:
-            self._floor.nodes.picked(short.node, True, self._floor.policy.nodes)
-        order = self._floor.twin.orders.get(short.order)
+        if not self._context.suspect:
+            self._context.nodes.picked(short.node, True, self._context.policy.nodes)
+        order = self._context.twin.orders.get(short.order)
         known = order is not None and short.sku in order.lines
         if order is not None and known:
             self._short(order, short)
@@ -219,8 +219,8 @@ class StockDesk:
         out = self._move(short.node, short.sku, -short.picked, time_ms, event, blame)
         out += self._count(short.node, short.sku, 0, time_ms, f"{event}~", blame)
         if order is not None and known and order.unsourced():
-            self._floor.cases.open("short_pick", "retailer", order.name, order.name)
-            order.follows(self._floor.seq)
+            self._context.cases.open("short_pick", "retailer", order.name, order.name)
+            order.follows(self._context.seq)
             out += self._orders.source(order, (short.node,), f"short pick at {short.node}")
         return out
 
@@ -228,9 +228,9 @@ class StockDesk:
         """Let go of what a picker was sent for: a part was picked, the rest is not there."""
         node, sku = short.node, short.sku
         reserved = order.reserved.get((node, sku), 0)
-        self._floor.twin.pick(order, node, sku, short.picked, self._floor.now_ms)
+        self._context.twin.pick(order, node, sku, short.picked, self._context.now_ms)
         missing = min(short.expected, reserved) - min(short.picked, reserved)
-        give_back(self._floor, order, node, sku, missing, is_supply=False)
+        give_back(self._context, order, node, sku, missing, is_supply=False)
 
     def uncovered(self, shelf: Uncovered) -> list[Derived]:
         """Take back reservations on what was to be brought and is not, or not all of it."""
@@ -238,22 +238,22 @@ class StockDesk:
 
     def _uncover(self, node: str, sku: str, blame: Blame) -> list[Derived]:
         """Take back reservations that shelf and inbound no longer cover, the newest first."""
-        position = self._floor.twin.position(node, sku)
+        position = self._context.twin.position(node, sku)
         if not position.uncovered():
             return []
         out: list[Derived] = []
-        for holder in list(reversed(position.held)):
+        for holder in list(reversed(position.reservations)):
             short = position.uncovered()
             if not short:
                 break
             if isinstance(holder, int):
                 self._transfers.give_back(holder, short)
                 continue
-            order = self._floor.twin.orders[holder]
-            out += release(self._floor, order, node, sku, short, "uncovered")
+            order = self._context.twin.orders[holder]
+            out += release(self._context, order, node, sku, short, "uncovered")
             kind, party = blame
-            self._floor.cases.open(kind, party, order.name, order.name)
-            order.follows(self._floor.seq)
+            self._context.cases.open(kind, party, order.name, order.name)
+            order.follows(self._context.seq)
             out += self._orders.source(order, why=f"{sku} at {node} no longer covered")
         return out
 

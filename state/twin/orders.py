@@ -56,19 +56,21 @@ class PlannedLeg(Struct, array_like=True):
     expected_ms: int
     cents: int
     shipment: str = ""
-    held: dict[str, int] = field(default_factory=dict)
+    reserved: dict[str, int] = field(default_factory=dict)
     is_begun: bool = False
     is_gone: bool = False
 
     @property
     def stands(self) -> bool:
         """Return whether all of it is still reserved, and no work on it has begun."""
-        return not self.is_begun and all(self.held.get(sku) == units for sku, units in self.lines)
+        return not self.is_begun and all(
+            self.reserved.get(sku) == units for sku, units in self.lines
+        )
 
     @property
-    def held_lines(self) -> tuple[tuple[str, int], ...]:
+    def reserved_lines(self) -> tuple[tuple[str, int], ...]:
         """Return (SKU, units) still reserved for it, in the order of its lines."""
-        return tuple((sku, self.held[sku]) for sku, _ in self.lines if sku in self.held)
+        return tuple((sku, self.reserved[sku]) for sku, _ in self.lines if sku in self.reserved)
 
     @property
     def pickup(self) -> Pickup:
@@ -154,7 +156,7 @@ class OpenOrder(Struct, array_like=True):
 
     def plan(self, leg: PlannedLeg) -> None:
         """Keep a planned parcel; of those for which nothing is reserved only the latest few."""
-        spent = [each for each in self.legs if not each.held][:-_MOST_LEGS]
+        spent = [each for each in self.legs if not each.reserved][:-_MOST_LEGS]
         self.legs = [each for each in self.legs if not any(each is one for one in spent)]
         self.legs.append(leg)
 

@@ -23,7 +23,7 @@ Holder = str | int
 
 
 class InboundKey(NamedTuple):
-    """Name of what is due: a supplier's inbound, a transfer, or a `Move` by its number."""
+    """Name of what is due: a supplier's inbound, a transfer, a `TransferRequest` by number."""
 
     kind: InboundKind
     name: str
@@ -53,7 +53,7 @@ class Position(Struct, array_like=True):
 
     on_hand: int = 0
     reserved: int = 0
-    held: dict[Holder, int] = field(default_factory=dict)
+    reservations: dict[Holder, int] = field(default_factory=dict)
     inbound: dict[InboundKey, Inbound] = field(default_factory=dict)
     counted_ms: int = 0
     counted_by: str = ""
@@ -121,16 +121,16 @@ class Position(Struct, array_like=True):
 
     def reserve(self, holder: Holder, quantity: int) -> None:
         """Reserve units for an order or a transfer."""
-        self.held[holder] = self.held.get(holder, 0) + quantity
+        self.reservations[holder] = self.reservations.get(holder, 0) + quantity
         self.reserved += quantity
 
     def release(self, holder: Holder, quantity: int) -> int:
         """Release up to `quantity` reserved units; return how many were reserved."""
-        held = self.held.get(holder, 0)
+        held = self.reservations.get(holder, 0)
         freed = min(held, quantity)
         if freed == held:
-            self.held.pop(holder, None)
+            self.reservations.pop(holder, None)
         else:
-            self.held[holder] = held - freed
+            self.reservations[holder] = held - freed
         self.reserved -= freed
         return freed

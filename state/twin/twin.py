@@ -12,10 +12,10 @@ from state.keys import Ref
 from state.sums import int_sum
 from state.twin.capacity import Capacity, Rooms
 from state.twin.holds import Held
-from state.twin.moves import Move
 from state.twin.orders import OpenOrder, PlannedLeg
 from state.twin.shipments import Shipment
 from state.twin.stock import Holder, InboundKey, Position
+from state.twin.transfer_requests import TransferRequest
 
 K = TypeVar("K", bound=Hashable)
 
@@ -37,7 +37,7 @@ class Twin(Struct):
     # Orders not reported yet -> shipments handed over for them.
     early_shipments: dict[str, list[str]] = field(default_factory=dict)
     # Transfers that were asked for and did not depart yet, by number, and how many ever were.
-    moves: dict[int, Move] = field(default_factory=dict)
+    transfer_requests: dict[int, TransferRequest] = field(default_factory=dict)
     moved: int = 0
     # Transfers under way -> (destination, SKU).
     transfers: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Twin(Struct):
         """Reserve a leg's units for an order, and take its rooms."""
         order.plan(leg)
         order.handovers[leg.node] = leg.hand_over_ms
-        for sku, quantity in leg.held.items():
+        for sku, quantity in leg.reserved.items():
             self.position(leg.node, sku).reserve(order.name, quantity)
             key = (leg.node, sku)
             order.reserved[key] = order.reserved.get(key, 0) + quantity
@@ -83,13 +83,13 @@ class Twin(Struct):
     def release(self, order: OpenOrder, node: str, sku: str, quantity: int) -> int:
         """Release up to `quantity` reserved units, the oldest leg's first; return how many."""
         left = quantity
-        for leg in [each for each in order.legs if each.node == node and sku in each.held]:
+        for leg in [each for each in order.legs if each.node == node and sku in each.reserved]:
             left -= self.let_go(order, leg, sku, left)
         return quantity - left
 
     def pick(self, order: OpenOrder, node: str, sku: str, quantity: int, now_ms: int) -> None:
         """Take up to `quantity` reserved units from the shelf, the oldest leg's first."""
-        for leg in [each for each in order.legs if each.node == node and sku in each.held]:
+        for leg in [each for each in order.legs if each.node == node and sku in each.reserved]:
             if quantity:
                 self._begin(leg, now_ms)
                 quantity -= self.let_go(order, leg, sku, quantity)
@@ -108,13 +108,13 @@ class Twin(Struct):
         A leg ends with its last unit, unless it was begun and is still to be handed over. Its rooms
         are free then, unless it was begun.
         """
-        freed = min(quantity, leg.held.get(sku, 0))
+        freed = min(quantity, leg.reserved.get(sku, 0))
         if not freed:
             return 0
         key = (leg.node, sku)
         self.position(*key).release(order.name, freed)
         order.lines[sku].reserved -= freed
-        _subtract(leg.held, sku, freed)
+        _subtract(leg.reserved, sku, freed)
         _subtract(order.reserved, key, freed)
         self._end_if_empty(order, leg)
         return freed
@@ -126,7 +126,7 @@ class Twin(Struct):
             self.capacity.services.use(leg.service, leg.hand_over_ms, now_ms)
 
     def _end_if_empty(self, order: OpenOrder, leg: PlannedLeg) -> None:
-        if leg.held or leg.is_begun != leg.is_gone:
+        if leg.reserved or leg.is_begun != leg.is_gone:
             return
         self.vacate(leg)
         order.legs = [each for each in order.legs if each is not leg]
@@ -161,12 +161,15 @@ class Twin(Struct):
         """
         held: dict[tuple[Holder, str, str], int] = {}
         for node, sku, position in self.positions():
-            if position.reserved != int_sum(position.held.values()) or position.reserved < 0:
+            if (
+                position.reserved != int_sum(position.reservations.values())
+                or position.reserved < 0
+            ):
                 raise InvariantBroken(
                     f"expected {position.reserved} units held at {node} of {sku}, "
-                    f"was {position.held}"
+                    f"was {position.reservations}"
                 )
-            for holder, quantity in position.held.items():
+            for holder, quantity in position.reservations.items():
                 held[holder, node, sku] = quantity
         promised: dict[tuple[Holder, str, str], int] = {}
         by_legs: dict[tuple[Holder, str, str], int] = {}
@@ -175,15 +178,15 @@ class Twin(Struct):
             for (node, sku), quantity in open_order.reserved.items():
                 promised[name, node, sku] = quantity
             for leg in open_order.legs:
-                for sku, quantity in leg.held.items():
+                for sku, quantity in leg.reserved.items():
                     key = (name, leg.node, sku)
                     by_legs[key] = by_legs.get(key, 0) + quantity
                 if not leg.is_begun:
                     rooms.nodes.plan(leg.node, leg.hand_over_ms)
                     rooms.services.plan(leg.service, leg.hand_over_ms)
         _require_equal("reservations of legs", by_legs, promised)
-        for number, move in self.moves.items():
-            promised[number, move.origin, move.sku] = move.quantity
+        for number, request in self.transfer_requests.items():
+            promised[number, request.origin, request.sku] = request.quantity
         _require_equal("reservations", held, promised)
         _require_equal("rooms of nodes", _taken(self.capacity.nodes), _taken(rooms.nodes))
         _require_equal("rooms of services", _taken(self.capacity.services), _taken(rooms.services))

@@ -19,7 +19,7 @@ from flows.explain.offpolicy import cheapest, decisions
 from flows.explain.why_not import why_not
 from operators.chain import build_chain, to_record
 from operators.core.deadlines import Deadlines
-from operators.core.facts import DemandLift, ExceptionCase, Inert
+from operators.core.facts import DemandLift, ExceptionCase, NoAction
 from operators.network.due import Due, Lapse, Look, Sweep
 from operators.orders.why_not import parse_wanted
 from operators.prediction.lane_transit import LaneTransit, Ratios
@@ -210,7 +210,7 @@ def test_a_scope_that_may_mean_two_services_holds_neither_and_says_why() -> None
     log = two_alike()
     log.add(HoldPlaced(kind="service", scope="POST/EU/standard", by="ann"))
     run = fold(log)
-    (inert,) = run.facts(Inert)
+    (inert,) = run.facts(NoAction)
     assert not run.of("hold") and not run.twin.holds
     assert (inert.kind, inert.about) == ("hold", "POST/EU/standard")
     assert inert.reason == "it may mean several: give both names as a JSON list"
@@ -298,7 +298,7 @@ def test_a_failed_action_of_another_network_undoes_nothing_here() -> None:
     log.add(ActionFailed(action=action.id.replace("net:", "other:"), reason="no such order"))
     run = fold(log)
     assert run.twin.orders["O-1"].status == "allocated" and not run.of("release")
-    assert [inert.reason for inert in run.facts(Inert)] == ["it is of no open order"]
+    assert [inert.reason for inert in run.facts(NoAction)] == ["it is of no open order"]
     log.add(ActionFailed(action=action.id, reason="no such order"))
     assert fold(log).twin.orders["O-1"].excluded == ["N-NORTH"]
 
@@ -314,7 +314,7 @@ def test_an_order_may_be_called_like_a_transfer() -> None:
         log.add(order(name))
         return fold(log, each=lambda run: run.twin.check())
 
-    assert set(bought("transfer 1").twin.position("N-NORTH", "BOOK").held) == {"transfer 1"}
+    assert set(bought("transfer 1").twin.position("N-NORTH", "BOOK").reservations) == {"transfer 1"}
 
 
 def test_waiting_that_was_priced_counts_as_prevented_whatever_the_words_are() -> None:
@@ -322,7 +322,7 @@ def test_waiting_that_was_priced_counts_as_prevented_whatever_the_words_are() ->
     log.add(order("O-1", promised_s=9 * DAY))
     log.add(NodeCapacityChanged(node="N-NORTH", parcels_per_day=0))
     run = fold(log)
-    (inert,) = run.facts(Inert)
+    (inert,) = run.facts(NoAction)
     assert inert.reason == "waiting is cheapest while node down"
     assert by_kind(run.totals.benefits) == {"allocate": {"prevented": 1}}
 

@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 
 from operators.chain import to_record
-from operators.core.facts import Inert
+from operators.core.facts import NoAction
 from state.actions import Action
 from state.events import (
     ActionApproved,
@@ -42,7 +42,7 @@ def proposal(log: Log) -> Action:
 
 
 def inert(run: Run) -> list[str]:
-    return [each.reason for each in run.facts(Inert)]
+    return [each.reason for each in run.facts(NoAction)]
 
 
 @pytest.mark.parametrize("autonomy", ["act", "propose"])

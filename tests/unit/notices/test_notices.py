@@ -1,7 +1,7 @@
 """What customers hear: once per change that matters, with the new date."""
 
 from operators.core.contract import Record
-from operators.core.facts import DelayRisk, Draft, Inert, OrderMoved
+from operators.core.facts import DelayRisk, Draft, NoAction, OrderMoved
 from operators.notices.notices import Notices
 from state.actions import Confidence, Notify
 from state.events import OrderPlaced, StockReceived
@@ -21,14 +21,14 @@ class Desk:
         self.seq, self.now_ms = 0, START_MS
         self.feed(order("O-1"))
 
-    def feed(self, fact: object, after_s: float = 1) -> list[Draft | Inert]:
+    def feed(self, fact: object, after_s: float = 1) -> list[Draft | NoAction]:
         """What it says of one more fact."""
         self.seq += 1
         self.now_ms += round(after_s * 1000)
         out = self.operator.step(Record("net", self.seq, self.now_ms, fact))
-        return [r.fact for r in out if isinstance(r.fact, Draft | Inert)]
+        return [r.fact for r in out if isinstance(r.fact, Draft | NoAction)]
 
-    def risk(self, p_late: float, late_s: float, after_s: float = 1) -> list[Draft | Inert]:
+    def risk(self, p_late: float, late_s: float, after_s: float = 1) -> list[Draft | NoAction]:
         """A risk that the order comes `late_s` after its promise."""
         return self.feed(
             DelayRisk(
@@ -45,11 +45,11 @@ class Desk:
             after_s,
         )
 
-    def quiet(self, after_s: float) -> list[Draft | Inert]:
+    def quiet(self, after_s: float) -> list[Draft | NoAction]:
         return self.feed(None, after_s)
 
 
-def message(said: list[Draft | Inert]) -> Notify:
+def message(said: list[Draft | NoAction]) -> Notify:
     (draft,) = said
     assert isinstance(draft, Draft) and isinstance(draft.decision, Notify)
     return draft.decision
@@ -76,7 +76,7 @@ def test_changes_close_together_make_one_message_with_the_last_date() -> None:
 
 def test_a_message_waits_no_longer_than_the_policy_says() -> None:
     desk = Desk()
-    said: list[Draft | Inert] = []
+    said: list[Draft | NoAction] = []
     for _ in range(13):
         said += desk.risk(0.9, DAY, 10 * MINUTE)
     assert len(said) == 1
@@ -94,7 +94,7 @@ def test_an_expected_date_within_the_promise_is_not_told() -> None:
     desk = Desk()
     desk.risk(0.9, -HOUR)
     (said,) = desk.quiet(HOUR)
-    assert isinstance(said, Inert) and said.reason == "it will be in time after all"
+    assert isinstance(said, NoAction) and said.reason == "it will be in time after all"
 
 
 def test_a_customer_hears_again_only_if_the_date_slips_materially() -> None:
@@ -103,7 +103,7 @@ def test_a_customer_hears_again_only_if_the_date_slips_materially() -> None:
     assert message(desk.quiet(HOUR))
     desk.risk(0.9, DAY + 20 * HOUR)
     (said,) = desk.quiet(HOUR)
-    assert isinstance(said, Inert) and said.reason == "the customer knows already"
+    assert isinstance(said, NoAction) and said.reason == "the customer knows already"
     desk.risk(0.9, 2 * DAY + HOUR)
     assert message(desk.quiet(HOUR)).topic == "delayed"
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from flows.cli.app import app
-from operators.core.facts import Inert
+from operators.core.facts import NoAction
 from state.actions import Action, Allocate, Hold, Lift
 from state.events import (
     ActionApproved,
@@ -152,7 +152,7 @@ def test_a_hold_that_is_over_or_was_never_placed_is_inert() -> None:
     log = Log().network_of(ONE)
     log.add(lift("node", "N-NORTH"))
     log.add(hold("node", "N-NORTH", log, hours=-1))
-    assert [i.reason for i in fold(log).facts(Inert)] == [
+    assert [i.reason for i in fold(log).facts(NoAction)] == [
         "it is not on hold",
         "it has ended already",
     ]

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from operators.core.facts import DelayRisk, Inert, OrderMoved
+from operators.core.facts import DelayRisk, NoAction, OrderMoved
 from state.actions import Action, Allocate, Backorder, Refund, Release, Reroute, Reship
 from state.events import (
     InboundScheduled,
@@ -52,7 +52,7 @@ def node_of(action: Action) -> str:
 
 
 def reasons(run: Run) -> list[str]:
-    return [inert.reason for inert in run.facts(Inert)]
+    return [inert.reason for inert in run.facts(NoAction)]
 
 
 def test_an_allocation_reserves() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from operators.core.facts import ExceptionCase, Inert
+from operators.core.facts import ExceptionCase, NoAction
 from state.actions import Action, Allocate, Notify, Refund
 from state.events import (
     ActionFailed,
@@ -138,7 +138,7 @@ def test_every_case_of_a_storm_closes_and_no_promise_is_uncovered(
     assert opened == closed
     assert not opened or max(opened.values()) == 1
     assert run.twin.orders == {}
-    assert run.operator("orchestrate")._floor.state.decided == {}
+    assert run.operator("orchestrate")._context.state.decided == {}
     assert sum(run.totals.exceptions_closed.values()) == len(closed)
     for action in run.actions:
         assert sum(action.data.because.terms.values()) == action.data.because.score_cents
@@ -259,7 +259,7 @@ def test_a_refusal_of_nothing_known_is_inert() -> None:
     log = Log().network_of(BOTH)
     log.add(ActionFailed(action="net:999-1"))
     log.add(ActionFailed(action="nonsense"))
-    assert [i.reason for i in fold(log).facts(Inert)] == ["it is of no open order"] * 2
+    assert [i.reason for i in fold(log).facts(NoAction)] == ["it is of no open order"] * 2
 
 
 def test_a_closed_node_loses_what_waits_there_if_that_is_cheaper() -> None:
@@ -295,7 +295,7 @@ def test_what_has_time_waits_for_a_closed_node() -> None:
     log.add(NodeCapacityChanged(node="N-NORTH", parcels_per_day=0))
     run = fold(log)
     assert nodes(run) == ["N-NORTH"]
-    assert "waiting is cheapest while node down" in [i.reason for i in run.facts(Inert)]
+    assert "waiting is cheapest while node down" in [i.reason for i in run.facts(NoAction)]
     assert run.twin.position("N-NORTH", "BOOK").reserved == 1
 
 
@@ -372,7 +372,7 @@ def test_what_is_worth_nothing_is_not_paid_back() -> None:
     log.add(ShipmentFailed(shipment="S-1", reason="lost", party="carrier"))
     run = fold(log)
     assert not run.of("refund") and not run.of("notify")
-    assert "there is nothing to pay back" in [inert.reason for inert in run.facts(Inert)]
+    assert "there is nothing to pay back" in [inert.reason for inert in run.facts(NoAction)]
 
 
 def test_what_was_picked_all_the_same_is_not_paid_back_as_unfillable() -> None:

@@ -127,7 +127,7 @@ def test_a_service_known_to_be_late_is_taken_all_the_same(policy: Policy) -> Non
         orchestrate = run.operator("orchestrate")
         orchestrate.step(Record("net", 90, log.now_ms, learned))
         placed = order("O-1", promised_s=3 * DAY)
-        choice = orchestrate._floor.sourcing.decide(placed, (("BOOK", 1),), log.now_ms)
+        choice = orchestrate._context.sourcing.decide(placed, (("BOOK", 1),), log.now_ms)
         assert choice.plan.legs[0].option.service == ServiceId("POST", taken)
 
 
@@ -222,10 +222,10 @@ def test_a_changed_policy_switches_the_rule() -> None:
 @BOTH_RULES
 def test_a_restart_keeps_the_rule(policy: Policy) -> None:
     orchestrate = fold(Log().network_of(EVERYWHERE), policy).operator("orchestrate")
-    before = type(orchestrate._floor.sourcing)
+    before = type(orchestrate._context.sourcing)
     orchestrate.restore(orchestrate.snapshot())
-    assert type(orchestrate._floor.sourcing) is before
-    assert orchestrate._floor.sourcing.policy == policy
+    assert type(orchestrate._context.sourcing) is before
+    assert orchestrate._context.sourcing.policy == policy
 
 
 @BOTH_RULES

@@ -331,7 +331,7 @@ def test_to_decide_changes_nothing() -> None:
     before = orchestrate.snapshot()
     for wanted in ({"BOOK": 1}, {"BOOK": 60, "LAMP": 2}, {"BOOK": 10_000}):
         placed = order("O-2", wanted)
-        orchestrate._floor.sourcing.decide(placed, tuple(wanted.items()), log.now_ms)
+        orchestrate._context.sourcing.decide(placed, tuple(wanted.items()), log.now_ms)
     assert orchestrate.snapshot() == before
 
 

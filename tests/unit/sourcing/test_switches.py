@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.chain import build_chain, to_record
-from operators.network.context import Floor, FloorState
+from operators.network.context import Context, ContextState
 from operators.orchestrate import Orchestrate
 from operators.recovery.option_choice import (
     WAITING,
@@ -54,7 +54,7 @@ _SKUS = ("A", "B", "C", "D")
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Floor, OrderPlaced, Lines]:
+def cases(draw: st.DrawFn) -> tuple[Context, OrderPlaced, Lines]:
     """A network, and an order that it may have to split."""
     cents = st.integers(0, 700)
     weights = Weights(
@@ -67,8 +67,8 @@ def cases(draw: st.DrawFn) -> tuple[Floor, OrderPlaced, Lines]:
         split_fixed_cents=draw(st.sampled_from([0.0, 20.5, 80.0])),
         alternatives=draw(st.integers(1, 5)),
     )
-    floor = Floor(FloorState(policy=Policy(weights=weights, sourcing=rules)))
-    twin = floor.twin
+    context = Context(ContextState(policy=Policy(weights=weights, sourcing=rules)))
+    twin = context.twin
     for place in PLACES:
         twin.geography.learn(region(place))
     for name in _NAMES:
@@ -98,7 +98,7 @@ def cases(draw: st.DrawFn) -> tuple[Floor, OrderPlaced, Lines]:
             twin.position(name, sku).on_hand = draw(st.sampled_from([0, 1, 3, 3]))
     lines = tuple((sku, draw(st.integers(1, 3))) for sku in wanted)
     placed = order("O-1", dict(lines), promised_s=draw(st.integers(0, 5 * DAY)))
-    return floor, placed, lines
+    return context, placed, lines
 
 
 class CutQuote(Quote, frozen=True, gc=False):
@@ -139,7 +139,7 @@ class CutRates:
 
 
 def decide(
-    floor: Floor,
+    context: Context,
     placed: OrderPlaced,
     lines: Lines,
     rates: Rates | None = None,
@@ -147,7 +147,9 @@ def decide(
     now_ms: int = START_MS,
     excluded: Collection[str] = (),
 ) -> Choice:
-    sourcing = LeastCost(floor.twin, floor.outlook, rates or floor.rates, policy or floor.policy)
+    sourcing = LeastCost(
+        context.twin, context.outlook, rates or context.rates, policy or context.policy
+    )
     return sourcing.decide(placed, lines, now_ms, excluded)
 
 
@@ -159,51 +161,58 @@ def reweighed(policy: Policy, switch: Switch, share: float = 1.0) -> Policy:
     return msgspec.structs.replace(policy, weights=weights)
 
 
-def cut(floor: Floor, switch: Switch, share: float = 1.0) -> CutRates:
+def cut(context: Context, switch: Switch, share: float = 1.0) -> CutRates:
     cents = round(-switch.by * share)
-    return CutRates(floor.rates, switch.node, said(floor, switch), cents)
+    return CutRates(context.rates, switch.node, said(context, switch), cents)
 
 
-def said(floor: Floor, switch: Switch) -> ServiceId:
-    (service,) = services_named(switch.service, floor.twin.geography.services)
+def said(context: Context, switch: Switch) -> ServiceId:
+    (service,) = services_named(switch.service, context.twin.geography.services)
     return service
 
 
 def applied(
-    switch: Switch, floor: Floor, placed: OrderPlaced, lines: Lines, share: float = 1.0
+    switch: Switch, context: Context, placed: OrderPlaced, lines: Lines, share: float = 1.0
 ) -> Choice:
     """The choice after a share of the change."""
     if switch.quantity == "freight_cents":
-        return decide(floor, placed, lines, cut(floor, switch, share))
-    return decide(floor, placed, lines, policy=reweighed(floor.policy, switch, share))
+        return decide(context, placed, lines, cut(context, switch, share))
+    return decide(context, placed, lines, policy=reweighed(context.policy, switch, share))
 
 
 @settings(max_examples=300, deadline=None)
 @given(cases())
 def test_every_switch_point_holds_when_it_is_applied(
-    case: tuple[Floor, OrderPlaced, Lines],
+    case: tuple[Context, OrderPlaced, Lines],
 ) -> None:
-    floor, placed, lines = case
-    choice = decide(floor, placed, lines)
-    assert choice.plan is not None or not switches(choice, floor.policy)
-    for switch in switches(choice, floor.policy):
-        plan = applied(switch, floor, placed, lines).plan
+    context, placed, lines = case
+    choice = decide(context, placed, lines)
+    assert choice.plan is not None or not switches(choice, context.policy)
+    for switch in switches(choice, context.policy):
+        plan = applied(switch, context, placed, lines).plan
         assert plan is not None and plan.describe() == switch.then
-        half = applied(switch, floor, placed, lines, 0.0).plan
+        half = applied(switch, context, placed, lines, 0.0).plan
         assert half == choice.plan
 
 
 @settings(max_examples=200, deadline=None)
 @given(cases())
 def test_no_assignment_of_whole_lines_is_cheaper_by_more_than_the_gap(
-    case: tuple[Floor, OrderPlaced, Lines],
+    case: tuple[Context, OrderPlaced, Lines],
 ) -> None:
-    floor, placed, lines = case
-    rules = floor.policy.sourcing
-    choice = decide(floor, placed, lines)
-    supplies, _ = find_supplies(floor.twin, rules, lines, START_MS, "", {})
+    context, placed, lines = case
+    rules = context.policy.sourcing
+    choice = decide(context, placed, lines)
+    supplies, _ = find_supplies(context.twin, rules, lines, START_MS, "", {})
     pricer = Pricer(
-        floor.twin, floor.outlook, floor.rates, floor.policy, placed, lines, supplies, START_MS
+        context.twin,
+        context.outlook,
+        context.rates,
+        context.policy,
+        placed,
+        lines,
+        supplies,
+        START_MS,
     )
     best = None
     for nodes in product(supplies, repeat=len(lines)):
@@ -272,22 +281,22 @@ def test_every_switch_point_of_a_remedy_holds(
 class Proving:
     """Sourcing that applies each switch point of its choices and decides again, on the spot."""
 
-    def __init__(self, sourcing: Sourcer, floor: Floor) -> None:
-        self._sourcing, self._floor = sourcing, floor
+    def __init__(self, sourcing: Sourcer, context: Context) -> None:
+        self._sourcing, self._context = sourcing, context
         self.policy = sourcing.policy
         self.applied = 0
 
     def decide(
         self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: Collection[str] = ()
     ) -> Choice:
-        floor, placed = self._floor, order
+        context, placed = self._context, order
         choice = self._sourcing.decide(placed, lines, now_ms, excluded)
-        for switch in switches(choice, floor.policy):
+        for switch in switches(choice, context.policy):
             if switch.quantity == "freight_cents":
-                rates, policy = cut(floor, switch), floor.policy
+                rates, policy = cut(context, switch), context.policy
             else:
-                rates, policy = None, reweighed(floor.policy, switch)
-            plan = decide(floor, placed, lines, rates, policy, now_ms, excluded).plan
+                rates, policy = None, reweighed(context.policy, switch)
+            plan = decide(context, placed, lines, rates, policy, now_ms, excluded).plan
             assert plan is not None and plan.describe() == switch.then, switch
             self.applied += 1
         return choice
@@ -306,10 +315,10 @@ def test_every_switch_point_of_a_recorded_run_holds_when_and_where_it_was_said()
     chain, proving = build_chain("reference", Policy()), None
     orchestrate = next(each for each in chain.operators if isinstance(each, Orchestrate))
     for each in recorded():
-        floor = orchestrate.floor
-        if proving is None or floor.sourcing is not proving:
-            proving = Proving(floor.sourcing, floor)
-            floor.sourcing = proving
+        context = orchestrate.context
+        if proving is None or context.sourcing is not proving:
+            proving = Proving(context.sourcing, context)
+            context.sourcing = proving
         chain.step(to_record(each))
     assert proving is not None and proving.applied > 500
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.core.facts import BenefitRealised, Inert
+from operators.core.facts import BenefitRealised, NoAction
 from operators.prediction.price_elasticity import Elasticities, Trial, expected_sales
 from state.actions import Action, Reprice
 from state.events import InboundScheduled, PriceChanged
@@ -83,7 +83,9 @@ def test_a_price_that_would_not_pay_is_not_proposed_and_counted() -> None:
     flat = Policy(pricing=Pricing(enabled=True, elasticity=-0.2))
     _, run = selling(4_000, rules=flat)
     assert not run.of("reprice")
-    assert {i.reason for i in run.facts(Inert) if i.kind == "reprice"} == {"no price pays better"}
+    assert {i.reason for i in run.facts(NoAction) if i.kind == "reprice"} == {
+        "no price pays better"
+    }
     assert run.totals.benefits["reprice", "prevented"] > 0
 
 
@@ -146,7 +148,7 @@ def test_a_price_that_changed_teaches_its_category() -> None:
     for number in range(20):  # twice as many as before
         at.add(order(f"P-{number}", {"LAMP": 8}, placed_ms=at.now_ms), 12 * HOUR)
     run = fold(at, OPEN)
-    state = run.operator("orchestrate")._floor.state.prices
+    state = run.operator("orchestrate")._context.state.prices
     assert state.elasticities.of("goods", RULES)[0] < -1.8
     assert not state.trials
 

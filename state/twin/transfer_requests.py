@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Move(Struct, array_like=True):
+class TransferRequest(Struct, array_like=True):
     """A transfer that was asked for: its units are reserved at the origin until they depart.
 
     `until_ms` is when loading them is given up. `seq` is the record that caused it. `order`,
