@@ -25,11 +25,12 @@ from state.policy.governance import (
     Limit,
     confidence_in,
 )
-from state.policy.section import NEVER, Section, is_reached
 from state.policy.service import Delays, Exceptions, Notices
 from state.policy.sourcing import Exploration, Nodes, Reevaluation, Sourcing, Weights
 from state.policy.stock import Demand, Pricing, Repositioning
+from state.policy.values import NEVER, is_reached
 from state.quantities import doc
+from state.section import Section
 from state.wrong_value import wrong_value
 
 __all__ = [

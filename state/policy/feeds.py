@@ -4,8 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from state.policy.section import NonNegative, Positive, Section
+from state.policy.values import NonNegative, Positive
 from state.quantities import DAY_S, HOUR_S, Seconds, Share, doc
+from state.section import Section
 
 
 class Hygiene(Section, frozen=True, kw_only=True):

@@ -9,8 +9,8 @@ from state.actions import DECISIONS, KIND_OF
 from state.decision import Autonomy as Autonomy
 from state.decision import Decision
 from state.decision import Limit as Limit
-from state.policy.section import Section
 from state.quantities import DAY_S, HOUR_S, Seconds, Share, TotalCents, doc
+from state.section import Section
 
 
 def _listed(kinds: Iterable[type[Decision]]) -> str:

@@ -4,8 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from state.policy.section import Positive, Section
+from state.policy.values import Positive
 from state.quantities import DAY_S, HOUR_S, Seconds, Share, TotalCents, doc
+from state.section import Section
 
 
 class Delays(Section, frozen=True, kw_only=True):

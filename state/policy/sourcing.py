@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from state.policy.section import NonNegative, Section
+from state.policy.values import NonNegative
 from state.quantities import DAY_S, HOUR_S, Seconds, Share, TotalCents, doc
+from state.section import Section
 
 
 class Weights(Section, frozen=True, kw_only=True):

@@ -1,12 +1,8 @@
-"""Base of all sections of the policy file, and types of their values."""
+"""Types of values in the sections of the policy file."""
 
 from typing import Annotated
 
 from msgspec import Meta
-
-from state.section import Section
-
-__all__ = ["NEVER", "NonNegative", "Positive", "Section", "is_reached"]
 
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 NonNegative = Annotated[float, Meta(ge=0, le=1e9)]
