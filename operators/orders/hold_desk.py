@@ -6,6 +6,7 @@ People place and lift holds; the engine places them on orders whose quantity is 
 from operators.core.facts import Anomaly, Derived, Draft, NoAction
 from operators.core.wording import day
 from operators.network.context import Context
+from operators.network.desk import Deadlines, Desk, Facts
 from operators.network.due import HoldEnds
 from operators.network.messages import Doubted
 from operators.orders.order_desk import OrderDesk
@@ -30,11 +31,26 @@ _MEANS: dict[HoldKind, str] = {
 }
 
 
-class HoldDesk:
+class HoldDesk(Desk):
     """Puts on hold and lifts. Methods return what they derive, in order."""
 
     def __init__(self, context: Context, orders: OrderDesk) -> None:
         self._context, self._orders = context, orders
+
+    def facts(self) -> Facts:
+        """Return handlers of holds, and of orders that are not believed."""
+        return {
+            HoldPlaced: lambda f, at, e: self.place(f),
+            HoldLifted: lambda f, at, e: self.lift(f),
+            OrderPlaced: lambda f, at, e: self.suspect(f),
+            Anomaly: lambda f, at, e: self.doubt(f),
+        }
+
+    def deadlines(self) -> Deadlines:
+        """Return handlers of holds that end."""
+        return {
+            HoldEnds: lambda due: self.expire(due.of),
+        }
 
     def place(self, placed: HoldPlaced) -> list[Derived]:
         """Put a scope on hold, from now until it is lifted or ends."""
@@ -51,10 +67,11 @@ class HoldDesk:
         held = Held(kind, meant[0], scope, placed.reason, placed.by, until_ms, context.seq)
         return [self._hold(held, 0)]
 
-    def doubt(self, anomaly: Anomaly) -> None:
+    def doubt(self, anomaly: Anomaly) -> list[Derived]:
         """Post that the order that follows is not believed."""
         if anomaly.kind == "wild_quantity" and anomaly.family == "demand":
             self._context.messages.post(Doubted(anomaly.about, anomaly.reason))
+        return []
 
     def suspect(self, placed: OrderPlaced) -> list[Derived]:
         """Hold an order that is not believed, before it is sourced; nothing for all others."""

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from operators.core.facts import Derived, Draft, NoAction, OrderMoved
 from operators.network.context import Context
+from operators.network.desk import Deadlines, Desk
 from operators.network.due import Lapse, Retry, Serve
 from operators.network.legs import commit, give_up
 from operators.orders.allocation import RESTS_ON, allocation
@@ -23,11 +24,19 @@ from state.twin.orders import LineProgress, OrderStatus
 _MOST_SERVED = 25
 
 
-class OrderDesk:
+class OrderDesk(Desk):
     """Desk that takes orders from placement to handover. Methods return derived facts, in order."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
+
+    def deadlines(self) -> Deadlines:
+        """Return handlers of reservations that lapse, and of orders that wait."""
+        return {
+            Lapse: lambda due: self.lapse(due.order),
+            Retry: lambda due: self.retry(due.order),
+            Serve: lambda due: self.serve(due.sku, due.after),
+        }
 
     def place(self, placed: OrderPlaced) -> list[Derived]:
         """Take an order in and decide on it at once."""

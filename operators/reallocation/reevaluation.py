@@ -8,7 +8,8 @@ another order (`operators.reallocation.swap`).
 from operators.core.facts import Derived, Draft, LaneOutlook
 from operators.core.wording import money
 from operators.network.context import Context
-from operators.network.due import Look
+from operators.network.desk import Deadlines, Desk, Facts
+from operators.network.due import Freeze, Look
 from operators.network.legs import commit, leave, lifted
 from operators.network.movable import may_take, movable, moves_alone
 from operators.network.replan import (
@@ -27,16 +28,31 @@ from operators.sourcing.eliminations import BARRED
 from operators.sourcing.plan import Choice, Plan
 from operators.stock.transfer_desk import TransferDesk
 from state.actions import Switch
+from state.events import OrderPlaced
 from state.keys import ANY_SERVICE, Pickup, ServiceId
 from state.policy import Policy
 from state.twin import OpenOrder
 
 
-class ReevaluationDesk:
+class ReevaluationDesk(Desk):
     """Desk that moves movable legs. Methods return derived facts, in order."""
 
     def __init__(self, context: Context, orders: OrderDesk, transfers: TransferDesk) -> None:
         self._context, self._orders, self._transfers = context, orders, transfers
+
+    def facts(self) -> Facts:
+        """Return handlers of orders and lanes."""
+        return {
+            OrderPlaced: lambda f, at, e: self.unsplit(f.order, self._orders.place(f)),
+            LaneOutlook: lambda f, at, e: self.learn_lane(f),
+        }
+
+    def deadlines(self) -> Deadlines:
+        """Return handlers of looks before a pick."""
+        return {
+            Look: lambda due: self.look(due.pickup, due.after),
+            Freeze: lambda due: self.freeze(due.pickup),
+        }
 
     def look(self, pickup: Pickup, after: str) -> list[Derived]:
         """Re-evaluate the orders of a pickup, from behind the order `after`.
@@ -81,13 +97,14 @@ class ReevaluationDesk:
         whole = find_consolidation(self._context, self._transfers, order, list(order.legs))
         return placed if whole is None else moved + self._consolidate(order, whole)
 
-    def learn_lane(self, outlook: LaneOutlook) -> None:
+    def learn_lane(self, outlook: LaneOutlook) -> list[Derived]:
         """Take in a lane's outlook; if it is suddenly much slower, re-evaluate its pickups soon."""
         before = self._context.outlook.lanes.get(outlook.lane)
         self._context.outlook.learn_lane(outlook)
         bound = 1.0 + self._context.policy.reevaluation.slower_by
         if before is not None and outlook.p50 > before.p50 * bound:
             self.troubled(outlook.lane.service, outlook.node)
+        return []
 
     def troubled(self, service: ServiceId = ANY_SERVICE, node: str = "") -> None:
         """Re-evaluate, from the next record on, orders for pickups of a node or service."""
@@ -95,13 +112,14 @@ class ReevaluationDesk:
         for pickup in context.state.pickups.touched(service, node):
             context.deadlines.set(context.now_ms, Look(pickup))
 
-    def freeze(self, pickup: Pickup) -> None:
+    def freeze(self, pickup: Pickup) -> list[Derived]:
         """Stop watching the orders of a pickup: from here on nodes pick them."""
         pickups = self._context.state.pickups
         for name in pickups.orders.pop(pickup, ()):
             order = self._context.twin.orders.get(name)
             if order is not None and len(movable(self._context, order)) < 2:
                 pickups.drop_split(name, list(order.lines))
+        return []
 
     @property
     def _is_on(self) -> bool:

@@ -2,6 +2,7 @@
 
 from operators.core.facts import Derived, Draft, NoAction
 from operators.network.context import Context
+from operators.network.desk import Deadlines, Desk, Facts
 from operators.network.due import Settled
 from operators.network.legs import give_up
 from operators.orders.order_desk import OrderDesk
@@ -11,11 +12,24 @@ from state.events import OrderCancelled, StockReturned
 from state.sums import int_sum
 
 
-class Cancellations:
+class Cancellations(Desk):
     """Stops all that has not left; parcels under way are paid back if they come back."""
 
     def __init__(self, context: Context, orders: OrderDesk, shipments: ShipmentDesk) -> None:
         self._context, self._orders, self._shipments = context, orders, shipments
+
+    def facts(self) -> Facts:
+        """Return handlers of cancelled orders and of what comes back."""
+        return {
+            OrderCancelled: lambda f, at, e: self.withdraw(f),
+            StockReturned: lambda f, at, e: self.returned(f),
+        }
+
+    def deadlines(self) -> Deadlines:
+        """Return handlers of orders cancelled after their pick."""
+        return {
+            Settled: lambda due: self.settle(due.order),
+        }
 
     def withdraw(self, cancelled: OrderCancelled) -> list[Derived]:
         """Cancel an order as far as it has not left."""
@@ -32,10 +46,16 @@ class Cancellations:
             context.deadlines.set(settles_ms, Settled(cancelled.order))
         return out
 
-    def returned(self, returned: StockReturned) -> None:
+    def settle(self, order: str) -> list[Derived]:
+        """Close the case of an order cancelled after its pick: its goods count as put back."""
+        self._context.cases.close("cancelled_after_pick", order)
+        return []
+
+    def returned(self, returned: StockReturned) -> list[Derived]:
         """Close the case of a cancelled order whose goods are on their shelf again."""
         if returned.order is not None and returned.order not in self._context.twin.orders:
             self._context.cases.close("cancelled_after_pick", returned.order)
+        return []
 
     def _under_way(self, cancelled: OrderCancelled) -> list[Derived]:
         context = self._context

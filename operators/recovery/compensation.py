@@ -3,6 +3,7 @@
 from operators.core.facts import Derived, NoAction, OrderMoved
 from operators.core.wording import money, span
 from operators.network.context import Context
+from operators.network.desk import Deadlines, Desk
 from operators.network.due import Unfillable
 from operators.orders.order_desk import OrderDesk
 from operators.recovery.refunds import MoneyBack, money_back, refund
@@ -13,11 +14,17 @@ from state.sums import int_sum
 from state.twin import OpenOrder
 
 
-class Compensation:
+class Compensation(Desk):
     """Ends unfillable orders, and compensates for very late ones."""
 
     def __init__(self, context: Context, orders: OrderDesk) -> None:
         self._context, self._orders = context, orders
+
+    def deadlines(self) -> Deadlines:
+        """Return handlers of orders that nothing can serve."""
+        return {
+            Unfillable: lambda due: self.unfillable(due.order),
+        }
 
     def unfillable(self, name: str) -> list[Derived]:
         """Weigh waiting on against paying back, for an order that waits long past its promise.

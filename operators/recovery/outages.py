@@ -7,7 +7,8 @@ the cheapest other plan. It moves only if that saves more than the policy's leas
 from operators.core.facts import Derived, ExceptionParty, NoAction
 from operators.core.wording import money
 from operators.network.context import Context
-from operators.network.due import WeighOn
+from operators.network.desk import Deadlines, Desk, Facts
+from operators.network.due import TroubleEnds, WeighOn
 from operators.network.legs import leave, lifted
 from operators.network.movable import moves_alone, start_ms
 from operators.network.replan import decide, price
@@ -25,11 +26,26 @@ _MOST_WEIGHED = 25
 _NO_CARRIER = TroubleKey("", "", "")
 
 
-class Outages:
+class Outages(Desk):
     """Opens and closes the cases of nodes and carriers, and moves parcels where that pays."""
 
     def __init__(self, context: Context, orders: OrderDesk) -> None:
         self._context, self._orders = context, orders
+
+    def facts(self) -> Facts:
+        """Return handlers of capacity and trouble."""
+        return {
+            NodeCapacityChanged: lambda f, at, e: self.capacity(f),
+            CarrierCapacityChanged: lambda f, at, e: self.capacity(f),
+            CarrierDisrupted: lambda f, at, e: self.disrupted(f),
+        }
+
+    def deadlines(self) -> Deadlines:
+        """Return handlers of trouble that ends, and of orders left to weigh."""
+        return {
+            TroubleEnds: lambda due: self.over(due.trouble),
+            WeighOn: lambda due: self.go_on(due.trouble, due.after),
+        }
 
     def capacity(self, fact: NodeCapacityChanged | CarrierCapacityChanged) -> list[Derived]:
         """Apply a new daily capacity of a node or service; 0 is an outage."""
@@ -54,9 +70,11 @@ class Outages:
             return []
         return self._open(trouble)
 
-    def over(self, trouble: TroubleKey) -> None:
+    def over(self, trouble: TroubleKey) -> list[Derived]:
         """Close the case of trouble that has passed."""
-        self._context.cases.close("carrier_down", trouble)
+        if trouble not in self._context.state.disruptions:
+            self._context.cases.close("carrier_down", trouble)
+        return []
 
     def go_on(self, trouble: Trouble, after: str) -> list[Derived]:
         """Weigh the orders that were left over at an earlier record."""

@@ -9,6 +9,7 @@ from operators.core.facts import (
 )
 from operators.network.case_book import UNTIL_HANDOVER
 from operators.network.context import Context
+from operators.network.desk import Deadlines, Desk, Facts
 from operators.network.due import Forget
 from operators.orders.order_desk import OrderDesk
 from operators.recovery.compensation import Compensation
@@ -25,7 +26,7 @@ from state.twin import OpenOrder, Shipment
 from state.twin.orders import LineProgress
 
 
-class ShipmentDesk:
+class ShipmentDesk(Desk):
     """Desk that applies telemetry to the twin. Methods return derived facts, in order."""
 
     def __init__(
@@ -34,6 +35,22 @@ class ShipmentDesk:
         self._context, self._orders, self._stock = context, orders, stock
         self._compensation = making_good
         self._remedies = Remedies(context)
+
+    def facts(self) -> Facts:
+        """Return handlers of parcels under way."""
+        return {
+            ShipmentDispatched: lambda f, at, e: self.dispatched(f, at),
+            ShipmentScanned: lambda f, at, e: self.scanned(f, at, e),
+            ShipmentDelivered: lambda f, at, e: self.delivered(f, at, e),
+            ShipmentFailed: lambda f, at, e: self.failed(f, at, e),
+            DelayRisk: lambda f, at, e: self.at_risk(f),
+        }
+
+    def deadlines(self) -> Deadlines:
+        """Return handlers of parcels that have ended."""
+        return {
+            Forget: lambda due: self.forget(due.shipment),
+        }
 
     def dispatched(self, shipped: ShipmentDispatched, time_ms: int) -> list[Derived]:
         """Take in a parcel under way, and release stock that its order no longer needs."""
@@ -153,7 +170,7 @@ class ShipmentDesk:
             return self.close_if_done(order)
         return self._make_good(order, name, shipment, "lost", "carrier")
 
-    def forget(self, name: str) -> None:
+    def forget(self, name: str) -> list[Derived]:
         """Drop an ended shipment once no scan of it can come any more."""
         shipment = self._context.twin.shipments.pop(name, None)
         early = self._context.twin.early_shipments
@@ -161,6 +178,7 @@ class ShipmentDesk:
             early[shipment.order].remove(name)
             if not early[shipment.order]:
                 del early[shipment.order]
+        return []
 
     def _ended(self, name: str, shipment: Shipment, status: str, time_ms: int, event: str) -> bool:
         """Note the end of a parcel; False if it had ended already."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 from operators.core.facts import BenefitRealised, DemandOutlook, Derived, Draft, NoAction
 from operators.core.wording import money, span
 from operators.network.context import Context
+from operators.network.desk import Deadlines, Desk, Facts
 from operators.network.due import PriceEnds
 from operators.prediction.demand_counts import exceeds
 from operators.prediction.price_elasticity import Asked, PriceState, Trial, expected_sales
@@ -47,11 +48,25 @@ class _Priced(Struct, frozen=True):
         return int_sum(self.terms.values())
 
 
-class PriceDesk:
+class PriceDesk(Desk):
     """Desk that weighs prices. Methods return derived facts, in order."""
 
     def __init__(self, context: Context, state: PriceState) -> None:
         self._context, self._state = context, state
+
+    def facts(self) -> Facts:
+        """Return handlers of prices, orders and demand."""
+        return {
+            PriceChanged: lambda f, at, e: self.changed(f),
+            OrderPlaced: lambda f, at, e: self.ordered(f),
+            DemandOutlook: lambda f, at, e: self.weigh(f),
+        }
+
+    def deadlines(self) -> Deadlines:
+        """Return handlers of prices that have stood for their window."""
+        return {
+            PriceEnds: lambda due: self.due(due.series),
+        }
 
     def changed(self, fact: PriceChanged) -> list[Derived]:
         """Apply a price from now on, and follow its effect on demand for a window."""
@@ -93,14 +108,15 @@ class PriceDesk:
         if asked is not None and asked.price_cents == reprice.price_cents:
             del self._state.asked[key]
 
-    def ordered(self, placed: OrderPlaced) -> None:
+    def ordered(self, placed: OrderPlaced) -> list[Derived]:
         """Count units sold at prices that are followed, except those of a suspect order."""
         if not self._state.trials or self._context.suspect:
-            return
+            return []
         for line in placed.lines:
             trial = self._state.trials.get(SeriesKey(placed.region, line.sku))
             if trial is not None:
                 trial.units += line.quantity
+        return []
 
     def due(self, key: SeriesKey) -> list[Derived]:
         """Learn from a price whose window is over."""

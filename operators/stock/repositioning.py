@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from operators.core.facts import DemandLift, Derived, Draft, NoAction
 from operators.core.wording import money, span
 from operators.network.context import Context
+from operators.network.desk import Deadlines, Desk, Facts
 from operators.network.due import PlanRestocks, Restock
 from operators.prediction.demand_counts import exceeds
 from operators.sourcing.rates import HandOver, Parcel, price
@@ -78,18 +79,31 @@ class _Offer(Struct):
         return self.cost + self.displaced - self.gain
 
 
-class Repositioning:
+class Repositioning(Desk):
     """Decisions on transfers of one SKU at a time; the transfer desk reserves their stock."""
 
     def __init__(self, context: Context, desk: TransferDesk) -> None:
         self._context, self._desk = context, desk
 
-    def plan(self) -> None:
+    def facts(self) -> Facts:
+        """Return handlers of signals that lift demand."""
+        return {
+            DemandLift: lambda f, at, e: self.heard(f),
+        }
+
+    def deadlines(self) -> Deadlines:
+        """Return handlers of reviews of stock."""
+        return {
+            Restock: lambda due: self.review(due.sku),
+            PlanRestocks: lambda due: self.plan(),
+        }
+
+    def plan(self) -> list[Derived]:
         """Schedule a review of each SKU that sells, the fastest first, over the review period."""
         context, rules = self._context, self._context.policy.repositioning
         context.deadlines.set(context.now_ms + rules.review_s * 1000, PlanRestocks())
         if not rules.enabled:
-            return
+            return []
         speed: dict[str, float] = {}
         for series, demand in context.outlook.demand.items():
             speed[series.sku] = speed.get(series.sku, 0.0) + demand.units_per_day
@@ -97,23 +111,25 @@ class Repositioning:
         for number, sku in enumerate(fastest):
             at_ms = context.now_ms + rules.review_s * 1000 * number // len(fastest)
             context.deadlines.set(at_ms, Restock(sku))
+        return []
 
-    def heard(self, lift: DemandLift) -> None:
+    def heard(self, lift: DemandLift) -> list[Derived]:
         """Review the SKUs of a signal at once, ahead of the demand that it announces."""
         context, rules = self._context, self._context.policy.repositioning
         if not rules.enabled or lift.factor < rules.signal_above:
-            return
+            return []
         skus, goods = context.twin.skus, lift.scope
         if goods.kind == "sku":
             if goods.name in skus:
                 context.deadlines.set(context.now_ms, Restock(goods.name))
-            return
+            return []
         is_all = goods.kind == "all"
         scope = [s for s in skus if is_all or goods.name == skus[s].category]
         speed = {sku: context.outlook.speed(sku, context.twin.geography.regions) for sku in scope}
         fastest = sorted(scope, key=lambda sku: (-speed[sku], sku))[: rules.signal_skus]
         for number, sku in enumerate(fastest):
             context.deadlines.set(context.now_ms + number * 1000, Restock(sku))
+        return []
 
     def review(self, sku: str) -> list[Derived]:
         """Move stock of `sku` to the nodes that are likely to run short, where it pays."""

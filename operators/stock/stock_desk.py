@@ -3,6 +3,7 @@
 from operators.core.facts import Derived, Draft, ExceptionKind, ExceptionParty, NoAction
 from operators.core.wording import day, money
 from operators.network.context import Context
+from operators.network.desk import Desk, Facts
 from operators.network.legs import give_back, release
 from operators.network.messages import Uncovered
 from operators.orders.order_desk import OrderDesk
@@ -31,11 +32,25 @@ Blame = tuple[ExceptionKind, ExceptionParty]
 _REMEMBERED_MS = 30 * DAY_MS
 
 
-class StockDesk:
+class StockDesk(Desk):
     """Applies inventory facts. Returns what it derives; new supply is posted."""
 
     def __init__(self, context: Context, orders: OrderDesk, transfers: TransferDesk) -> None:
         self._context, self._orders, self._transfers = context, orders, transfers
+
+    def facts(self) -> Facts:
+        """Return handlers of inventory."""
+        return {
+            StockCounted: lambda f, at, e: self.handle(f, at, e),
+            StockReceived: lambda f, at, e: self.handle(f, at, e),
+            StockPicked: lambda f, at, e: self.handle(f, at, e),
+            StockShortPicked: lambda f, at, e: self.handle(f, at, e),
+            StockAdjusted: lambda f, at, e: self.handle(f, at, e),
+            StockReturned: lambda f, at, e: self.handle(f, at, e),
+            InboundScheduled: lambda f, at, e: self.handle(f, at, e),
+            TransferDeparted: lambda f, at, e: self.handle(f, at, e),
+            TransferArrived: lambda f, at, e: self.handle(f, at, e),
+        }
 
     def handle(self, fact: Fact, time_ms: int, event: str) -> list[Derived]:
         """Apply one inventory fact that happened at `time_ms` and has the id `event`."""

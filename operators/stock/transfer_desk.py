@@ -2,6 +2,7 @@
 
 from operators.core.facts import Derived, TransferYield
 from operators.network.context import Context
+from operators.network.desk import Deadlines, Desk
 from operators.network.due import TransferLapses, Yield
 from operators.network.messages import Uncovered
 from state.actions import Transfer
@@ -11,11 +12,18 @@ from state.twin.stock import Inbound, InboundKey
 from state.twin.transfer_requests import Landed, TransferRequest
 
 
-class TransferDesk:
+class TransferDesk(Desk):
     """Desk of transfers asked for and arrived. Methods return derived facts, in order."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
+
+    def deadlines(self) -> Deadlines:
+        """Return handlers of transfers that are not loaded or that have had time to sell."""
+        return {
+            TransferLapses: lambda due: self.lapse(due.request),
+            Yield: lambda due: self.close(due.shelf),
+        }
 
     def reserve(self, origin: str, destination: str, sku: str, quantity: int) -> None:
         """Reserve units until a truck has them; no stock of it goes back for a while."""

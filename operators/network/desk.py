@@ -1,0 +1,30 @@
+"""Desks: parts of the orchestrator, which declare the facts and deadlines that they handle."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from operators.core.facts import Derived
+from operators.network.due import Due
+from state.events import Fact
+
+#: Handles a fact that happened at an instant, ms, by the event with an id; a derived fact's is "".
+FactHandler = Callable[[Any, int, str], list[Derived]]
+Facts = Mapping[type[Fact] | type[Derived], FactHandler]
+#: Handles what falls due.
+DueHandler = Callable[[Any], list[Derived]]
+Deadlines = Mapping[type[Due], DueHandler]
+
+
+class Desk:
+    """Handlers of the kinds of facts and deadlines that concern one matter.
+
+    Several desks may handle a kind: they do so in the order in which the orchestrator lists them.
+    """
+
+    def facts(self) -> Facts:
+        """Return the handler of each kind of fact."""
+        return {}
+
+    def deadlines(self) -> Deadlines:
+        """Return the handler of each kind of deadline."""
+        return {}
