@@ -51,7 +51,7 @@ def test_a_fork_goes_on_with_each_kind_of_what_is_due() -> None:
         InboundKey("transfer", "T-1"),
         InboundKey("asked", "1"),
     }
-    (move,) = twin.moves.values()
+    (move,) = twin.transfer_requests.values()
 
     fork = fork_of(log.events, policy=QUICK)
     facts = run_on(fork, UNDISTURBED, days=3)
@@ -72,7 +72,7 @@ def test_an_order_that_is_called_as_a_transfer_was_is_not_taken_for_one() -> Non
     log.add(order("transfer 1"))
     log.add(StockCounted(node="N-SPARE", sku="BOOK", quantity=0))
     run = fold(log, QUICK, lambda run: run.twin.check())
-    assert [move.quantity for move in run.twin.moves.values()] == [1]
+    assert [move.quantity for move in run.twin.transfer_requests.values()] == [1]
     assert run.twin.orders["transfer 1"].status == "backordered"
 
 

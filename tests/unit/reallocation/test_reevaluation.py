@@ -176,7 +176,7 @@ def test_what_is_brought_is_promised_until_it_is_there() -> None:
     log.add(arrived, 18 * HOUR)
     run = checked(log)
     assert [action.kind for action in run.actions] == ["transfer", "allocate"]
-    assert not run.twin.moves
+    assert not run.twin.transfer_requests
     position = run.twin.position(move.destination, move.sku)
     assert (position.on_hand, position.reserved, position.inbound) == (1, 1, {})
 
@@ -198,7 +198,7 @@ def test_an_order_that_waits_for_what_does_not_come_is_sourced_in_another_way(ho
                 TransferArrived(transfer="T-1", node=move.destination, sku=move.sku, quantity=0)
             )
     run = checked(log)
-    assert not run.twin.moves
+    assert not run.twin.transfer_requests
     if how == "lost":
         assert run.twin.orders["O-1"].status == "backordered"
     else:

@@ -44,7 +44,7 @@ def transfers(run: Run) -> list[Transfer]:
 
 def held(run: Run) -> int:
     run.twin.check()
-    return sum(move.quantity for move in run.twin.moves.values())
+    return sum(move.quantity for move in run.twin.transfer_requests.values())
 
 
 def departed(log: Log, quantity: int) -> None:
@@ -220,5 +220,5 @@ def test_approving_something_else_or_too_late_keeps_no_stock_of_a_transfer() -> 
     log.add(ActionApproved(action=proposed.id, by="ann"), HOUR + 1)
     run = fold(log, asking)
     run.twin.check()
-    assert 1 not in run.twin.moves
+    assert 1 not in run.twin.transfer_requests
     assert not any(action.data.mode == "act" for action in run.of("transfer"))
