@@ -47,14 +47,13 @@ M = TypeVar("M", SupplyFreed, Uncovered, Doubted, CaseChanged)
 
 
 class Messages(Struct):
-    """The queue. The same message waits in it once."""
+    """The queue. Equal messages all wait in it: a case may open twice in one record."""
 
     waiting: list[Message] = field(default_factory=list)
 
     def post(self, message: Message) -> None:
-        """Put a message at the end, unless the same one waits."""
-        if message not in self.waiting:
-            self.waiting.append(message)
+        """Put a message at the end."""
+        self.waiting.append(message)
 
     def take(self, kind: type[M]) -> list[M]:
         """Take out the messages of a kind, the oldest first."""
