@@ -256,6 +256,10 @@ ExceptionParty = Literal[
     "carrier", "retailer", "consignee", "customs", "nature", "channel", "supplier"
 ]
 
+#: Stages of a case, and what closed it, empty until then.
+CaseState = Literal["opened", "acting", "closed"]
+ClosedBy = Literal["", "itself", "person"]
+
 
 class ExceptionCase(Derived, frozen=True, kw_only=True):
     """Something went otherwise than planned, as known by now: said when it opens, acts and closes.
@@ -270,8 +274,8 @@ class ExceptionCase(Derived, frozen=True, kw_only=True):
     party: ExceptionParty
     about: str
     order: str
-    state: Literal["opened", "acting", "closed"]
-    closed_by: Literal["", "itself", "person"]
+    state: CaseState
+    closed_by: ClosedBy
     opened_ms: int
 
 

@@ -7,16 +7,18 @@ second one. Cases of an order close with the order, so that the book is bounded 
 from msgspec import Struct, field
 from msgspec.structs import astuple
 
-from operators.core.facts import ExceptionCase, ExceptionKind, ExceptionParty
+from operators.core.facts import (
+    CaseState,
+    ClosedBy,
+    ExceptionCase,
+    ExceptionKind,
+    ExceptionParty,
+)
 from operators.network.messages import CaseChanged, Messages
 from state.keys import ShelfKey, TroubleKey
 
 #: Kinds that are over once all of the order was handed over: what follows is another matter.
 UNTIL_HANDOVER: tuple[ExceptionKind, ...] = ("short_pick", "oversold", "unfillable", "refused")
-
-#: Kinds that are of a parcel that failed.
-PARCEL_KINDS: tuple[ExceptionKind, ...] = ("lost", "damage", "failed_delivery", "address")
-
 
 #: What a case is about: an order, a parcel or a node by its name, a shelf, a carrier's trouble.
 About = str | ShelfKey | TroubleKey
@@ -123,11 +125,13 @@ class CaseBook:
                 self._close(key)
 
     def is_open(self, kind: ExceptionKind, about: About) -> bool:
-        """Whether such a case is open."""
+        """Return whether such a case is open."""
         return CaseKey.of(kind, about) in self._state.open
 
-    def _say(self, case: Case, state: str) -> None:
-        closed_by = "person" if case.needs_person else "itself"
+    def _say(self, case: Case, state: CaseState) -> None:
+        closed_by: ClosedBy = ""
+        if state == "closed":
+            closed_by = "person" if case.needs_person else "itself"
         self._messages.post(
             CaseChanged(
                 ExceptionCase(
@@ -136,8 +140,8 @@ class CaseBook:
                     party=case.party,
                     about=case.about,
                     order=case.order,
-                    state=state,  # type: ignore[arg-type] # one of the three
-                    closed_by=closed_by if state == "closed" else "",  # type: ignore[arg-type]
+                    state=state,
+                    closed_by=closed_by,
                     opened_ms=case.opened_ms,
                 )
             )
