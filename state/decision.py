@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta, Struct
 
 from state.quantities import Id, Instant, Share, TotalCents, TotalUnits, doc
+from state.section import Section
 
 Autonomy = Literal["act", "propose", "off"]
 #: Subject of a message to a customer.
@@ -19,7 +20,7 @@ Topic = Literal["delayed", "backordered", "reshipped", "refunded", "lost"]
 Overtaken = Literal["", "expired", "withdrawn"]
 
 
-class Limit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Limit(Section, frozen=True, kw_only=True):
     """Limit of one kind of action; beyond it, actions are proposed."""
 
     per_hour: Annotated[int, Meta(ge=0), doc("actions per hour of journal time")] = 1_000_000
