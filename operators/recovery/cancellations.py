@@ -2,7 +2,7 @@
 
 from operators.core.facts import Derived, Draft, NoAction
 from operators.network.context import Context
-from operators.network.desk import Deadlines, Desk, Facts
+from operators.network.desk import Desk, DueHandlers, FactHandlers
 from operators.network.due import Settled
 from operators.network.legs import give_up
 from operators.orders.order_desk import OrderDesk
@@ -18,14 +18,14 @@ class Cancellations(Desk):
     def __init__(self, context: Context, orders: OrderDesk, shipments: ShipmentDesk) -> None:
         self._context, self._orders, self._shipments = context, orders, shipments
 
-    def facts(self) -> Facts:
+    def facts(self) -> FactHandlers:
         """Return handlers of cancelled orders and of what comes back."""
         return {
             OrderCancelled: lambda f, at, e: self.withdraw(f),
             StockReturned: lambda f, at, e: self.returned(f),
         }
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return handlers of orders cancelled after their pick."""
         return {
             Settled: lambda due: self.settle(due.order),

@@ -3,7 +3,7 @@
 from operators.core.facts import Derived, NoAction, OrderMoved
 from operators.core.wording import money, span
 from operators.network.context import Context
-from operators.network.desk import Deadlines, Desk
+from operators.network.desk import Desk, DueHandlers
 from operators.network.due import Unfillable
 from operators.orders.order_desk import OrderDesk
 from operators.recovery.refunds import MoneyBack, money_back, refund
@@ -20,7 +20,7 @@ class Compensation(Desk):
     def __init__(self, context: Context, orders: OrderDesk) -> None:
         self._context, self._orders = context, orders
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return handlers of orders that nothing can serve."""
         return {
             Unfillable: lambda due: self.unfillable(due.order),

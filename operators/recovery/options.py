@@ -58,10 +58,6 @@ class Rerouting(Option):
     def for_delay(
         self, order: OpenOrder, risk: DelayRisk, shipment: Shipment, waiting_cents: int
     ) -> list[Remedy]:
-        """Return faster services for the rest of the way."""
-        return self._reroutes(risk, shipment)
-
-    def _reroutes(self, risk: DelayRisk, shipment: Shipment) -> list[Remedy]:
         """Return faster services of the same carrier, for the rest of the way."""
         if shipment.status not in _REROUTABLE or self._is_off(Reroute.verb):
             return []

@@ -7,7 +7,7 @@ the cheapest other plan. It moves only if that saves more than the policy's leas
 from operators.core.facts import Derived, ExceptionParty, NoAction
 from operators.core.wording import money
 from operators.network.context import Context
-from operators.network.desk import Deadlines, Desk, Facts
+from operators.network.desk import Desk, DueHandlers, FactHandlers
 from operators.network.due import TroubleEnds, WeighOn
 from operators.network.legs import leave, lifted
 from operators.network.movable import moves_alone, start_ms
@@ -32,7 +32,7 @@ class Outages(Desk):
     def __init__(self, context: Context, orders: OrderDesk) -> None:
         self._context, self._orders = context, orders
 
-    def facts(self) -> Facts:
+    def facts(self) -> FactHandlers:
         """Return handlers of capacity and trouble."""
         return {
             NodeCapacityChanged: lambda f, at, e: self.capacity(f),
@@ -40,7 +40,7 @@ class Outages(Desk):
             CarrierDisrupted: lambda f, at, e: self.disrupted(f),
         }
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return handlers of trouble that ends, and of orders left to weigh."""
         return {
             TroubleEnds: lambda due: self.over(due.trouble),
@@ -135,7 +135,7 @@ class Outages(Desk):
             waiting = price(context, order.placed, [leg], missed_ms)
             elsewhere = decide(context, order, order.placed, leg.reserved_lines).plan
         least = context.policy.exceptions.least_gain_cents
-        if elsewhere is None or (waiting and waiting.score - elsewhere.score < least):
+        if elsewhere is None or (waiting is not None and waiting.score - elsewhere.score < least):
             reason = "there is no other way" if elsewhere is None else "waiting is cheapest"
             reason = f"{reason} while {trouble.kind.replace('_', ' ')}"
             is_priced = elsewhere is not None

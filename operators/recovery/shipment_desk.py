@@ -9,7 +9,7 @@ from operators.core.facts import (
 )
 from operators.network.case_book import UNTIL_HANDOVER
 from operators.network.context import Context
-from operators.network.desk import Deadlines, Desk, Facts
+from operators.network.desk import Desk, DueHandlers, FactHandlers
 from operators.network.due import Forget
 from operators.orders.order_desk import OrderDesk
 from operators.recovery.compensation import Compensation
@@ -36,7 +36,7 @@ class ShipmentDesk(Desk):
         self._compensation = making_good
         self._remedies = Remedies(context)
 
-    def facts(self) -> Facts:
+    def facts(self) -> FactHandlers:
         """Return handlers of parcels under way."""
         return {
             ShipmentDispatched: lambda f, at, e: self.dispatched(f, at),
@@ -46,7 +46,7 @@ class ShipmentDesk(Desk):
             DelayRisk: lambda f, at, e: self.at_risk(f),
         }
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return handlers of parcels that have ended."""
         return {
             Forget: lambda due: self.forget(due.shipment),

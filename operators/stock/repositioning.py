@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from operators.core.facts import DemandLift, Derived, Draft, NoAction
 from operators.core.wording import money, span
 from operators.network.context import Context
-from operators.network.desk import Deadlines, Desk, Facts
+from operators.network.desk import Desk, DueHandlers, FactHandlers
 from operators.network.due import PlanRestocks, Restock
 from operators.prediction.demand_counts import exceeds
 from operators.sourcing.rates import HandOver, Parcel, price
@@ -85,13 +85,13 @@ class Repositioning(Desk):
     def __init__(self, context: Context, desk: TransferDesk) -> None:
         self._context, self._desk = context, desk
 
-    def facts(self) -> Facts:
+    def facts(self) -> FactHandlers:
         """Return handlers of signals that lift demand."""
         return {
             DemandLift: lambda f, at, e: self.heard(f),
         }
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return handlers of reviews of stock."""
         return {
             Restock: lambda due: self.review(due.sku),
@@ -269,15 +269,12 @@ class Repositioning(Desk):
         weights = context.policy.weights
         handling = lane.node.handling_fixed_cents + lane.node.handling_unit_cents
         ready_ms = context.now_ms + lane.node.handling_time_s * 1000
-        able = [
-            (quote, quote.next_pickup(ready_ms))
-            for quote in lane.quotes
-            if kg * 1000 <= quote.max_weight_g
-        ]
-        ways = [
-            (quote, HandOver(at_ms, context.outlook.transit_ratios(quote.lane, at_ms)))
-            for quote, at_ms in able
-        ]
+        ways = []
+        for quote in lane.quotes:
+            if kg * 1000 <= quote.max_weight_g:
+                at_ms = quote.next_pickup(ready_ms)
+                ratios = context.outlook.transit_ratios(quote.lane, at_ms)
+                ways.append((quote, HandOver(at_ms, ratios)))
         total = 0.0
         slacks = context.outlook.usual_slacks()
         for slack_s in slacks:
