@@ -1,1 +1,1 @@
-"""What it decides: pure folds over the journal, one concern a file."""
+"""Decisions: pure folds over the journal, one concern a file."""

@@ -12,7 +12,7 @@ from operators.core.facts import (
     Refused,
 )
 from operators.network.context import Context, ContextState
-from operators.network.desk import Deadlines, Desk, Facts
+from operators.network.desk import Desk, DueHandlers, FactHandlers
 from operators.network.due import (
     PlanRestocks,
     Sweep,
@@ -79,40 +79,40 @@ class Orchestrate(Operator, Desk):
         self._facts = _in_order(desk.facts() for desk in desks)
         self._deadlines = _in_order(desk.deadlines() for desk in desks)
 
-    def facts(self) -> Facts:
+    def facts(self) -> FactHandlers:
         """Return handlers of what becomes of actions, which several desks may have decided."""
         return {
             ProposalClosed: lambda f, at, e: self._closed(f),
             Refused: lambda f, at, e: self._refused(f),
         }
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return the handler that looks through open work."""
         return {Sweep: lambda due: self._sweep()}
 
     @property
     def twin(self) -> Twin:
-        """The twin; only to be read."""
+        """Return the twin, only to be read."""
         return self._context.twin
 
     @property
     def context(self) -> Context:
-        """What its desks share: to be read, or to put a witness in place of its sourcing."""
+        """Return what its desks share: to be read, or to put a witness in place of its sourcing."""
         return self._context
 
     @property
     def outlook(self) -> Outlook:
-        """What it believes of the near future; only to be read."""
+        """Return its outlook on the near future, only to be read."""
         return self._context.outlook
 
     @property
     def pickups(self) -> Pickups:
-        """Which orders may still move before which pickup; only to be read."""
+        """Return the orders that may still move, by pickup, only to be read."""
         return self._context.state.pickups
 
     @property
     def disruptions(self) -> dict[TroubleKey, tuple[int, int]]:
-        """Trouble that carriers reported, see `ContextState`; only to be read."""
+        """Return trouble that carriers reported, see `ContextState`, only to be read."""
         return self._context.state.disruptions
 
     def step(self, record: Record) -> list[Record]:
@@ -127,7 +127,7 @@ class Orchestrate(Operator, Desk):
         out.append(record)
         derived = self._handle(record)
         if context.messages.waiting:
-            derived = [*derived, *self._handle_messages()]
+            derived += self._handle_messages()
         if derived or context.messages.waiting:
             out += (record.derive(each) for each in self._note(derived))
         return out

@@ -44,7 +44,7 @@ class Replay(Iterator[Action]):
 
     @property
     def summary(self) -> "Summary":
-        """What the replay did, as `crossdock replay --json` says it; runs to the end first.
+        """Return the summary, as `crossdock replay --json` prints it; run to the end first.
 
         Its `digest` is the SHA-256 of all actions' bytes, `seconds` the time that the engine took.
         """

@@ -92,7 +92,7 @@ def replay(
                 started(url)
             redis_outlet = RedisOutlet(connect(url), outputs.identity, plan.prefix, plan.fresh)
             redis_outlet.claim(_networks_at_the_start(plan.logs))
-            # First: somebody waits for it.
+            # First: a caller may wait for it.
             outputs.outlets = {"redis": redis_outlet, **outputs.outlets}
 
         begun = time.perf_counter()

@@ -9,10 +9,10 @@ from state.events import Fact
 
 #: Handles a fact that happened at an instant, ms, by the event with an id; a derived fact's is "".
 FactHandler = Callable[[Any, int, str], list[Derived]]
-Facts = Mapping[type[Fact] | type[Derived], FactHandler]
+FactHandlers = Mapping[type[Fact] | type[Derived], FactHandler]
 #: Handles what falls due.
 DueHandler = Callable[[Any], list[Derived]]
-Deadlines = Mapping[type[Due], DueHandler]
+DueHandlers = Mapping[type[Due], DueHandler]
 
 
 class Desk:
@@ -21,10 +21,10 @@ class Desk:
     Several desks may handle a kind: they do so in the order in which the orchestrator lists them.
     """
 
-    def facts(self) -> Facts:
+    def facts(self) -> FactHandlers:
         """Return the handler of each kind of fact."""
         return {}
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return the handler of each kind of deadline."""
         return {}

@@ -2,7 +2,7 @@
 
 from operators.core.facts import DemandLift, DemandOutlook, Derived, PolicyInForce
 from operators.network.context import Context
-from operators.network.desk import Deadlines, Desk, Facts
+from operators.network.desk import Desk, DueHandlers, FactHandlers
 from operators.network.due import TroubleEnds
 from state.events import (
     CarrierCapacityChanged,
@@ -24,7 +24,7 @@ class Registry(Desk):
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def facts(self) -> Facts:
+    def facts(self) -> FactHandlers:
         """Return handlers of registrations, capacity, trouble, outlooks and the policy."""
         return {
             NodeRegistered: lambda f, at, e: self._register(f),
@@ -40,7 +40,7 @@ class Registry(Desk):
             PolicyInForce: lambda f, at, e: self._adopt(f),
         }
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return the handler of trouble that ends."""
         return {TroubleEnds: lambda due: self._end(due.trouble)}
 

@@ -6,7 +6,7 @@ People place and lift holds; the engine places them on orders whose quantity is 
 from operators.core.facts import Anomaly, Derived, Draft, NoAction
 from operators.core.wording import day
 from operators.network.context import Context
-from operators.network.desk import Deadlines, Desk, Facts
+from operators.network.desk import Desk, DueHandlers, FactHandlers
 from operators.network.due import HoldEnds
 from operators.network.messages import Doubted
 from operators.orders.order_desk import OrderDesk
@@ -37,7 +37,7 @@ class HoldDesk(Desk):
     def __init__(self, context: Context, orders: OrderDesk) -> None:
         self._context, self._orders = context, orders
 
-    def facts(self) -> Facts:
+    def facts(self) -> FactHandlers:
         """Return handlers of holds, and of orders that are not believed."""
         return {
             HoldPlaced: lambda f, at, e: self.place(f),
@@ -46,7 +46,7 @@ class HoldDesk(Desk):
             Anomaly: lambda f, at, e: self.doubt(f),
         }
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return handlers of holds that end."""
         return {
             HoldEnds: lambda due: self.expire(due.of),
@@ -188,7 +188,7 @@ class HoldDesk(Desk):
         return []
 
     def _is_known(self, of: Ref) -> bool:
-        """Whether what may be meant is registered; hygiene has waited for what has to be."""
+        """Return whether a reading is registered; hygiene has waited for what has to be."""
         geography = self._context.twin.geography
         if of.kind == "service":
             return ServiceId(of.name, of.part) in geography.services

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from operators.core.facts import Derived, Draft, NoAction, OrderMoved
 from operators.network.context import Context
-from operators.network.desk import Deadlines, Desk
+from operators.network.desk import Desk, DueHandlers
 from operators.network.due import Lapse, Retry, Serve
 from operators.network.legs import commit, give_up
 from operators.orders.allocation import RESTS_ON, allocation
@@ -30,7 +30,7 @@ class OrderDesk(Desk):
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return handlers of reservations that lapse, and of orders that wait."""
         return {
             Lapse: lambda due: self.lapse(due.order),

@@ -8,7 +8,7 @@ another order (`operators.reallocation.swap`).
 from operators.core.facts import Derived, Draft, LaneOutlook
 from operators.core.wording import money
 from operators.network.context import Context
-from operators.network.desk import Deadlines, Desk, Facts
+from operators.network.desk import Desk, DueHandlers, FactHandlers
 from operators.network.due import Freeze, Look
 from operators.network.legs import commit, leave, lifted
 from operators.network.movable import may_take, movable, moves_alone
@@ -40,14 +40,14 @@ class ReevaluationDesk(Desk):
     def __init__(self, context: Context, orders: OrderDesk, transfers: TransferDesk) -> None:
         self._context, self._orders, self._transfers = context, orders, transfers
 
-    def facts(self) -> Facts:
+    def facts(self) -> FactHandlers:
         """Return handlers of orders and lanes."""
         return {
             OrderPlaced: lambda f, at, e: self.unsplit(f.order, self._orders.place(f)),
             LaneOutlook: lambda f, at, e: self.learn_lane(f),
         }
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return handlers of looks before a pick."""
         return {
             Look: lambda due: self.look(due.pickup, due.after),

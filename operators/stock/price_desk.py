@@ -12,7 +12,7 @@ from msgspec import Struct
 from operators.core.facts import BenefitRealised, DemandOutlook, Derived, Draft, NoAction
 from operators.core.wording import money, span
 from operators.network.context import Context
-from operators.network.desk import Deadlines, Desk, Facts
+from operators.network.desk import Desk, DueHandlers, FactHandlers
 from operators.network.due import PriceEnds
 from operators.prediction.demand_counts import exceeds
 from operators.prediction.price_elasticity import Asked, PriceState, Trial, expected_sales
@@ -54,7 +54,7 @@ class PriceDesk(Desk):
     def __init__(self, context: Context, state: PriceState) -> None:
         self._context, self._state = context, state
 
-    def facts(self) -> Facts:
+    def facts(self) -> FactHandlers:
         """Return handlers of prices, orders and demand."""
         return {
             PriceChanged: lambda f, at, e: self.changed(f),
@@ -62,7 +62,7 @@ class PriceDesk(Desk):
             DemandOutlook: lambda f, at, e: self.weigh(f),
         }
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return handlers of prices that have stood for their window."""
         return {
             PriceEnds: lambda due: self.due(due.series),

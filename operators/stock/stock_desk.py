@@ -3,7 +3,7 @@
 from operators.core.facts import Derived, Draft, ExceptionKind, ExceptionParty, NoAction
 from operators.core.wording import day, money
 from operators.network.context import Context
-from operators.network.desk import Desk, Facts
+from operators.network.desk import Desk, FactHandlers
 from operators.network.legs import give_back, release
 from operators.network.messages import Uncovered
 from operators.orders.order_desk import OrderDesk
@@ -38,7 +38,7 @@ class StockDesk(Desk):
     def __init__(self, context: Context, orders: OrderDesk, transfers: TransferDesk) -> None:
         self._context, self._orders, self._transfers = context, orders, transfers
 
-    def facts(self) -> Facts:
+    def facts(self) -> FactHandlers:
         """Return handlers of inventory."""
         return {
             StockCounted: lambda f, at, e: self.handle(f, at, e),

@@ -2,7 +2,7 @@
 
 from operators.core.facts import Derived, TransferYield
 from operators.network.context import Context
-from operators.network.desk import Deadlines, Desk
+from operators.network.desk import Desk, DueHandlers
 from operators.network.due import TransferLapses, Yield
 from operators.network.messages import Uncovered
 from state.actions import Transfer
@@ -18,7 +18,7 @@ class TransferDesk(Desk):
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def deadlines(self) -> Deadlines:
+    def deadlines(self) -> DueHandlers:
         """Return handlers of transfers that are not loaded or that have had time to sell."""
         return {
             TransferLapses: lambda due: self.lapse(due.request),
@@ -89,15 +89,15 @@ class TransferDesk(Desk):
 
     def approved(self, transfer: Transfer, seq: int) -> None:
         """Credit a transfer that record `seq` proposed to the record in hand, which acts on it."""
-        for number in self._held_by(transfer, seq):
+        for number in self._numbers_of(transfer, seq):
             self._context.twin.transfer_requests[number].seq = self._context.seq
 
     def give_up(self, transfer: Transfer, seq: int) -> None:
         """Release the units of a proposal of record `seq` that was not approved."""
-        for number in self._held_by(transfer, seq):
+        for number in self._numbers_of(transfer, seq):
             self.give_back(number, self._context.twin.transfer_requests[number].quantity)
 
-    def _held_by(self, transfer: Transfer, seq: int) -> list[int]:
+    def _numbers_of(self, transfer: Transfer, seq: int) -> list[int]:
         way = (transfer.origin, transfer.destination, transfer.sku)
         return [
             number

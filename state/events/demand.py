@@ -59,7 +59,7 @@ class SignalObserved(Fact, frozen=True, kw_only=True):
 
 
 class PriceChanged(Fact, frozen=True, kw_only=True):
-    """What a SKU costs from now on. A price for everywhere ends those of single regions."""
+    """The price of a SKU from now on. A price for everywhere ends those of single regions."""
 
     suffix: ClassVar[str] = "price.changed"
     refers_to = ("sku", "region")

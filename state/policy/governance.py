@@ -62,7 +62,7 @@ class BlastRadius(Section, frozen=True, kw_only=True):
 
 
 class Governance(Section, frozen=True, kw_only=True):
-    """What the engine may do without a person."""
+    """Autonomy and limits of the engine without a person."""
 
     autonomy: Annotated[
         dict[str, Autonomy],
@@ -97,7 +97,7 @@ class Governance(Section, frozen=True, kw_only=True):
 
 
 class Holds(Section, frozen=True, kw_only=True):
-    """What is kept from moving until a person looks."""
+    """Orders and parts of the network kept from moving until a person looks."""
 
     suspect_orders: Annotated[
         bool, doc("whether an order of a quantity that is not believed waits for a person")

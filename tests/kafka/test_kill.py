@@ -135,7 +135,7 @@ def run_killed(
 def expect_all_of_it_once(
     whole: Whole, folder: Path, summary: dict[str, object], client: redis.Redis, prefix: str
 ) -> None:
-    """What was killed and resumed left the same actions, in its folder and in Redis."""
+    """Check that a run killed and resumed left the same actions, in its folder and in Redis."""
     assert summary["digest"] == whole.summary.digest
     assert summary["lines"] == whole.summary.lines
     resumed = (folder / "out" / "actions.jsonl").read_bytes()

@@ -28,7 +28,7 @@ def blocks() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def names() -> dict[str, Any]:
-    """What the blocks define."""
+    """Hold the names that the blocks define as they run."""
     return {"__name__": "embedding"}
 
 

@@ -44,7 +44,7 @@ def test_it_holds_nothing_of_its_own() -> None:
 
 
 def modules_after(code: str) -> set[str]:
-    """Which of `SLOW` a process has imported after it ran `code`."""
+    """Return those of `SLOW` that a process has imported after it ran `code`."""
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
         cwd=ROOT,
