@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from state.errors import StoreError
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_connection import connect
+from tests.in_process import logger_as_it_was
 from tests.services import ServiceError
 from tests.services.kafka_broker import KafkaCluster, kafka_cluster
 from tests.services.redis_server import RedisServer
@@ -39,6 +40,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let tests of the broker come last: idle, it takes a tenth of a core until the run ends."""
     items.sort(key=lambda item: "kafka" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(autouse=True)
+def our_logger_as_it_was() -> Iterator[None]:
+    """Take a test's log handler away after it: the stream that it writes to ends with the test."""
+    with logger_as_it_was():
+        yield
 
 
 @pytest.fixture(scope="session")

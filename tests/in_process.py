@@ -1,10 +1,13 @@
 """The command line run within the tests' process: a second of imports less each time.
 
-Signals, the working directory and standard streams are put back as they were.
+Signals, the garbage collector, the logger, the working directory and standard streams are put back
+as they were.
 """
 
 import contextlib
+import gc
 import io
+import logging
 import os
 import pty
 import signal
@@ -72,8 +75,24 @@ def _run(
 def _as_it_was() -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM)
     handlers = {number: signal.getsignal(number) for number in numbers}
+    thresholds = gc.get_threshold()
+    try:
+        with logger_as_it_was():
+            yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def logger_as_it_was() -> Iterator[None]:
+    """Put the handlers and the level of our logger back at the end."""
+    logger = logging.getLogger("crossdock")
+    handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
     try:
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
