@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.prediction.level import LevelState
+from operators.prediction.levels import Levels
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -46,11 +46,9 @@ class Forecasts:
 class Naive:
     """Late rates as anyone would keep them: of everything so far, and lately of each lane."""
 
-    _FADING = 0.02
-
     def __init__(self) -> None:
         self._seen, self._late = 0, 0
-        self._lanes: dict[str, LevelState] = {}
+        self._lanes: Levels[str] = Levels(0.02)
 
     def constant(self) -> float:
         """Return the share late so far, never quite 0 or 1."""
@@ -58,17 +56,14 @@ class Naive:
 
     def lane(self, lane: str) -> float:
         """Return the exponentially weighted share late on a lane; the constant if unknown."""
-        seen, mean, _ = self._lanes.get(lane, (0, 0.0, 0.0))
-        trust = seen / (seen + 12)
-        return self.constant() + trust * (mean - self.constant())
+        level = self._lanes.get(lane)
+        return self.constant() + level.trust * (level.mean - self.constant())
 
     def learn(self, lane: str, late: bool) -> None:
         """Count one label."""
         self._seen += 1
         self._late += late
-        seen, mean, _ = self._lanes.get(lane, (0, 0.0, 0.0))
-        mean += max(self._FADING, 1 / (seen + 1)) * (late - mean)
-        self._lanes[lane] = (seen + 1, mean, 0.0)
+        self._lanes.update(lane, float(late))
 
 
 class Codes(dict[str, float]):

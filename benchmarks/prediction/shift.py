@@ -24,7 +24,7 @@ from river.base import DriftDetector
 from benchmarks.prediction.data.flights import find_flights
 from benchmarks.prediction.incidents import Grouped, grouping
 from operators.prediction.drift import Adwin, Cusum, Monitor
-from operators.prediction.level import Level
+from operators.prediction.levels import Level
 
 #: Detectors that are compared: what is shipped first, the others are yardsticks.
 DETECTORS = ("Monitor", "CUSUM", "CUSUM h=15", "ADWIN", "PageHinkley", "River ADWIN")
@@ -106,11 +106,11 @@ def _shuffled(lane: Iterable[tuple[float, int]], kind: str, luck: random.Random)
 
 
 def _standardised(delays: list[float]) -> list[float]:
-    level, found = Level(_FADING), []
+    level, found = Level(), []
     for delay in delays:
         if level.seen >= _WARM:
             found.append((delay - level.mean) / max(sqrt(level.square), 1.0))
-        level.update(delay)
+        level.update(delay, _FADING)
     return found
 
 

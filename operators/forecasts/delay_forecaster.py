@@ -10,7 +10,7 @@ from operators.forecasts.delay_conditions import Conditions
 from operators.forecasts.delay_shipment import Guess, OpenShipment, Way
 from operators.forecasts.delay_watch import TransitWatch, WatchState
 from operators.prediction.lateness import LateModel, LateState
-from operators.prediction.level import Level, LevelState
+from operators.prediction.levels import Level
 from operators.prediction.situation import FIRST_STAGE, Situation
 from operators.prediction.transit import Transit, TransitState
 from state.actions import Contribution
@@ -29,7 +29,7 @@ class ForecasterState(Struct):
     late: LateState
     transit: TransitState
     watch: WatchState
-    lateness: LevelState
+    lateness: Level
     alarmed: dict[Ref, int]
 
 
@@ -43,7 +43,7 @@ class Forecaster:
         self._late = LateModel(step, state.late if state else None)
         self._transit = Transit(state.transit if state else None)
         self._watch = TransitWatch(state.watch if state else None)
-        self._lateness = Level(_LATENESS_FADING, state.lateness if state else (0, 0.0, 0.0))
+        self._lateness = state.lateness if state else Level()
         # Until when what is named is under an alarm: as many as there are services, nodes, regions.
         self._alarmed: dict[Ref, int] = state.alarmed if state else {}
 
@@ -129,7 +129,7 @@ class Forecaster:
     ) -> list[Alarm]:
         """Learn at once what is usual of such a way; returns the alarms that this raises."""
         if time_ms > shipment.promised_ms:
-            self._lateness.update((time_ms - shipment.promised_ms) / 1000)
+            self._lateness.update((time_ms - shipment.promised_ms) / 1000, _LATENESS_FADING)
         way = shipment.way
         by_step_s = {guess.progress: (time_ms - guess.time_ms) / 1000 for guess in guesses}
         self._transit.learn_usual(
@@ -156,7 +156,7 @@ class Forecaster:
             self._late.state(),
             self._transit.state(),
             self._watch.state(),
-            self._lateness.state(),
+            self._lateness,
             self._alarmed,
         )
 

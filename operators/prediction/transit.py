@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from operators.prediction.bands import Bands, BandsState
-from operators.prediction.level import Level, LevelState
+from operators.prediction.levels import Level, Levels
 from operators.prediction.linear import Features, LinearState, median, state_of
 from state.keys import ANY_SERVICE, ServiceId
 from state.quantities import weekday
@@ -108,7 +108,7 @@ class LevelOf(Struct, frozen=True, array_like=True, gc=False):
 class TransitState(Struct):
     """The model as plain values."""
 
-    levels: dict[LevelOf, LevelState] = field(default_factory=dict)
+    levels: dict[LevelOf, Level] = field(default_factory=dict)
     median: LinearState = field(default_factory=LinearState)
     bands: BandsState[str] | None = None
 
@@ -118,7 +118,7 @@ class Transit:
 
     def __init__(self, state: TransitState | None = None) -> None:
         state = state or TransitState()
-        self._levels = {key: Level(_FADING, level) for key, level in state.levels.items()}
+        self._levels = Levels(_FADING, state.levels)
         self._median = median(_STEP, state.median)
         # By class of risk.
         self._bands: Bands[str] = Bands(_LEVELS, _START, state.bands, step=_BAND_STEP, kept=1.0)
@@ -136,14 +136,12 @@ class Transit:
         share = _share(progress)
         mean, variance = log(share), _USUAL_VARIANCE
         level = self._levels.get(LevelOf("step", service, progress))
-        if level is not None:
-            trust = level.trust
-            mean += trust * (level.mean - mean)
-            variance += trust * (level.square - variance)
+        trust = level.trust
+        mean += trust * (level.mean - mean)
+        variance += trust * (level.square - variance)
         for key in (LevelOf("lane", service, region), LevelOf("node", ANY_SERVICE, node)):
             level = self._levels.get(key)
-            if level is not None:
-                mean += share * level.trust * level.mean
+            mean += share * level.trust * level.mean
         usual_s = max(nominal_s, _LEAST_S) * min(exp(mean), _LARGEST_RATIO)
         sd = max(sqrt(variance), _LEAST_SD)
         base_s, off_s = self._base(service, progress, nominal_s, time_ms, usual_s * sd)
@@ -159,11 +157,9 @@ class Transit:
             _tour(service, progress, nominal_s, time_ms),
         ):
             level = self._levels.get(key)
-            if level is not None:
-                base_s += level.trust * level.mean
+            base_s += level.trust * level.mean
         off = self._levels.get(LevelOf("off", service, progress))
-        if off is not None:
-            off_s += off.trust * (off.mean - off_s)
+        off_s += off.trust * (off.mean - off_s)
         return max(base_s, 0.0), max(off_s, _LEAST_OFF_S)
 
     def remaining(
@@ -206,22 +202,22 @@ class Transit:
         whole = logs.get("dispatched")
         if whole is not None:
             usual = self._levels.get(LevelOf("step", service, "dispatched"))
-            surprise = whole - (usual.mean if usual else whole)
+            surprise = whole - (usual.mean if usual.seen else whole)
             for key in (LevelOf("lane", service, region), LevelOf("node", ANY_SERVICE, node)):
-                level = self._level(key)
-                level.update(surprise)
+                level = self._levels.update(key, surprise)
                 surprise -= level.trust * level.mean
         for step, value in logs.items():
-            self._level(LevelOf("step", service, step)).update(value)
+            self._levels.update(LevelOf("step", service, step), value)
             left_s = took_s[step]
             seen_ms = ended_ms - round(left_s * 1000)
             base_s, _ = self._base(service, step, nominal_s, seen_ms, 0.0)
-            self._level(LevelOf("off", service, step)).update(abs(left_s - base_s))
-            longer = self._level(LevelOf("longer", service, step))
+            self._levels.update(LevelOf("off", service, step), abs(left_s - base_s))
             longer_s = left_s - nominal_s * _share(step)
-            tour = self._level(_tour(service, step, nominal_s, seen_ms))
-            tour.update(longer_s - longer.trust * longer.mean)
-            longer.update(longer_s)
+            of_step = LevelOf("longer", service, step)
+            longer = self._levels.get(of_step)
+            beyond_s = longer_s - longer.trust * longer.mean
+            self._levels.update(of_step, longer_s)
+            self._levels.update(_tour(service, step, nominal_s, seen_ms), beyond_s)
 
     def learn(
         self,
@@ -256,21 +252,15 @@ class Transit:
             self._median.learn_one(features, bounded)
 
     def state(self) -> TransitState:
-        """Plain values that restore it; the bands' are shared with it."""
+        """Return the plain values that restore it; all but the median's are shared with it."""
         return TransitState(
-            levels={key: level.state() for key, level in self._levels.items()},
+            levels=self._levels.by_name,
             median=state_of(self._median),
             bands=self._bands.state(),
         )
 
     def _median_of(self, features: Features) -> float:
         return float(self._median.predict_one(features))  # type: ignore[no-untyped-call]
-
-    def _level(self, key: LevelOf) -> Level:
-        level = self._levels.get(key)
-        if level is None:
-            level = self._levels[key] = Level(_FADING)
-        return level
 
 
 def _log_ratio(remaining_s: float, nominal_s: float) -> float:
