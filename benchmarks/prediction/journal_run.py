@@ -1,4 +1,4 @@
-"""The shipped delay operator over a journal: what it said at handover, and what became of it."""
+"""The shipped delay operator over a journal: its predictions at handover, and the outcomes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +33,8 @@ _TELEMETRY = (ShipmentDispatched, ShipmentScanned, ShipmentDelivered, ShipmentFa
 class _Shipment:
     made_ms: int
     promised_ms: int
-    way: tuple[str, str, str]
+    way: tuple[ServiceId, str, str]
+    lane: str
     hour: str
     said: tuple[float, float, float, float]
     naive: tuple[float, float]
@@ -116,17 +117,18 @@ class _Watched:
             made_ms=time_ms,
             promised_ms=to_ms(shipped.promised),
             way=way,
+            lane=lane,
             hour=hour,
             said=(risk.p_late, *((ms - time_ms) / 1000 for ms in band)),
             naive=(self._naive.lane(lane), self._naive.constant()),
-            row=self._row(shipped, way, time_ms),
+            row=self._row(shipped, way, lane, time_ms),
         )
         self._open[shipped.shipment] = shipment
         self._all.append(shipment)
         heappush(self._due, (shipment.promised_ms, len(self._all), shipment))
 
     def _row(
-        self, shipped: ShipmentDispatched, way: tuple[ServiceId, str, str], time_ms: int
+        self, shipped: ShipmentDispatched, way: tuple[ServiceId, str, str], lane: str, time_ms: int
     ) -> Row:
         conditions, (service, node, region) = self._conditions, way
         distance = conditions.geography.distance_km(node, region) or 0.0
@@ -149,7 +151,7 @@ class _Watched:
             float(shipped.weight_g),
             float(len(shipped.lines)),
             *(hindrances.get(name, 0.0) for name in _CONDITIONS),
-            self._naive.lane("/".join(map(str, way))),
+            self._naive.lane(lane),
             *astuple(self._rates.rates(service, node, region, hour)),
         ]
 
@@ -171,7 +173,7 @@ class _Watched:
     def _label(self, shipment: _Shipment, known_ms: int) -> None:
         shipment.known_ms = known_ms
         late = known_ms > shipment.promised_ms
-        self._naive.learn("/".join(shipment.way), late)
+        self._naive.learn(shipment.lane, late)
         self._rates.learn(*shipment.way, shipment.hour, late)
 
     def result(self) -> JournalRun:
