@@ -16,7 +16,7 @@ from state.keys import Lane, ServiceId
 
 #: Weights of the newest delivery once a plain mean has seen as many: 500, 200 and 50.
 _SERVICE_FADING, _WEEKDAY_FADING, _LANE_FADING = 0.002, 0.005, 0.02
-#: Ratios beyond these say more about the record than about the lane.
+#: Ratios beyond these are errors of the record.
 _LEAST_RATIO, _LARGEST_RATIO = 0.02, 20.0
 #: Spread of the log ratio before a service has delivered anything, and at the least.
 _USUAL_SD, _LEAST_SD = 0.25, 0.05
@@ -32,7 +32,7 @@ class Ratios(Struct, frozen=True, gc=False, array_like=True):
     p90: float
 
     def times(self, factor: float) -> "Ratios":
-        """All of them times `factor`."""
+        """Return all of them times `factor`."""
         return Ratios(self.p10 * factor, self.p50 * factor, self.p90 * factor)
 
 
@@ -46,7 +46,7 @@ class LaneTransitState(Struct):
 
 
 class LaneTransit:
-    """Learns one delivery at a time; a service as a whole is the lane `Lane(service)`."""
+    """Model that learns delivery by delivery; a service as a whole is the lane `Lane(service)`."""
 
     def __init__(self, state: LaneTransitState | None = None) -> None:
         state = state or LaneTransitState()
@@ -58,11 +58,11 @@ class LaneTransit:
         self._monitor: Monitor[Lane] = Monitor(_MOST_LANES, state.monitor)
 
     def seen(self, lane: Lane) -> int:
-        """Deliveries on a lane, or of a service."""
+        """Return the number of deliveries on a lane, or of a service."""
         return self._lanes.get(lane).seen
 
     def ratios(self, lane: Lane) -> Ratios:
-        """Quantiles on a lane, or of the service as a whole, on an average weekday."""
+        """Return quantiles on a lane, or of the service as a whole, on an average weekday."""
         service = Lane(lane.service)
         level = self._services.get(service)
         mean, sd = level.mean * level.trust, _sd(level)
@@ -73,7 +73,7 @@ class LaneTransit:
         return Ratios(exp(mean + low * sd), exp(mean + mid * sd), exp(mean + high * sd))
 
     def weekdays(self, service: ServiceId) -> tuple[float, ...]:
-        """By how much transit is longer when handed over on each weekday, Monday first."""
+        """Return the factor of transit for each weekday of handover, Monday first."""
         return tuple(exp(self._weekday(service, day)) for day in range(7))
 
     def learn(self, lane: Lane, weekday: int, ratio: float, time_ms: int) -> None:
@@ -86,7 +86,7 @@ class LaneTransit:
         of_lane = self._lanes.get(lane)
         residual = (off - of_lane.trust * of_lane.mean) / sd
         self._bands.update(lane, residual)
-        # A service's own band is for lanes that nobody has used: it holds how lanes differ.
+        # A service's own band is for unused lanes: it includes the spread between lanes.
         self._bands.update(service, off / sd)
         if self._monitor.update(lane, residual, time_ms) is not None:
             self._bands.alarm(lane)

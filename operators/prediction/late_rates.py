@@ -1,4 +1,4 @@
-"""Late rates: how often parcels of a network, node, service, lane or region were late of late."""
+"""Late rates: recent shares of late parcels by network, node, service, lane and region."""
 
 from math import log
 
@@ -42,7 +42,7 @@ class LateRates(Struct, frozen=True, gc=False):
 
 
 class RateOf(Struct, frozen=True, order=True, array_like=True, gc=False):
-    """What a rate is of: a place, a service, a lane, an hour at a place; empty is any."""
+    """Scope of a rate: a place, a service, a lane, an hour at a place; empty is any."""
 
     service: ServiceId = ANY_SERVICE
     place: str = ""
@@ -55,7 +55,7 @@ _NETWORK = RateOf()
 
 
 class LateRateBook:
-    """Late rates by what they are of; as many as there are nodes × 24, services × regions."""
+    """Late rates by kind and scope: as many as nodes × 24 and services × regions."""
 
     def __init__(self, state: RatesState | None = None) -> None:
         kept = state or {}
@@ -84,7 +84,7 @@ class LateRateBook:
             levels.update(of, value)
 
     def hurry(self, service: ServiceId, node: str, region: str) -> None:
-        """Learn faster for a while about what is given; what is empty names nothing."""
+        """Learn faster for a while about the given scopes; an empty one names nothing."""
         self._kinds["service quick"].hurry(RateOf(service))
         self._kinds["node"].hurry(RateOf(place=node))
         self._kinds["region"].hurry(RateOf(place=region))

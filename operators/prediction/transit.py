@@ -1,4 +1,4 @@
-"""Transit: how long a shipment still takes, as P10, P50 and P90, from where it is on its way.
+"""Transit: remaining time of a shipment, as P10, P50 and P90, from its progress on the way.
 
 Three layers, each corrected by the next:
 
@@ -39,7 +39,7 @@ _LEAST_SD = 0.05
 _LEAST_RATIO, _LARGEST_RATIO = 0.005, 20.0
 _LEAST_S = 600.0
 _LEAST_OFF_S = 60.0
-#: Hours of published transit, at the edges of the classes that tours are told apart by.
+#: Hours of published transit, at the edges of the classes of tours.
 _LENGTH_EDGES = (7.0, 11.0, 15.0, 19.0, 23.0, 27.0, 31.0, 36.0, 42.0, 50.0, 60.0, 75.0, 100.0)
 #: Log-odds per standard deviation: between the normal's 1.7 and less, as real tails are wider.
 _LOG_ODDS_PER_SD = 1.4
@@ -53,18 +53,18 @@ _START = (-1.1, 1.5)
 _BAND_STEP = 0.02
 #: P(late) at the edges of the classes of risk that have a band each.
 _RISK_EDGES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8)
-#: How classes of risk that are under an alarm begin.
+#: Prefix of the classes of risk that are under an alarm.
 _ALARMED = "alarmed"
 #: The normal's 90 % quantile.
 Z90 = 1.2816
 
 
 class UsualRemaining(Struct, frozen=True, gc=False, array_like=True):
-    """What usually remains: log-normal with the median `s`, and `sd` of the logarithm.
+    """Usual remaining time: log-normal with the median `s`, and `sd` of the logarithm.
 
-    `base_s` is the published time for what remains, plus what it usually takes longer; `off_s` is
+    `base_s` is the published remaining time plus the usual excess over it; `off_s` is
     by how many seconds that is usually off. The median starts from there: waiting for a tour adds
-    hours to a short way and to a long one alike, which a ratio cannot say.
+    hours to a short way and to a long one alike, which a ratio cannot express.
     """
 
     s: float
@@ -73,7 +73,7 @@ class UsualRemaining(Struct, frozen=True, gc=False, array_like=True):
     off_s: float
 
     def late_log_odds(self, slack_s: float) -> float:
-        """Log-odds that more than `slack_s` remain, with a logistic tail."""
+        """Return the log-odds that more than `slack_s` remain, with a logistic tail."""
         deviations = log(max(slack_s, _LEAST_S) / max(self.s, _LEAST_S)) / self.sd
         return min(max(-_LOG_ODDS_PER_SD * deviations, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)
 
@@ -87,16 +87,16 @@ class Remaining(Struct, frozen=True, gc=False, array_like=True):
     risk: str = ""
 
     def surprise(self, took_s: float) -> float:
-        """How far off `took_s` is in standard deviations, by the half of the band it is in."""
+        """Return the deviation of `took_s` in standard deviations, by its half of the band."""
         off_s = took_s - self.p50_s
         half_s = self.p90_s - self.p50_s if off_s > 0 else self.p50_s - self.p10_s
         return off_s / max(half_s, 1.0) * Z90
 
 
 class LevelOf(Struct, frozen=True, array_like=True, gc=False):
-    """What a level is of: a service at a step of progress, on its way to a region, or a node.
+    """Subject of a level: a service at a step of progress, on its way to a region, or a node.
 
-    `tour` tells apart the tours that a way may end with (`_tour`).
+    `tour` numbers the tours that a way may end with (`_tour`).
     """
 
     kind: Literal["step", "longer", "off", "tour", "lane", "node"]
@@ -114,7 +114,7 @@ class TransitState(Struct):
 
 
 class Transit:
-    """Predicts what remains and learns from deliveries; holds no shipment."""
+    """Model of the remaining time, learned from deliveries; holds no shipment."""
 
     def __init__(self, state: TransitState | None = None) -> None:
         state = state or TransitState()
@@ -150,7 +150,7 @@ class Transit:
     def _base(
         self, service: ServiceId, progress: str, nominal_s: float, time_ms: int, off_s: float
     ) -> tuple[float, float]:
-        """Return the published remaining time, its usual excess, and the spread of that."""
+        """Return the published remaining time plus the usual excess, and its usual error."""
         base_s = nominal_s * _share(progress)
         for key in (
             LevelOf("longer", service, progress),
@@ -170,7 +170,7 @@ class Transit:
         stage: str,
         alarmed: bool = False,
     ) -> Remaining:
-        """Quantiles of what remains; what is under an alarm has bands of its own.
+        """Return quantiles of the remaining time; scopes under an alarm have bands of their own.
 
         Those have learned how wide it gets. To hurry levels at an alarm was tried and left: in
         simulated worlds, where whole days are slow or quick, it made the median a quarter worse.
@@ -227,9 +227,9 @@ class Transit:
         took_s: float,
         so_far_s: float = -inf,
     ) -> None:
-        """Learn what really remained when `predicted` was said of it.
+        """Learn the time that really remained when `predicted` was predicted.
 
-        `so_far_s` is what `learn_underway` was told of it before, if it was.
+        `so_far_s` is the time that `learn_underway` already learned of it, if any.
         """
         if so_far_s < predicted.p50_s:
             self._learn_median(features, usual, took_s)
@@ -269,12 +269,12 @@ def _log_ratio(remaining_s: float, nominal_s: float) -> float:
 
 
 def _share(progress: str) -> float:
-    """Share of the published time that usually remains, as far as is known beforehand."""
+    """Return the share of the published time that usually remains, before learning."""
     return _USUAL_REMAINING.get(progress.partition(" ")[0], _USUAL_OTHERWISE)
 
 
 def _tour(service: ServiceId, progress: str, nominal_s: float, time_ms: int) -> LevelOf:
-    """Return the features of tours, which run by day and not every day: the end's hour counts."""
+    """Return the level of a tour: tours run by day, not every day, so the end of a way counts."""
     length = bisect_right(_LENGTH_EDGES, nominal_s / 3600)
     tour = weekday(time_ms) * (len(_LENGTH_EDGES) + 1) + length
     return LevelOf("tour", service, progress, tour)
