@@ -34,7 +34,7 @@ class ForecasterState(Struct):
 
 
 class Forecaster:
-    """P(late) and quantiles of what remains; learns both, and watches for change.
+    """Models of P(late) and of the remaining time, with a watch for change.
 
     `step` is AdaGrad's, of P(late).
     """
@@ -44,16 +44,16 @@ class Forecaster:
         self._transit = Transit(state.transit if state else None)
         self._watch = TransitWatch(state.watch if state else None)
         self._lateness = state.lateness if state else Level()
-        # Until when what is named is under an alarm: as many as there are services, nodes, regions.
+        # End of the alarm on each scope: as many as there are services, nodes, regions.
         self._alarmed: dict[Ref, int] = state.alarmed if state else {}
 
     @property
     def learned(self) -> int:
-        """Labels that P(late) has learned from."""
+        """Return the number of labels that P(late) has learned from."""
         return self._late.learned
 
     def use_step(self, step: float) -> None:
-        """Learn with another step from here on; it is part of the optimizer, which is made anew."""
+        """Learn with another step from here on; as part of the optimizer, it needs a new one."""
         self._late = LateModel(step, self._late.state())
 
     def predict(
@@ -86,13 +86,13 @@ class Forecaster:
         return now, Guess(time_ms, shipment.progress, features, of_transit, usual, remaining)
 
     def contributions(self, now: Situation) -> tuple[Contribution, ...]:
-        """Return the contributions to the P(late) just predicted; they sum to its log-odds."""
+        """Return what P(late) of a situation just predicted rests on; sums to its log-odds."""
         return self._late.contributions(now)
 
     def expected_ms(self, shipment: OpenShipment, median_ms: int) -> int:
-        """When it is expected: if it is likely late, not before the promise and what usually adds.
+        """Return the expected delivery: if likely late, after the promise plus the usual excess.
 
-        The median may still be before the promise when P(late) says otherwise.
+        The median may still be before the promise when P(late) is high.
         """
         if shipment.p_latest <= 0.5:
             return median_ms
@@ -100,7 +100,7 @@ class Forecaster:
 
     @property
     def typical_lateness_ms(self) -> int:
-        """By how much late ones have been late."""
+        """Return the usual lateness of late parcels."""
         return round(self._lateness.mean * 1000) if self._lateness.seen else DAY_MS
 
     def learn_label(self, guesses: Sequence[Guess], way: Way, late: bool) -> None:
@@ -112,7 +112,7 @@ class Forecaster:
     def learn_transit(
         self, guesses: Sequence[Guess], ended_ms: int, told_ms: int | None = None
     ) -> None:
-        """Learn how long one took; `learn_underway` was told of it at `told_ms`, if it was."""
+        """Learn how long one took; `learn_underway` learned of it at `told_ms`, if at all."""
         for guess in guesses:
             took_s = (ended_ms - guess.time_ms) / 1000
             so_far_s = -inf if told_ms is None else (told_ms - guess.time_ms) / 1000
@@ -151,7 +151,7 @@ class Forecaster:
         return self._heed(alarms, now_ms)
 
     def state(self) -> ForecasterState:
-        """Plain values that restore it."""
+        """Return the plain values that restore it."""
         return ForecasterState(
             self._late.state(),
             self._transit.state(),

@@ -1,7 +1,7 @@
-"""The watch over demand: whether a region or a category orders more, or less, than it did.
+"""Watch over demand, for regions and categories that order more, or less, than they did.
 
-Single series sell too little to tell. So units are added up by region and by category, in quarters
-of a day, and held against the scope's own level at this time of the day and the week.
+Single series sell too little to show it, so units are added up by region and by category, in
+quarters of a day, and compared with the scope's own level at this time of the day and the week.
 """
 
 from math import sqrt
@@ -15,7 +15,7 @@ from state.keys import Ref
 from state.quantities import DAY_MS
 
 _QUARTER_MS = DAY_MS // 4
-#: Quarters until the day and the week are known well enough to tell what is unusual: a fortnight.
+#: Quarters until the day and the week are known well enough to judge by: a fortnight.
 _SETTLED = 56
 #: Weight of the newest quarter in a scope's level, in what a time of the day or week brings, and in
 #: how much more than a Poisson count quarters spread.
@@ -37,7 +37,7 @@ class DemandWatchState(Struct):
 
 
 class DemandWatch:
-    """Adds up orders, and raises alarms as quarters close."""
+    """Units ordered by scope; raises alarms as quarters close."""
 
     def __init__(self, state: DemandWatchState | None = None) -> None:
         state = state or DemandWatchState()
@@ -49,7 +49,7 @@ class DemandWatch:
 
     @property
     def closes_ms(self) -> int:
-        """When the open quarter is over."""
+        """Return the end of the open quarter."""
         return (self._quarter + 1) * _QUARTER_MS
 
     def ordered(self, region: str, category: str, units: int) -> None:

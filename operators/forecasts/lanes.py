@@ -1,7 +1,7 @@
 """Lanes: transit quantiles and on-time rate per (carrier service, origin node, destination region).
 
-Transit is learned as a ratio to the service's nominal time, so that a lane nobody has used yet can
-borrow from its service.
+Transit is learned as a ratio to the service's nominal time, so that an unused lane can borrow
+from its service.
 """
 
 from msgspec import Struct, field
@@ -45,7 +45,7 @@ class _State(Struct):
 
 
 class Lanes(Operator):
-    """Emits a LaneOutlook for the service and one for the lane at every delivery."""
+    """Emitter of a LaneOutlook for the service and one for the lane at every delivery."""
 
     name = "lanes"
 
@@ -113,7 +113,7 @@ class Lanes(Operator):
         return [self._outlook(whole, whole), self._outlook(lane, whole)]
 
     def _outlook(self, lane: Lane, whole: Lane) -> LaneOutlook:
-        """Return the outlook of a lane of the service `whole`, or of that itself."""
+        """Return the outlook of a lane of the service `whole`, or of the service itself."""
         on_time = self._on_time.get(whole).mean
         if lane is not whole:
             of_lane = self._on_time.get(lane)
@@ -133,7 +133,7 @@ class Lanes(Operator):
         )
 
     def snapshot(self) -> bytes:
-        """Levels, bands and open shipments as plain values."""
+        """Return levels, bands and open shipments as plain values."""
         state = self._state
         state.transit = self._transit.state()
         data = pack(_VERSION, state)
