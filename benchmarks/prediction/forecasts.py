@@ -9,7 +9,7 @@ from operators.prediction.levels import Levels
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
-#: What the boosted trees are given of one prediction.
+#: Input of the boosted trees for one prediction.
 Row = list[float]
 #: Categories of a row, by position: service, node, region.
 CATEGORIES = (0, 1, 2)
@@ -20,7 +20,7 @@ class Forecasts:
     """Predictions of one stage in the order they were made; seconds and ms since the epoch.
 
     `p_late` is ours; `low_s`, `mid_s`, `high_s` our P10, P50 and P90 of `took_s`, the time from the
-    prediction to the end. `lane_rate` and `constant` are what the naive baselines said at the time.
+    prediction to the end. `lane_rate` and `constant` are the naive baselines at the time.
     `known_ms` is when lateness was known, `ended_ms` when the end was.
     """
 
@@ -39,7 +39,7 @@ class Forecasts:
 
     @property
     def half(self) -> int:
-        """Where the second half begins: all scores are of it."""
+        """Return where the second half begins: all scores are of it."""
         return len(self.late) // 2
 
 
@@ -77,7 +77,7 @@ class Codes(dict[str, float]):
 def collect(
     found: dict[str, list[tuple[float, ...]]], rows: dict[str, list[Row]]
 ) -> dict[str, Forecasts]:
-    """Arrays of tuples in the order of the fields, by stage."""
+    """Return arrays of tuples in the order of the fields, by stage."""
     made: dict[str, Forecasts] = {}
     for stage, tuples in found.items():
         order = sorted(range(len(tuples)), key=lambda i: (tuples[i][0], i))

@@ -76,7 +76,7 @@ def _detector(name: str) -> DriftDetector:
 
 @cache
 def lanes() -> tuple[tuple[tuple[float, int], ...], ...]:
-    """(Arrival delay, day) of the flights of each carrier and lane, in order of time."""
+    """Return (arrival delay, day) of the flights of each carrier and lane, in order of time."""
     flights = pandas.read_csv(find_flights() / "flights.csv.zip")
     flights = flights.dropna(subset=["arr_delay"])
     flights = flights.sort_values(["month", "day", "sched_dep_time"], kind="stable")
@@ -89,7 +89,7 @@ def lanes() -> tuple[tuple[tuple[float, int], ...], ...]:
 
 
 def residuals(kind: str, seed: int = 1) -> list[list[float]]:
-    """Streams of standardised residuals that do not shift."""
+    """Return streams of standardised residuals that do not shift."""
     luck = random.Random(seed)
     if kind == "Gaussian":
         return [[luck.gauss(0.0, 1.0) for _ in range(10_000)] for _ in range(30)]
@@ -115,7 +115,7 @@ def _standardised(delays: list[float]) -> list[float]:
 
 
 def measure() -> list[Quality]:
-    """Return false alarms and delays of every detector."""
+    """Measure false alarms and delays of every detector."""
     streams = {kind: residuals(kind) for kind in RESIDUALS}
     return [
         Quality(
@@ -154,7 +154,7 @@ def _one_delay(name: str, size: float, luck: random.Random) -> float:
 
 
 def _cost_us(name: str, streams: list[list[float]]) -> float:
-    """µs per residual, the best of all streams."""
+    """Return the µs per residual, the best of all streams."""
     best = inf
     for stream in streams[:10]:
         update: Callable[[float], None] = _detector(name).update
