@@ -15,10 +15,10 @@ from state.quantities import DAY_MS
 
 
 class Limits:
-    """Numbers the rows: stock first, then places, then one that is never short, then turns.
+    """Numbering of the rows: stock first, then places, then one that is never short, then turns.
 
-    `room` is how much there is of each row but turns, in units or parcels; stock is what comes
-    anew with the row, and what is left of it goes on to the `following` row (-1 after the last).
+    `room` is how much there is of each row but turns, in units or parcels; stock is what the
+    row adds, and what is left of it goes on to the `following` row (-1 after the last).
     `stock` and `capacity` scale what there is, to see what each is worth.
     """
 
@@ -52,7 +52,7 @@ class Limits:
         self.handling_cents = np.array(
             [[n.handling_fixed_cents for n in kept], [n.handling_unit_cents for n in kept]]
         )
-        #: What services take at most (g, km; 0 km = any) and emit (gCO2e per tonne and km).
+        #: Limits of services (g, km; 0 km = any) and their emissions (gCO2e per tonne and km).
         specs = [service.spec for service in world.services]
         self.services = np.array(
             [
@@ -63,7 +63,7 @@ class Limits:
         )
 
     def stocks(self, sku: int) -> np.ndarray:
-        """Per node, whether it ever has any of the SKU."""
+        """Return, per node, whether it ever has any of the SKU."""
         known = self._stocked.get(sku)
         if known is None:
             known = np.zeros(len(self._truth.world.nodes), bool)
@@ -74,7 +74,7 @@ class Limits:
     def stock_row(
         self, sku: int, nodes: np.ndarray, picked_ms: np.ndarray, is_later: np.ndarray
     ) -> np.ndarray:
-        """Rows of what is picked of a SKU, each at a node and at an instant, or ever later."""
+        """Return the rows of picks of a SKU, each at a node and at an instant, or ever later."""
         rows = np.full(len(nodes), self.free)
         for node in np.unique(nodes):
             first = self._first_row.get((sku, int(node)))
@@ -87,13 +87,13 @@ class Limits:
         return rows
 
     def place_row(self, service: np.ndarray, day: np.ndarray) -> np.ndarray:
-        """Rows of places with a service on a day."""
+        """Return the rows of places with a service on a day."""
         return self.stock_rows + service * self._truth.days + day
 
     def turn_row(
         self, node: np.ndarray, from_ms: np.ndarray, until_ms: np.ndarray, is_later: np.ndarray
     ) -> np.ndarray:
-        """Rows of turns at a node on any day between two instants; later ones are free."""
+        """Return the rows of turns at a node between two instants; later ones are free."""
         days = self._truth.days
         first = from_ms // DAY_MS - self._truth.first_day
         more = until_ms // DAY_MS - from_ms // DAY_MS
@@ -101,7 +101,7 @@ class Limits:
         return np.where(is_later, self.free, rows)
 
     def prices(self, rows: np.ndarray, turns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Price of every row, and, for rows of turns, the day on which one is cheapest.
+        """Return the price of every row, and, for rows of turns, the cheapest day.
 
         `rows` are prices of all rows before turns, `turns` those of turns by node and day.
         """
@@ -122,7 +122,7 @@ class Limits:
         return np.concatenate([rows, [0.0], least.ravel()]), cheapest.ravel()
 
     def mend(self, rows: np.ndarray) -> np.ndarray:
-        """Return the nearest prices from above: not below 0, stock never dearer later."""
+        """Return the nearest valid prices from above: not below 0, stock never dearer later."""
         rows = np.maximum(rows, 0.0)
         for row in range(self.stock_rows - 1, -1, -1):
             after = self.following[row]

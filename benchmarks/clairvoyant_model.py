@@ -42,7 +42,7 @@ class Solution:
 
     @property
     def gap(self) -> float:
-        """How far the bound may be below the programme's optimum, relative."""
+        """Return the relative distance that the bound may be below the programme's optimum."""
         return (self.programme_cents - self.bound_cents) / max(1.0, self.programme_cents)
 
 
@@ -66,7 +66,7 @@ class Programme:
         self._solver.addRows(
             self.rows, low, high, 0, np.zeros(self.rows, np.int32), empty.astype(np.int32), empty
         )
-        # What is left on a shelf stays there.
+        # Stock left on a shelf stays there.
         carried = np.arange(stock)[limits.following >= 0]
         rows = np.stack([carried, limits.following[carried]], axis=1) + self._orders
         self._add(
@@ -77,7 +77,7 @@ class Programme:
         )
 
     def join(self, plans: list[tuple[int, Plan]], turn_day: np.ndarray) -> None:
-        """Add plans, each of an order; a turn is taken on the day that `turn_day` says."""
+        """Add plans, each of an order; a turn is taken on its `turn_day`."""
         starts, rows, values = [], [], []
         turns_from = self._orders + self._rows_of_limits
         for order, plan in plans:
@@ -97,7 +97,7 @@ class Programme:
         self._plans += plans
 
     def solve(self) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-        """Least cost in cents; prices of orders, of stock and places, of turns (node, day)."""
+        """Return the least cost in cents; prices of orders, stock and places, turns (node, day)."""
         status = self._solver.run()
         if status != highspy.HighsStatus.kOk:
             raise RuntimeError(f"expected a solution, was {status}")
@@ -107,7 +107,7 @@ class Programme:
         return value, duals[: self._orders], -limits, -turns.reshape(-1, self._days)
 
     def chosen(self) -> list[Plan]:
-        """Per order, the plan that has the greatest share in the solution; the first of several."""
+        """Return, per order, the first plan with the greatest share in the solution."""
         shares = self._solver.getSolution().col_value[-len(self._plans) :]
         most: dict[int, tuple[float, Plan]] = {}
         for share, (order, plan) in zip(shares, self._plans, strict=True):

@@ -29,9 +29,9 @@ _ROUNDING_CENTS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done about an order: parcels as (subset of lines as bits, way); none = lost.
+    """Plan of an order: parcels as (subset of lines as bits, way); none = lost.
 
-    `cents` is what the ledger will say at least, and `uses` what it takes of which limit.
+    `cents` is its least cost in the ledger, and `uses` the units it takes of each limit.
     """
 
     cents: float
@@ -43,7 +43,7 @@ class Options:
     """All ways to serve one order. Arrays are by way, the first index of `_cents` by subset.
 
     `late_cents` is what the arrival costs if all of the order is in this one parcel, `_late_any` if
-    there are several; until somebody needs to know exactly, both are lower bounds. An order's only
+    there are several; until exact values are needed, both are lower bounds. An order's only
     parcel has the luck of the first one, unless another was handed over before it, which costs at
     least the fixed parts of the cheapest parcel there is.
     """
@@ -87,7 +87,7 @@ class Options:
         self._forgone = self._partly_lost_cents()
 
     def cheapest(self, price: np.ndarray) -> tuple[float, Plan]:
-        """Return the cheapest plan at a `price` (cents) per unit of each limit, and its cost."""
+        """Return the cheapest plan if each limit's unit costs `price` (cents), and its cost so."""
         ways = self._cents + price[self.turn] + price[self.place]
         for line, (_, units) in enumerate(self._lines):
             has = (np.arange(self.subsets) >> line & 1).astype(bool)
@@ -101,11 +101,11 @@ class Options:
                 self._find_out(way)
 
     def without(self) -> Plan:
-        """Nothing is sent."""
+        """Return the plan that sends nothing."""
         return Plan(self._lost[-1], (), ())
 
     def every_node(self) -> list[Plan]:
-        """For an order of one line, a plan for each node: what costs least if nothing is scarce."""
+        """Return, for an order of one line, each node's cheapest plan if nothing is scarce."""
         if self.subsets > 2:
             return []
         plans = []
@@ -121,7 +121,7 @@ class Options:
         return plans
 
     def _set_cents(self, limits: Limits, day: np.ndarray) -> None:
-        """Freight, handling and carbon of each subset in one parcel, by way, as in the ledger."""
+        """Set freight, handling and carbon of each subset in one parcel, by way, as the ledger."""
         world, node, service, rates = self._truth.world, self.node, self.service, self._truth.rates
         fixed, unit = limits.handling_cents[:, node]
         km = limits.km[node, self.order.region]
@@ -150,7 +150,7 @@ class Options:
             self._cents[subset] = np.where(able, cents, np.inf)
 
     def _lost_cents(self) -> list[float]:
-        """Return the cost of doing without a subset of lines."""
+        """Return the cost of losing each subset of lines."""
         skus, prices = self._truth.world.skus, self._prices
         return [0.0] + [
             prices.lost_fixed_cents
@@ -164,7 +164,7 @@ class Options:
         ]
 
     def _partly_lost_cents(self) -> float:
-        """At least so much costs an order of which a piece of some line is never sent.
+        """Return the least cost of an order of which a piece of some line is never sent.
 
         One parcel, the cheapest there is, goes out all the same, at the price of its fixed parts.
         """
@@ -177,7 +177,7 @@ class Options:
         return prices.lost_fixed_cents + prices.margin * min(pieces) + parcel / units
 
     def _search(self, ways: np.ndarray) -> tuple[float, list[tuple[int, int]], int]:
-        """Cost, parcels and latest way of the cheapest plan; the way is -1 if no promise is kept.
+        """Return cost, parcels and latest way of the cheapest plan; -1 if no promise is kept.
 
         -2 stands for an order of which only pieces are missing.
         """
@@ -215,7 +215,7 @@ class Options:
         return value, parcels, latest
 
     def _partition(self, best: np.ndarray) -> np.ndarray:
-        """Return the least cost of each subset in any number of parcels, by the latest way."""
+        """Return the least cost of each subset in any number of parcels, by its latest way."""
         least = best.copy()
         least[0] = 0.0
         for subset in range(1, self.subsets):
@@ -268,7 +268,7 @@ class Options:
 def _trace(
     least: np.ndarray, best: np.ndarray, ways: np.ndarray, subset: int, end: int
 ) -> list[tuple[int, int]]:
-    """Return the parcels behind ``least[subset, end]``, as (subset, place by lateness)."""
+    """Return the parcels, as (subset, rank by lateness), behind ``least[subset, end]``."""
     parcels = []
     while subset:
         first, part = subset & -subset, subset

@@ -1,6 +1,6 @@
 """The truth of a world: all that a clairvoyant would know of it before it begins.
 
-One run under a controller that does nothing tells it, for nothing of it depends on who decides:
+One run under a controller that does nothing shows it, since none of it depends on decisions:
 orders, promises and withdrawals, what suppliers bring and when, the weather, trouble, capacities
 and rates over time, and the luck of every order (see `flows.simulation.luck`).
 """
@@ -43,7 +43,7 @@ class _Arriving(Journeys):
     """Journeys on which no parcel is lost, damaged or refused."""
 
     def fate(self, trip: Trip) -> Fate:
-        """All arrive."""
+        """Return the fate of a parcel that arrives."""
         return "arrives"
 
 
@@ -57,18 +57,18 @@ class _Drawn(_Arriving):
 
 @dataclass(frozen=True)
 class Shelves:
-    """What comes to lie at one node of one SKU: `units[i]` at `since_ms[i]`, ascending."""
+    """Stock of one SKU arriving at one node: `units[i]` at `since_ms[i]`, ascending."""
 
     since_ms: list[int]
     units: list[int]
 
     def epoch(self, ms: int) -> int:
-        """Which of the arrivals was the last one by `ms`."""
+        """Return the index of the last arrival by `ms`."""
         return bisect_right(self.since_ms, ms) - 1
 
 
 class Truth:
-    """What happens in one world whoever decides. Days count from the run's begin.
+    """Events of one world under any policy. Days count from the run's begin.
 
     `orders` are those that a run is measured by: without those that the customer took back at once.
     `shelves` is keyed (SKU, node): the first fill, suppliers' lots, and, as early as can be, what
@@ -129,11 +129,11 @@ class Truth:
         }
 
     def earliest_pick_ms(self, order: Order, node: int) -> int:
-        """When a node can take the first line of an order off its shelf at the earliest."""
+        """Return the earliest time at which a node can pick the first line of an order."""
         return self.world.nodes[node].open_ms(order.placed_ms + _MINUTE_MS)
 
     def packing_ms(self, order: Order, node: int) -> int:
-        """How long a node packs a parcel of the order, as in `Fulfilment._pick`."""
+        """Return the time a node takes to pack a parcel of the order, as in `Fulfilment._pick`."""
         registration = self.world.nodes[node].registration
         share = order.luck.lognormal(f"pack {registration.node}", 0, _PACKING_SIGMA)
         return round(registration.handling_time_s * 1_000 * _PACKING_SHARE * share)
@@ -180,12 +180,12 @@ class Truth:
         )
 
     def _truck_ms(self, node: int, service: Service, due_ms: int) -> int:
-        """When the truck of a pickup comes, as in `Fulfilment._wait_for_truck`."""
+        """Return the arrival of a pickup's truck, as in `Fulfilment._wait_for_truck`."""
         luck = Luck(self._seed, "truck", service.name, node, due_ms)
         return due_ms + round(luck.triangular("comes", 0, 25, 3) * _MINUTE_MS)
 
     def _table(self, tell: Callable[[Service, int], int]) -> np.ndarray:
-        """By (service, day), what `tell` says of the service and its pickup's time."""
+        """Return, by (service, day), `tell` of the service and its pickup's time."""
         return np.array(
             [
                 [
@@ -204,7 +204,7 @@ def find_truth(
     scenario: Scenario = UNDISTURBED,
     others: int = 0,
 ) -> Truth:
-    """Run a world in which nobody does anything, and keep its history; `others` as in `Truth`."""
+    """Run a world without decisions, and keep its history; `others` as in `Truth`."""
     simulation = Simulation(seed, config, days=days, scenario=scenario)
     simulation.conditions.remembers_all = True
     simulation.disruptions.remembers_all = True
@@ -267,13 +267,13 @@ def _expect_return(
 
 
 def _most(level: Level, from_ms: int, until_ms: int) -> int:
-    """Return the greatest that a level was between two instants, both included."""
+    """Return the greatest value of a level between two instants, both included."""
     changes = (ms for ms in level._since if from_ms < ms <= until_ms)
     return max([level.at(from_ms), *map(level.at, changes)])
 
 
 def _specs(known: list[tuple[int, CarrierService]], due_ms: int) -> list[CarrierService]:
-    """Return the published terms of a service at a pickup; several if they changed just then."""
+    """Return what a service published about the time of a pickup; several if it changed then."""
     noticed = [since_ms for since_ms, _ in known]  # up to some minutes after the change
     until = bisect_right(noticed, due_ms + 2 * _TRUCK_WITHIN_MS)
     since = bisect_right(noticed, due_ms - _TRUCK_WITHIN_MS)

@@ -37,7 +37,7 @@ _Cost = tuple[int, int, int]
 
 
 def _time_fold(log: Path) -> dict[str, list[_Cost]]:
-    """Costs of each event of `log`, by wire type, in journal order."""
+    """Return the costs of each event of `log`, by wire type, in journal order."""
     reader, policy = JournalReader([log]), Policy()
     chains: dict[str, Chain] = {}
     costs: dict[str, list[_Cost]] = defaultdict(list)
@@ -71,7 +71,7 @@ def _figures(costs: Iterable[_Cost], all_ns: int) -> dict[str, Any]:
 
 
 def _cost_document(log: Path) -> dict[str, Any]:
-    """Figures by wire type, by feed, and for all events together."""
+    """Return figures by wire type, by feed, and for all events together."""
     costs = _time_fold(log)
     every = [cost for found in costs.values() for cost in found]
     all_ns = sum(map(sum, every))

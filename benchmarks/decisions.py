@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.decisions``, or ``make bench-decisions``. Every policy meets the same orders,
 supply, weather and luck (one seed = one world), so differences are paired by seed. Ours is run
-without some of its parts as well. What nobody could go below is `benchmarks.clairvoyant`.
+without some of its parts as well. The lower bound for any policy is `benchmarks.clairvoyant`.
 Exit code 0 whoever wins, 1 if the bound is beaten.
 """
 
@@ -52,7 +52,7 @@ SETTINGS = (
     Setting("medium", "medium"),
     Setting("disrupted", "small", "perfect_storm"),
     Setting("rough", "rough"),
-    # What is moved shows its worth, or not, after days.
+    # Moved stock shows its worth, or not, after days.
     Setting("longer", "small", days=20, has_bound=False),
 )
 
@@ -154,7 +154,7 @@ def _do_all(
 
 
 def _summary(setting: Setting, found: dict[Job, dict[str, Any]], count: int) -> dict[str, Any]:
-    """KPIs by policy and seed, their means, paired differences, and how far the bounds are."""
+    """Return KPIs by policy and seed, means, paired differences, and distances to the bounds."""
     seeds = range(1, count + 1)
     names = (*POLICIES, *VARIANTS)
     runs = {name: [found[Job(setting, name, seed)] for seed in seeds] for name in names}
@@ -188,7 +188,7 @@ def _summary(setting: Setting, found: dict[Job, dict[str, Any]], count: int) -> 
 def _gap_closed(
     runs: dict[str, list[dict[str, Any]]], bounds: Sequence[dict[str, Any]]
 ) -> float | None:
-    """(cheapest − ours) ÷ (cheapest − bound), of mean costs over the seeds that have a bound."""
+    """Return (cheapest − ours) ÷ (cheapest − bound), of mean costs over seeds with a bound."""
     if not bounds:
         return None
     seeds = len(bounds)
@@ -204,7 +204,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _difference(
     ours: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], kpi: str
 ) -> dict[str, Any] | None:
-    """Mean of ours − other over the seeds, with its 95 % interval."""
+    """Return the mean of ours − other over the seeds, with its 95 % interval."""
     changes = [
         mine[kpi] - other[kpi]
         for mine, other in zip(ours, others, strict=True)

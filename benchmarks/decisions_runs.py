@@ -24,7 +24,7 @@ POLICIES = ("nearest", CHEAPEST, OURS)
 #: Ours without one of its parts.
 ONCE, UNMOVED = "deciding once", "moving no stock"
 VARIANTS = (ONCE, UNMOVED)
-#: What nobody could go below; and what nobody could who does not foresee a parcel's own luck.
+#: Lower bounds for any policy, and for one that does not foresee a parcel's own luck.
 BOUND, BLIND = "bound", "blind"
 #: Others' luck that a parcel's own is replaced by.
 _OTHERS = 12
@@ -100,7 +100,7 @@ def policy_of(name: str) -> Policy:
 
 
 def do(job: Job) -> dict[str, Any]:
-    """KPIs of the run by name, or the fields of the bound; in a process of its own."""
+    """Return the KPIs of the run by name, or the fields of the bound; for a process of its own."""
     setting = job.setting
     world, scenario = find_world(setting.world), find_scenario(setting.scenario)
     if job.policy in (BOUND, BLIND):

@@ -21,7 +21,7 @@ _SHOWN = (
     "touches",
     "carbon_g",
 )
-#: What is shown of ours without one of its parts.
+#: Columns shown of ours without one of its parts.
 _OF_PARTS = ("cost", "on_time", "split_excess", "local", "lost_sale", "touches")
 _DASH = "–"
 _TERMS = {term.name for term in COST_TERMS}
@@ -29,9 +29,9 @@ _KPIS = {kpi.name: kpi for kpi in MEASURED}
 
 
 def table_of(document: dict[str, Any]) -> str:
-    """Markdown of a whole report. Differences are ours − other, with a 95 % interval of the mean.
+    """Return a report as Markdown. Differences are ours − other, with the mean's 95 % interval.
 
-    A term of cost that nobody paid is left out.
+    A term of cost that is always zero is left out.
     """
     kind = "A quick run, to be replaced by a full one: " if document["quick"] else ""
     parts = [
@@ -69,7 +69,7 @@ def _table(name: str, found: dict[str, Any]) -> str:
 
 
 def _parts_rows(found: dict[str, Any]) -> list[list[str]]:
-    """Return the gain by each part of ours: ours − ours without it."""
+    """Return the gain of ours by each of its parts: ours − ours without it."""
     titles = ["ours − …", *(f"{name}" for name in VARIANTS)]
     rows = [titles, ["---"] + ["---:"] * len(VARIANTS)]
     for key in _OF_PARTS:
@@ -113,7 +113,7 @@ def _bound_rows(found: dict[str, Any], policies: list[str], others: list[str]) -
 
 
 def above_bound(found: dict[str, Any], policy: str) -> list[float]:
-    """By how much each run of a policy was dearer than its bound, as a share; in order of seeds."""
+    """Return the share by which each run of a policy was dearer than its bound, by seed."""
     pairs = zip(found["runs"][policy], found["bounds"], strict=True)
     return [run["cost"] / bound["cents_per_order"] - 1 for run, bound in pairs]
 

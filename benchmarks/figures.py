@@ -18,14 +18,14 @@ class Target:
 
     @property
     def is_met(self) -> bool:
-        """Whether the measured figure keeps the bound."""
+        """Return whether the measured figure keeps the bound."""
         if self.sense == "at least":
             return self.measured >= self.bound
         return self.measured <= self.bound
 
     @property
     def missed_by(self) -> float:
-        """How far on the wrong side of the bound, as a share of it; 0 if met."""
+        """Return the distance on the wrong side of the bound, as a share of it; 0 if met."""
         return 0.0 if self.is_met else abs(self.measured - self.bound) / self.bound
 
     def document(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 def distribution(values: Sequence[float]) -> dict[str, float]:
-    """n, mean, p50, p90, p99, p99.9 and max of `values`, in their own unit."""
+    """Return n, mean, p50, p90, p99, p99.9 and max of `values`, in their own unit."""
     ordered = sorted(values)
     found = {"n": float(len(ordered)), "mean": fmean(ordered) if ordered else float("nan")}
     for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999)):
@@ -51,5 +51,5 @@ def distribution(values: Sequence[float]) -> dict[str, float]:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, least and most of repeated measurements."""
+    """Return median, least and most of repeated measurements."""
     return {"median": median(values), "min": min(values), "max": max(values)}

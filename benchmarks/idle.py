@@ -31,7 +31,7 @@ def idle(
     seconds: Annotated[float, typer.Option(min=1, help="How long to look.")] = 60.0,
     settle_s: Annotated[float, typer.Option(min=1, help="How long to let them start.")] = 12.0,
 ) -> None:
-    """CPU seconds per minute of each process, with a tick a second, and without any."""
+    """Measure the CPU seconds per minute of each process, with a tick a second and without."""
     found = {name: _measure(tick_s, seconds, settle_s) for name, tick_s in _CASES.items()}
     typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 

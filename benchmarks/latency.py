@@ -35,7 +35,7 @@ _SETTLE_S = 2.0
 _LEAD_S = 1.5
 _SLACK_S = 60.0
 _PART = (sys.executable, "-m", "benchmarks.latency_parts")
-#: What the `crossdock` script does, with the code of this tree.
+#: Stands for the `crossdock` script, with the code of this tree.
 _CROSSDOCK = (sys.executable, "-c", "from flows.cli import main; main()")
 _BOUNDS_MS = (("p50", "p50", 0.5), ("p99", "p99", 2.0), ("p99.9", "p99_9", 20.0))
 
@@ -45,7 +45,7 @@ Arrivals = dict[tuple[str, str], float]
 
 @dataclass(frozen=True)
 class Pace:
-    """How many lines are written at once to begin with, how many paced, and how fast."""
+    """Numbers of lines written at once to begin with, and paced, and their rate."""
 
     warm_up: int
     paced: int
@@ -116,7 +116,7 @@ def measure_latency(
 
 
 def _measure_floor(url: str, workload: Workload, folder: Path, pace: Pace) -> dict[str, Any]:
-    """Return the same ends with nothing between them but a copy from file to Redis."""
+    """Measure the same ends with nothing between them but a copy from file to Redis."""
     log = folder / "floor.jsonl"
     log.touch()
     count = pace.paced // 3

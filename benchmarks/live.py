@@ -32,7 +32,7 @@ def live(
     quick: Annotated[bool, typer.Option("--quick", help="A short run, to try it out.")] = False,
     results: Annotated[Path, typer.Option(help="JSON report to write.")] = RESULTS,
 ) -> None:
-    """Latency from raw topic and from journal to Redis, pauses, and memory, over minutes."""
+    """Measure latency from raw topic and journal to Redis, pauses, and memory, over minutes."""
     if quick:
         seconds, positions = min(seconds, 20.0), min(positions, 20_000)
     console, progress = Console(highlight=False, soft_wrap=False), Console(stderr=True)

@@ -158,7 +158,7 @@ class _Engine:
             expect_alive(process, log)
 
     def wait_until_idle(self) -> None:
-        """Until all raw messages are in the journal, and all of the journal is decided on."""
+        """Wait until all raw messages are in the journal, and all of the journal is decided on."""
         until = time.monotonic() + _CATCH_UP_S
         places = {(f.topic, 0): 0 for f in self._settings.feeds}
         before = -1
@@ -180,7 +180,7 @@ class _Engine:
         return 0
 
     def longest_pause_ms(self) -> float:
-        """Upper bound of the fullest bucket of the epochs' pauses, in ms."""
+        """Return the upper bound of the fullest bucket of the epochs' pauses, in ms."""
         total, bound = 0.0, 0.0
         name = "crossdock_epoch_pause_seconds_bucket"
         for line in self._metrics():
@@ -209,7 +209,7 @@ def _ends(settings: Settings, places: dict[tuple[str, int], int]) -> int:
 
 
 def _fill(settings: Settings, positions: int) -> None:
-    """Return a network of its own, in the same partition, with so many stock positions."""
+    """Fill a network of its own, in the same partition, with so many stock positions."""
     writer = KafkaWriter(settings.kafka, linger_ms=5)
     start_ms, number = 1_735_689_600_000, 0
 
@@ -309,7 +309,7 @@ def _paced(
 
 
 def _journal(settings: Settings) -> dict[int, tuple[str, int]]:
-    """Origin and timestamp (ms) of each journal record, by seq."""
+    """Return origin and timestamp (ms) of each journal record, by seq."""
     reader = KafkaReader(settings.kafka, {(settings.topics.journal, 0): None}, to_end=True)
     found = {}
     for message in reader.read_to_end():
@@ -322,7 +322,7 @@ def _journal(settings: Settings) -> dict[int, tuple[str, int]]:
 def _floor(
     load: LiveLoad, settings: Settings, config: Path, url: str, folder: Path
 ) -> dict[str, float]:
-    """Return the same load through one topic and a bare copier."""
+    """Run the same load through one topic and a bare copier."""
     count = round(min(load.paced, 20 * load.rate))
     until = time.monotonic() + count / load.rate + 60.0
     errors, read = folder / "floor.log", folder / "floor.jsonl"
@@ -359,7 +359,7 @@ def _floor(
 
 @contextmanager
 def _sampled(pids: dict[str, int]) -> Iterator[dict[str, list[float]]]:
-    """Resident MB of processes, once a second while the block lasts."""
+    """Sample resident MB of processes, once a second while the block lasts."""
     found: dict[str, list[float]] = {name: [] for name in pids}
     over = threading.Event()
 
@@ -388,7 +388,7 @@ def _quarters(samples: list[float]) -> dict[str, float]:
 
 
 def _holds(log: Path, since: datetime) -> list[float]:
-    """How long each checkpoint from `since` on held the stream up, in ms, by the engine's log."""
+    """Return the pause by each checkpoint from `since` on, in ms, by the engine's log."""
     documents = [orjson.loads(line) for line in log.read_bytes().splitlines() if line[:1] == b"{"]
     return [
         found["held_ms"]

@@ -9,7 +9,7 @@ from state.stores.redis_keys import KPIS
 
 
 class NullOutlet:
-    """Counts outcomes and digests the actions among them, at about 2 µs for each action.
+    """Count of outcomes and digest of the actions among them, at about 2 µs for each action.
 
     All variants pay for the digest alike. It cannot be rewound: a measured run is never resumed.
     """
@@ -20,7 +20,7 @@ class NullOutlet:
 
     @property
     def digest(self) -> str:
-        """Hex digest of all actions' bytes so far, in order."""
+        """Return the hex digest of all actions' bytes so far, in order."""
         return self._digest.hexdigest()
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
@@ -32,9 +32,9 @@ class NullOutlet:
                 update(outcome.body)
 
     def mark(self) -> Mark:
-        """How many outcomes were written."""
+        """Return the number of outcomes written."""
         return {"count": self.count}
 
     def rewind(self, mark: Mark) -> None:
-        """Refused unless nothing is to be undone."""
+        """Refuse, unless nothing is to be undone."""
         assert mark.get("count", 0) == self.count, "a measured run is never resumed"

@@ -16,7 +16,7 @@ NEAR_S = 0.5
 
 
 class CommitWatch:
-    """Notes when the recovery store in a folder was written to, while the block lasts.
+    """Times at which the recovery store in a folder was written, while the block lasts.
 
     The store is written once per epoch, at its end.
     """
@@ -29,7 +29,7 @@ class CommitWatch:
 
     @property
     def commits(self) -> list[float]:
-        """Times of writes (`time.monotonic`), those within `NEAR_S` of each other taken as one."""
+        """Return times of writes (`time.monotonic`), those within `NEAR_S` taken as one."""
         found: list[float] = []
         for when in sorted(self._seen):
             if not found or when - found[-1] > NEAR_S:

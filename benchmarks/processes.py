@@ -40,7 +40,7 @@ def run_module(module: str, arguments: Sequence[object], timeout_s: float) -> An
 def started(
     command: Sequence[object], log: Path, output: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process that is stopped when the block is left: SIGTERM to its id, then SIGKILL.
+    """Run a process that is stopped when the block is left: SIGTERM to its id, then SIGKILL.
 
     Its standard error goes to `log`, its standard output to `output` or to the log too.
     """

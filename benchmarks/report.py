@@ -12,7 +12,7 @@ _MOST_KINDS = 20
 
 
 def show_machine(console: Console, machine: dict[str, Any]) -> None:
-    """One line on what the figures depend on."""
+    """Show, in a line, the machine that the figures depend on."""
     libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items())
     console.print(
         f"{machine['usable_cpus']} × {machine['processor'] or 'unknown processor'}, "
@@ -21,7 +21,7 @@ def show_machine(console: Console, machine: dict[str, Any]) -> None:
 
 
 def show_throughput(console: Console, document: dict[str, Any]) -> None:
-    """Events/s, ratio and memory of each variant, and what a snapshot costs."""
+    """Show events/s, ratio and memory of each variant, and the cost of a snapshot."""
     table = _table(
         f"Throughput over {document['events']:,} events, median of {document['repeats']} "
         "(min to max); equal actions in all"
@@ -49,7 +49,7 @@ def show_throughput(console: Console, document: dict[str, Any]) -> None:
 
 
 def show_cost(console: Console, document: dict[str, Any]) -> None:
-    """Cost by feed and by kind of event, the dearest in all first."""
+    """Show cost by feed and by kind of event, the dearest in all first."""
     table = _table("Cost in the bare fold, µs per event")
     table.add_column("kind")
     for title in ("events", "share", "decode", "step mean", "p50", "p99", "max", "encode"):
@@ -76,7 +76,7 @@ def show_cost(console: Console, document: dict[str, Any]) -> None:
 
 
 def show_latency(console: Console, document: dict[str, Any]) -> None:
-    """Percentiles of engine and floor, and the longest pauses."""
+    """Show percentiles of engine and floor, and the longest pauses."""
     table = _table(
         f"Event to action readable in Redis, ms, at {document['events_per_s']:,.0f} events/s, "
         "recovery on"
@@ -110,7 +110,7 @@ def show_latency(console: Console, document: dict[str, Any]) -> None:
 
 
 def show_targets(console: Console, targets: Sequence[Target]) -> None:
-    """Each target, and by how much it is missed if it is."""
+    """Show each target, and the margin of those missed."""
     table = _table("Targets (DESIGN §8)")
     for title in ("target", "measured", "bound", "met"):
         table.add_column(title, justify="left" if title == "target" else "right")

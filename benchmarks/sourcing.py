@@ -47,7 +47,7 @@ def sourcing(
 
 
 def _times(checkout: Path, nodes: int, lines: int, rounds: int) -> dict[str, dict[str, float]]:
-    """µs at the median and the 99th percentile, to decide and to decide, reserve and explain."""
+    """Return µs at median and 99th percentile, to decide and to decide, reserve and explain."""
     script = str(ROOT / "benchmarks" / "sourcing_cases.py")
     command = [sys.executable, script, str(nodes), str(lines), str(rounds)]
     done = subprocess.run(  # noqa: S603

@@ -97,7 +97,7 @@ def _context(nodes: int, luck: Random) -> Context:
 
 
 def _learn(context: Context, luck: Random) -> None:
-    """Outlooks of every lane and of the demand for every SKU in every region."""
+    """Learn outlooks of every lane and of the demand for every SKU in every region."""
     geography = context.twin.geography
     for of in geography.services:
         weekdays = tuple(luck.uniform(0.95, 1.1) for _ in range(7))
@@ -141,7 +141,7 @@ def _learn(context: Context, luck: Random) -> None:
 
 
 def _orders(lines: int, luck: Random) -> list[tuple[OrderPlaced, int]]:
-    """Orders with the instants at which they come."""
+    """Return orders with the instants at which they come."""
     found = []
     for number in range(_ORDERS):
         now_ms = _START_MS + luck.randrange(0, 20 * HOUR_MS)
@@ -161,7 +161,7 @@ def _orders(lines: int, luck: Random) -> list[tuple[OrderPlaced, int]]:
 
 
 def measure(nodes: int, lines: int, rounds: int) -> dict[str, list[float]]:
-    """Least µs of each order over the rounds: to decide, and to decide, reserve and explain."""
+    """Return the least µs of each order: to decide, and to decide, reserve and explain."""
     luck = Random(nodes * 10 + lines)
     context = _context(nodes, luck)
     desk = OrderDesk(context)
@@ -187,7 +187,7 @@ def measure(nodes: int, lines: int, rounds: int) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    """Arguments: nodes, lines, rounds."""
+    """Measure for the arguments: nodes, lines, rounds."""
     nodes, lines, rounds = map(int, sys.argv[1:])
     json.dump(measure(nodes, lines, rounds), sys.stdout)
 

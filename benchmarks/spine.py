@@ -26,7 +26,7 @@ _QUICK_SECONDS = 5.0
 
 
 class Part(StrEnum):
-    """What can be measured on its own."""
+    """Part that can be measured on its own."""
 
     throughput = "throughput"
     cost = "cost"

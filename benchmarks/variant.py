@@ -65,7 +65,7 @@ def run_variant(variant: str, log: Path, recovery: Path) -> dict[str, Any]:
 
 
 def _peak_bytes() -> int:
-    """Largest resident memory of this process so far."""
+    """Return the largest resident memory of this process so far, in bytes."""
     try:
         # Linux keeps in ru_maxrss what the parent had when it started us; this is ours alone.
         status = Path("/proc/self/status").read_text()

@@ -1,4 +1,4 @@
-"""What is measured: one simulated log, always the same for a seed, and the machine it ran on."""
+"""Workload measured: one simulated log, always the same for a seed, and the machine it ran on."""
 
 import os
 import platform
@@ -36,7 +36,7 @@ def write_workload(folder: Path, events: int, seed: int) -> Workload:
 
 
 def machine() -> dict[str, Any]:
-    """Return the machine and versions behind the figures; `date` (UTC) is not to be compared."""
+    """Return what the figures depend on besides the code; `date` (UTC) is not to be compared."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpus": os.cpu_count(),

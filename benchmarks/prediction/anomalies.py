@@ -48,7 +48,7 @@ _SCATTER = 0.2
 
 @dataclass(frozen=True)
 class Found:
-    """How well faults of one kind were found; `clean` has no faults, only false marks."""
+    """Detection of faults of one kind; `clean` has no faults, only false marks."""
 
     fault: str
     injected: int
@@ -58,18 +58,18 @@ class Found:
 
     @property
     def recall(self) -> float:
-        """Share of the faults that were marked; 1 if there were none."""
+        """Return the share of the faults that were marked; 1 if there were none."""
         return self.found / self.injected if self.injected else 1.0
 
     @property
     def precision(self) -> float:
-        """Share of the marks that were on faults; 1 if there were none."""
+        """Return the share of the marks that were on faults; 1 if there were none."""
         marked = self.found + self.false
         return self.found / marked if marked else 1.0
 
 
 class Faults:
-    """Makes facts wrong; each method returns the wrong event, or None where it does not apply."""
+    """Faults of facts; each method returns the wrong event, or None where it does not apply."""
 
     def __init__(self, luck: random.Random) -> None:
         self._luck = luck
@@ -89,7 +89,7 @@ class Faults:
         return replace(event, fact=wrong)
 
     def delivered_at_once(self, event: Event) -> Event | None:
-        """Return a delivery within minutes of the handover (not when it was recorded)."""
+        """Return a delivery within minutes of the handover (not at the time it was recorded)."""
         if not isinstance(event.fact, ShipmentDelivered):
             return None
         handed_ms = self._handed_ms[event.fact.shipment]
@@ -103,7 +103,7 @@ class Faults:
         return replace(event, time_ms=handed_ms - round(self._luck.uniform(2, 48) * HOUR_MS))
 
     def miscounted(self, event: Event) -> Event | None:
-        """Return a count of two to five times what is there, or a fifth to a half."""
+        """Return a count of two to five times the stock, or a fifth to a half of it."""
         if not isinstance(event.fact, StockCounted) or event.fact.quantity < 4:
             return None
         factor = self._luck.uniform(2, 5)
@@ -158,7 +158,7 @@ class Faults:
 
 
 def journal(seed: int, days: int, world: str) -> list[Event]:
-    """Return a simulated journal in which scans have coordinates."""
+    """Simulate a journal in which scans have coordinates."""
     luck = random.Random(seed)
     centres: dict[str, tuple[float, float]] = {}
     events = []
@@ -176,7 +176,7 @@ def journal(seed: int, days: int, world: str) -> list[Event]:
 
 
 def measure(seed: int = 1, days: int = 30, world: str = "small") -> list[Found]:
-    """Measure false marks on the clean journal, then each kind of fault alone."""
+    """Measure false marks on the clean journal, then each fault on its own."""
     clean = journal(seed, days, world)
     marked = _marked(clean)
     found = [Found("clean", 0, 0, len(marked), 1e4 * len(marked) / len(clean))]
@@ -201,7 +201,7 @@ def measure(seed: int = 1, days: int = 30, world: str = "small") -> list[Found]:
 def _inject(
     clean: list[Event], name: str, luck: random.Random
 ) -> tuple[list[Event], set[tuple[str, str]]]:
-    """Return the journal with faults of a kind, and which events are wrong."""
+    """Return the journal with faults of a kind, and the events that are wrong."""
     faults = Faults(luck)
     make: Callable[[Event], Event | None] = getattr(faults, name)
     is_added = name == "scanned_after_delivery"
@@ -235,7 +235,7 @@ def _marked(events: list[Event]) -> set[tuple[str, str]]:
 
 
 def cost_us(events: list[Event]) -> dict[str, float]:
-    """µs (median) that a look costs, by the class of the fact, in a journal without faults."""
+    """Return the µs (median) of a look by class of fact, in a journal without faults."""
     anomalies, rules, took = Anomalies(), Rules(), dict[str, list[int]]()
     for event in events:
         begun = perf_counter_ns()

@@ -11,14 +11,14 @@ _ROUNDS = 100
 
 
 def late_by_trees(forecasts: Forecasts, refit_days: int | None) -> Floats:
-    """P(late) of the second half, by trees trained on labels known at the time."""
+    """Return P(late) of the second half, by trees trained on labels known at the time."""
     return _by_trees(
         forecasts, forecasts.late.astype(float), forecasts.known_ms, refit_days, objective="binary"
     )
 
 
 def quantile_by_trees(forecasts: Forecasts, level: float, refit_days: int | None) -> Floats:
-    """Return a quantile of the time to the end, of the second half, by trees on what had ended.
+    """Predict a quantile of the time to the end, of the second half, by trees on ended cases.
 
     They learn the time beyond what is published (column 5 of a row), as the better of the two.
     """

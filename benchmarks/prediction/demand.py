@@ -62,7 +62,7 @@ class Result:
 
 
 def measure(folder: Path) -> list[Result]:
-    """All models on all data sets in `folder`."""
+    """Measure all models on all data sets in `folder`."""
     panels = (
         vn2.load(folder / "vn2"),
         online_retail.load(folder / "online_retail"),
@@ -72,7 +72,7 @@ def measure(folder: Path) -> list[Result]:
 
 
 def measure_panel(panel: Panel) -> list[Result]:
-    """All models on one panel, ours first; all are scored on the same observations."""
+    """Measure all models on one panel, ours first; all are scored on the same observations."""
     ours = run(panel)
     rivals = [*boosted(panel), *simple(panel)]
     known = np.isfinite(ours.mean)

@@ -1,4 +1,4 @@
-"""What each signal adds: the error with all signals, without each of them, and without any.
+"""Gain by each signal: the error with all signals, without each of them, and without any.
 
 On Walmart the signals are the holidays, weather, fuel and markdowns of the store. The simulated
 world has searches, promotions, sentiment and weather, whose effect is known to be there.
@@ -24,7 +24,7 @@ _KINDS = ("search", "promotion", "sentiment", "weather")
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """WAPE over the second half, and over what the signals concern (NaN where not told apart)."""
+    """WAPE over the second half, and over what the signals concern (NaN where not separate)."""
 
     data: str
     signals: str
@@ -33,7 +33,7 @@ class Ablation:
 
 
 def of_panel(panel: Panel) -> list[Ablation]:
-    """With all signals, without each, without any."""
+    """Measure a panel with all signals, without each, without any."""
     half, units = panel.half, panel.units
     names = tuple(panel.signals)
     made = []
@@ -47,7 +47,7 @@ def of_panel(panel: Panel) -> list[Ablation]:
 
 
 def of_simulation(seed: int = 5, days: int = 42) -> list[Ablation]:
-    """Return the same in a simulated world of 48 regions and 1,200 SKUs.
+    """Measure the same in a simulated world of 48 regions and 1,200 SKUs.
 
     Scored are the days of series with an order, which are those an outlook is made of, and among
     them those that a strong signal (ratio above 1.5) of the SKU or its category concerned.

@@ -1,4 +1,4 @@
-"""What the demand model is held against: LightGBM, a fading mean, and the season before."""
+"""Baselines of the demand model: LightGBM, a fading mean, and the season before."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,7 +26,7 @@ class Baseline:
 
 
 def fading_mean(units: Floats, fading: float) -> Floats:
-    """Return the exponentially weighted mean of what was observed before each bucket."""
+    """Return the exponentially weighted mean of the observations before each bucket."""
     out = np.full(units.shape, np.nan)
     mean = np.full(len(units), np.nan)
     for column in range(units.shape[1]):
@@ -38,7 +38,7 @@ def fading_mean(units: Floats, fading: float) -> Floats:
 
 
 def simple(panel: Panel) -> list[Baseline]:
-    """Return the fading mean and the seasonal naive, with normal bands on their own errors."""
+    """Return the fading mean and the seasonal naive, with normal bands on their fading errors."""
     units, season = panel.units, panel.season
     smooth = fading_mean(units, _FADING[season])
     naive = np.full(units.shape, np.nan)
@@ -55,7 +55,7 @@ def _normal(name: str, units: Floats, mean: Floats) -> Baseline:
 
 
 def boosted(panel: Panel) -> list[Baseline]:
-    """LightGBM, trained once on the first half, and trained anew in the second on all before.
+    """Run LightGBM, trained once on the first half, and retrained in the second on all before.
 
     Features are 15 lags, means and the season, as ratios to the level; the mean is by squared
     error, weighted by the level, the quantiles by their own loss. Refit mean: every sixth of the
@@ -106,7 +106,7 @@ class _Fit:
 
 
 def _features(panel: Panel) -> tuple[Floats, Floats, Floats]:
-    """Features and target as ratios to the level, and the level."""
+    """Return features and target as ratios to the level, and the level."""
     units, season = panel.units, panel.season
     level = np.maximum(fading_mean(units, 0.15), 0.1)
     filled = np.where(np.isfinite(units), units, level)
@@ -127,7 +127,7 @@ def _features(panel: Panel) -> tuple[Floats, Floats, Floats]:
 
 
 def _season_before(filled: Floats, level: Floats, season: int) -> Floats:
-    """All units ÷ all levels of the same bucket in the seasons before, fading; 1 at first."""
+    """Return all units ÷ all levels of the same bucket in earlier seasons, fading; 1 at first."""
     ratio = np.nansum(filled, axis=0) / np.maximum(np.nansum(level, axis=0), 1e-9)
     out = np.ones(len(ratio))
     for column in range(season, len(ratio)):

@@ -36,7 +36,7 @@ class Run:
 def run(panel: Panel, without: frozenset[str] = frozenset()) -> Run:
     """Fold a panel through a new model, leaving out the signals named in `without`.
 
-    A bucket that is NaN after the series began is told as unobserved.
+    A bucket that is NaN after the series began counts as unobserved.
     """
     bucket_s = _DAY_S if panel.season == 7 else 7 * _DAY_S
     model = DemandModel(bucket_s, 0.05, bucket_s)
@@ -74,7 +74,7 @@ def run(panel: Panel, without: frozenset[str] = frozenset()) -> Run:
 
 
 def _scopes(panel: Panel, without: frozenset[str]) -> list[tuple[str, str, Floats]]:
-    """(region, name, value per bucket) of all signals, which are the same within a region."""
+    """Return (region, name, value per bucket) of all signals, the same within a region."""
     first = {region: row for row, region in reversed(list(enumerate(panel.regions)))}
     return [
         (region, name, values[row])
@@ -85,7 +85,7 @@ def _scopes(panel: Panel, without: frozenset[str]) -> list[tuple[str, str, Float
 
 
 def joining(panel: Panel, seed: int = 1) -> tuple[Panel, NDArray[np.bool_]]:
-    """Return the panel with a fifth of its series unseen in its first half, and which."""
+    """Return the panel with a fifth of its series unseen before its second half, and which."""
     chosen = np.random.default_rng(seed).random(len(panel.skus)) < 0.2
     units = panel.units.copy()
     units[chosen, : panel.half] = np.nan
@@ -95,7 +95,7 @@ def joining(panel: Panel, seed: int = 1) -> tuple[Panel, NDArray[np.bool_]]:
 def doubled(panel: Panel, seed: int = 2) -> tuple[Panel, NDArray[np.bool_], int]:
     """Return the panel with half of its series doubled from the middle of its second half on.
 
-    Returns which they are and from which bucket on.
+    Return as well which they are and from which bucket on.
     """
     chosen = np.random.default_rng(seed).random(len(panel.skus)) < 0.5
     at = (panel.half + panel.units.shape[1]) // 2

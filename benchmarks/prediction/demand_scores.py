@@ -1,11 +1,11 @@
-"""How good predictions of demand are: error, pinball loss and coverage."""
+"""Scores of predictions of demand: error, pinball loss and coverage."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.prediction.data.panel import Floats
 
-#: Where the 80 % and the 95 % band begin and end among the quantiles.
+#: Begin and end of the 80 % and the 95 % band among the quantiles.
 WITHIN_80, WITHIN_95 = (1, 3), (0, 4)
 
 
@@ -16,27 +16,27 @@ def wape(units: Floats, predicted: Floats) -> float:
 
 
 def pinball(units: Floats, quantile: Floats, level: float) -> float:
-    """Pinball loss of a quantile, summed, ÷ sum of units."""
+    """Return the pinball loss of a quantile, summed, ÷ sum of units."""
     known = np.isfinite(units) & np.isfinite(quantile)
     off = (units - quantile)[known]
     return float(np.maximum(level * off, (level - 1.0) * off).sum() / units[known].sum())
 
 
 def inside(units: Floats, quantiles: Floats, within: tuple[int, int]) -> Floats:
-    """1 where units lie in the band (its ends included), 0 where not, NaN where not known."""
+    """Return 1 where units lie in the band (ends included), 0 where not, NaN if unknown."""
     low, high = quantiles[..., within[0]], quantiles[..., within[1]]
     hit = (units >= low) & (units <= high)
     return np.where(np.isfinite(units) & np.isfinite(low), hit, np.nan)
 
 
 def first_steps(hits: Floats, rows: NDArray[np.bool_], steps: int = 5) -> float:
-    """Mean of the first `steps` known values of each of `rows`."""
+    """Return the mean of the first `steps` known values of each of `rows`."""
     found = [row[np.isfinite(row)][:steps] for row in hits[rows]]
     return float(np.concatenate(found).mean())
 
 
 def by_step(hits: Floats, rows: NDArray[np.bool_], at: int) -> Floats:
-    """Coverage of the nth known value since bucket `at`, from the first on, over `rows`."""
+    """Return coverage of the nth known value since bucket `at`, from the first on."""
     found = [row[np.isfinite(row)] for row in hits[rows, at:]]
     longest = max(map(len, found))
     table = np.full((len(found), longest), np.nan)
@@ -46,7 +46,7 @@ def by_step(hits: Floats, rows: NDArray[np.bool_], at: int) -> Floats:
 
 
 def recovery(shifted: Floats, usual: Floats, within: float = 0.05) -> int:
-    """Observations after a shift until coverage is within `within` of that of series not shifted.
+    """Return observations after a shift until coverage is within `within` of unshifted series.
 
     Both are by observation, and smoothed over three of them, since coverage differs by weekday. If
     it never is, the number of observations there are.
@@ -57,7 +57,7 @@ def recovery(shifted: Floats, usual: Floats, within: float = 0.05) -> int:
 
 
 def reliability(units: Floats, quantiles: Floats) -> list[float]:
-    """Share of units at or below each quantile; of equal ones, half."""
+    """Return the share of units at or below each quantile; of equal ones, half."""
     known = np.isfinite(units) & np.isfinite(quantiles[..., 0])
     above, equal = units[known, None] < quantiles[known], units[known, None] == quantiles[known]
     return [float(share) for share in (above + 0.5 * equal).mean(axis=0)]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.prediction.level import LevelState
+from operators.prediction.levels import Levels
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
-#: What the boosted trees are given of one prediction.
+#: Input of the boosted trees for one prediction.
 Row = list[float]
 #: Categories of a row, by position: service, node, region.
 CATEGORIES = (0, 1, 2)
@@ -20,7 +20,7 @@ class Forecasts:
     """Predictions of one stage in the order they were made; seconds and ms since the epoch.
 
     `p_late` is ours; `low_s`, `mid_s`, `high_s` our P10, P50 and P90 of `took_s`, the time from the
-    prediction to the end. `lane_rate` and `constant` are what the naive baselines said at the time.
+    prediction to the end. `lane_rate` and `constant` are the naive baselines at the time.
     `known_ms` is when lateness was known, `ended_ms` when the end was.
     """
 
@@ -39,18 +39,16 @@ class Forecasts:
 
     @property
     def half(self) -> int:
-        """Where the second half begins: all scores are of it."""
+        """Return where the second half begins: all scores are of it."""
         return len(self.late) // 2
 
 
 class Naive:
     """Late rates as anyone would keep them: of everything so far, and lately of each lane."""
 
-    _FADING = 0.02
-
     def __init__(self) -> None:
         self._seen, self._late = 0, 0
-        self._lanes: dict[str, LevelState] = {}
+        self._lanes: Levels[str] = Levels(0.02)
 
     def constant(self) -> float:
         """Return the share late so far, never quite 0 or 1."""
@@ -58,17 +56,14 @@ class Naive:
 
     def lane(self, lane: str) -> float:
         """Return the exponentially weighted share late on a lane; the constant if unknown."""
-        seen, mean, _ = self._lanes.get(lane, (0, 0.0, 0.0))
-        trust = seen / (seen + 12)
-        return self.constant() + trust * (mean - self.constant())
+        level = self._lanes.get(lane)
+        return self.constant() + level.trust * (level.mean - self.constant())
 
     def learn(self, lane: str, late: bool) -> None:
         """Count one label."""
         self._seen += 1
         self._late += late
-        seen, mean, _ = self._lanes.get(lane, (0, 0.0, 0.0))
-        mean += max(self._FADING, 1 / (seen + 1)) * (late - mean)
-        self._lanes[lane] = (seen + 1, mean, 0.0)
+        self._lanes.update(lane, float(late))
 
 
 class Codes(dict[str, float]):
@@ -82,7 +77,7 @@ class Codes(dict[str, float]):
 def collect(
     found: dict[str, list[tuple[float, ...]]], rows: dict[str, list[Row]]
 ) -> dict[str, Forecasts]:
-    """Arrays of tuples in the order of the fields, by stage."""
+    """Return arrays of tuples in the order of the fields, by stage."""
     made: dict[str, Forecasts] = {}
     for stage, tuples in found.items():
         order = sorted(range(len(tuples)), key=lambda i: (tuples[i][0], i))

@@ -57,12 +57,12 @@ class Grouped:
 
 
 def grouping(seed: int, days: int, world: str) -> list[Grouped]:
-    """Alarms and incidents under each scenario, in the same world."""
+    """Measure alarms and incidents under each scenario, in the same world."""
     return [group(seed, days, find_world(world), name) for name in SCENARIOS]
 
 
 def group(seed: int, days: int, config: WorldConfig, name: str) -> Grouped:
-    """Alarms and incidents under one scenario."""
+    """Measure alarms and incidents under one scenario."""
     simulation = Simulation(seed, config, scenario=find_scenario(name))
     begin_ms = config.start_ms + _BEGIN_MS
     alarms, incidents = 0, list[tuple[int, Incident]]()
@@ -97,7 +97,7 @@ def group(seed: int, days: int, config: WorldConfig, name: str) -> Grouped:
 def _derived(
     simulation: Simulation, config: WorldConfig, days: int
 ) -> Iterator[tuple[int, Alarm | Incident]]:
-    """Return the incidents that a second chain finds in the run's journal."""
+    """Yield the alarms and incidents that a second chain derives from the run's journal."""
     policy = Policy()
     chain = build_chain(config.network, policy)
     end_ms = config.start_ms + days * DAY_MS
@@ -111,7 +111,7 @@ def _derived(
 
 
 def _cause(simulation: Simulation, disturbance: Disturbance) -> tuple[str, dict[str, str]]:
-    """Return the disturbance in words and as the scope of the incident that names it."""
+    """Return what was disturbed, in words and as the scope of an incident that names it."""
     world = simulation.world
     region = max(world.regions, key=lambda region: region.weight).id
     match disturbance:
@@ -124,7 +124,7 @@ def _cause(simulation: Simulation, disturbance: Disturbance) -> tuple[str, dict[
         case Closure():
             return region, {"measure": "transit", "region": region}
         case Storm():
-            # A storm of 500 km lies over half of the network: either says it.
+            # A storm of 500 km lies over half of the network: either names it.
             whole = {"measure": "transit", "carrier": "", "node": ""}
             return f"storm over {region}", whole
         case DemandSpike() if disturbance.region == "everywhere":

@@ -21,7 +21,7 @@ _SHOWN_BEFORE = 8
 
 
 def plot_delay(results: DelayResults, folder: Path) -> list[Path]:
-    """Reliability of P(late), and how P90 of flights covered week by week."""
+    """Plot the reliability of P(late), and the coverage of P90 of flights week by week."""
     shown = [each for each in results.lateness if each.tested > 2_000]
     with mpl.rc_context(_STYLE):
         figure, row = plt.subplots(1, len(shown), figsize=(3.2 * len(shown), 3.1), squeeze=False)
@@ -46,7 +46,7 @@ def plot_delay(results: DelayResults, folder: Path) -> list[Path]:
 
 
 def plot_demand(results: Sequence[Result], folder: Path) -> list[Path]:
-    """Whether demand quantiles hold what they say, and how bands recover when demand doubles."""
+    """Plot the calibration of demand quantiles, and the bands' recovery when demand doubles."""
     shown = [each for each in results if each.model == "ours"]
     with mpl.rc_context(_STYLE):
         figure, row = plt.subplots(1, len(shown), figsize=(3.2 * len(shown), 3.1), squeeze=False)

@@ -124,11 +124,11 @@ def _since_s(each: _Made, time_ms: int) -> float:
 
 
 def _agenda(cases: list[Case]) -> Iterator[tuple[int, int, int, int]]:
-    """Return the happenings in order: promises and ends before predictions at the same instant."""
+    """Yield the events in order: promises and ends before predictions at the same instant."""
     agenda: list[tuple[int, int, int, int]] = []
     for index, case in enumerate(cases):
         for number, moment in enumerate(case.moments):
-            # What is late already needs no prediction.
+            # A shipment late already needs no prediction.
             if moment.time_ms < case.known_ms:
                 agenda.append((moment.time_ms, _PREDICT, index, number))
         agenda.append((case.promised_ms + 1, _PROMISE, index, 0))
@@ -156,7 +156,7 @@ def _situation(case: Case, moment: Moment, usual: UsualRemaining) -> Situation:
 def _row(
     case: Case, moment: Moment, now: Situation, late: LateModel, codes: Codes, naive: Naive
 ) -> Row:
-    """All that the linear model is told, as raw numbers, and what else is known."""
+    """Return all inputs of the linear model, as raw numbers, and further known ones."""
     rates = late.rates(now)
     slack_s = (case.promised_ms - moment.time_ms) / 1000
     return [

@@ -10,13 +10,13 @@ from benchmarks.prediction.forecasts import Booleans, Floats
 #: Classes of equal size for the calibration error and the reliability plot.
 _CLASSES = 20
 _WEEK_MS = 7 * 86_400_000
-#: Weeks with fewer rows say nothing about their coverage.
+#: Least rows of a week whose coverage is judged.
 _FEWEST_PER_WEEK = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Probability:
-    """How good probabilities were; `reliability` is (mean forecast, share late) by class."""
+    """Scores of probabilities; `reliability` is (mean forecast, share late) by class."""
 
     roc_auc: float
     pr_auc: float
@@ -26,7 +26,7 @@ class Probability:
 
 
 def judge(late: Booleans, said: Floats) -> Probability:
-    """Scores of P(late); the calibration error is over classes of equal size."""
+    """Return scores of P(late); the calibration error is over classes of equal size."""
     bounded = np.clip(said, 1e-6, 1 - 1e-6)
     classes = np.array_split(np.argsort(bounded, kind="stable"), _CLASSES)
     reliability = [(float(bounded[c].mean()), float(late[c].mean())) for c in classes if len(c)]
@@ -45,13 +45,13 @@ def judge(late: Booleans, said: Floats) -> Probability:
 
 
 def pinball(truth: Floats, said: Floats, level: float) -> float:
-    """Mean pinball loss at `level`."""
+    """Return the mean pinball loss at `level`."""
     off = truth - said
     return float(np.mean(np.maximum(level * off, (level - 1) * off)))
 
 
 def coverage_by_week(ended_ms: Floats, truth: Floats, said: Floats) -> list[float]:
-    """Share of truths at or below `said`, for each week of the ends that has enough of them."""
+    """Return the share of truths at or below `said`, for each week with enough ends."""
     weeks = ((ended_ms - ended_ms.min()) // _WEEK_MS).astype(int)
     below = truth <= said
     return [

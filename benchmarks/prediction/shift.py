@@ -24,7 +24,7 @@ from river.base import DriftDetector
 from benchmarks.prediction.data.flights import find_flights
 from benchmarks.prediction.incidents import Grouped, grouping
 from operators.prediction.drift import Adwin, Cusum, Monitor
-from operators.prediction.level import Level
+from operators.prediction.levels import Level
 
 #: Detectors that are compared: what is shipped first, the others are yardsticks.
 DETECTORS = ("Monitor", "CUSUM", "CUSUM h=15", "ADWIN", "PageHinkley", "River ADWIN")
@@ -76,7 +76,7 @@ def _detector(name: str) -> DriftDetector:
 
 @cache
 def lanes() -> tuple[tuple[tuple[float, int], ...], ...]:
-    """(Arrival delay, day) of the flights of each carrier and lane, in order of time."""
+    """Return (arrival delay, day) of the flights of each carrier and lane, in order of time."""
     flights = pandas.read_csv(find_flights() / "flights.csv.zip")
     flights = flights.dropna(subset=["arr_delay"])
     flights = flights.sort_values(["month", "day", "sched_dep_time"], kind="stable")
@@ -89,7 +89,7 @@ def lanes() -> tuple[tuple[tuple[float, int], ...], ...]:
 
 
 def residuals(kind: str, seed: int = 1) -> list[list[float]]:
-    """Streams of standardised residuals that do not shift."""
+    """Return streams of standardised residuals that do not shift."""
     luck = random.Random(seed)
     if kind == "Gaussian":
         return [[luck.gauss(0.0, 1.0) for _ in range(10_000)] for _ in range(30)]
@@ -106,16 +106,16 @@ def _shuffled(lane: Iterable[tuple[float, int]], kind: str, luck: random.Random)
 
 
 def _standardised(delays: list[float]) -> list[float]:
-    level, found = Level(_FADING), []
+    level, found = Level(), []
     for delay in delays:
         if level.seen >= _WARM:
             found.append((delay - level.mean) / max(sqrt(level.square), 1.0))
-        level.update(delay)
+        level.update(delay, _FADING)
     return found
 
 
 def measure() -> list[Quality]:
-    """Return false alarms and delays of every detector."""
+    """Measure false alarms and delays of every detector."""
     streams = {kind: residuals(kind) for kind in RESIDUALS}
     return [
         Quality(
@@ -154,7 +154,7 @@ def _one_delay(name: str, size: float, luck: random.Random) -> float:
 
 
 def _cost_us(name: str, streams: list[list[float]]) -> float:
-    """µs per residual, the best of all streams."""
+    """Return the µs per residual, the best of all streams."""
     best = inf
     for stream in streams[:10]:
         update: Callable[[float], None] = _detector(name).update

@@ -13,7 +13,7 @@ from benchmarks.prediction.shift import Quality
 
 
 def targets_table(targets: Sequence[Target]) -> str:
-    """Every target with what was measured, and by how much it is missed."""
+    """Return every target with its measurement, and the margin of those missed."""
     rows = [
         (
             target.name,
@@ -27,7 +27,7 @@ def targets_table(targets: Sequence[Target]) -> str:
 
 
 def lateness_table(results: DelayResults) -> str:
-    """P(late) by data set, stage and who forecast."""
+    """Return P(late) by data set, stage and forecaster."""
     rows = []
     for each in results.lateness:
         for name, score in each.scores.items():
@@ -48,7 +48,7 @@ def lateness_table(results: DelayResults) -> str:
 
 
 def transit_table(results: DelayResults) -> str:
-    """Quantiles of the time to the end."""
+    """Return quantiles of the time to the end."""
     rows = []
     for each in results.transit:
         for name, mae in each.mae_min.items():
@@ -67,7 +67,7 @@ def transit_table(results: DelayResults) -> str:
 
 
 def demand_table(results: Iterable[Result]) -> str:
-    """Errors and intervals by data set and who forecast."""
+    """Return errors and intervals by data set and forecaster."""
     rows = []
     for each in results:
         ours = each.model == "ours"
@@ -110,7 +110,7 @@ def ablation_table(results: Iterable[Ablation]) -> str:
 
 
 def shift_table(results: Sequence[Quality]) -> str:
-    """Return false alarms and delays of detectors."""
+    """Return the false alarms and delays of detectors."""
     kinds, sizes = list(results[0].false_per_10k), list(results[0].delay)
     rows = [
         (
@@ -131,7 +131,7 @@ def shift_table(results: Sequence[Quality]) -> str:
 
 
 def incidents_table(results: Iterable[Grouped]) -> str:
-    """Alarms and incidents of disturbed worlds."""
+    """Return alarms and incidents of disturbed worlds."""
     rows = [
         (
             each.scenario,
@@ -148,7 +148,7 @@ def incidents_table(results: Iterable[Grouped]) -> str:
 
 
 def anomalies_table(results: Iterable[Found]) -> str:
-    """Faults that were found."""
+    """Return the faults that were found."""
     rows = [
         (
             each.fault.replace("_", " "),

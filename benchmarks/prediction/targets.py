@@ -1,4 +1,4 @@
-"""What predictions are to reach, and whether they do."""
+"""Targets of predictions, and whether they are met."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ _MANY = 5_000
 
 
 def delay_targets(results: DelayResults) -> Iterator[Target]:
-    """P(late) and transit quantiles; all on the second half, in order of time."""
+    """Yield targets of P(late) and transit quantiles; all on the second half, in order of time."""
     for each in results.lateness:
         yield from _lateness_targets(each)
     flights = next(t for t in results.transit if t.data == "flights")
@@ -39,7 +39,7 @@ def _lateness_targets(each: Lateness) -> Iterator[Target]:
 
 
 def demand_targets(results: Sequence[Result]) -> Iterator[Target]:
-    """Errors beside LightGBM, naive forecasts and the season; intervals; recovery; cost."""
+    """Yield targets of errors (beside the baselines), intervals, recovery and cost."""
     by = {(each.data, each.model): each for each in results}
     for data in dict.fromkeys(each.data for each in results):
         ours = by[data, "ours"]
@@ -62,7 +62,7 @@ def demand_targets(results: Sequence[Result]) -> Iterator[Target]:
 
 
 def shift_targets(results: Sequence[Quality]) -> Iterator[Target]:
-    """Return false alarms of the detector that is shipped."""
+    """Yield the target for false alarms of the shipped detector."""
     shipped = next(each for each in results if each.detector == "Monitor")
     for kind, rate in shipped.false_per_10k.items():
         yield _at_most(f"false alarms per 10,000, {kind}", rate, 1.0, "")

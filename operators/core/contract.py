@@ -18,17 +18,16 @@ from state.errors import SnapshotError
 from state.events import Event, Fact
 
 S = TypeVar("S")
-#: What a record may carry: a journal fact, a derived one, an action, or what cannot be used.
+#: Content of a record: a journal fact, a derived one, an action, or something unusable.
 RecordFact = Fact | Derived | Action | DeadLetter
 
 
 class Record(Struct, frozen=True, gc=False):
     """One thing on its way down the chain.
 
-    The class of `fact` says what it is. `network` is empty for what could not be decoded. `now_ms`
-    is the journal's now: the largest recorded time up to this record. `event` and `line` are given
-    for journal facts only. What is `suspect` takes effect like any fact, but no model learns from
-    it.
+    The class of `fact` is its kind. `network` is empty for an undecoded line. `now_ms` is the
+    journal's now: the largest recorded time up to this record. `event` and `line` are given for
+    journal facts only. A `suspect` fact takes effect like any other, but no model learns from it.
     """
 
     network: str
@@ -45,7 +44,7 @@ class Record(Struct, frozen=True, gc=False):
 
 
 class Operator(Protocol):
-    """What the chain is made of."""
+    """Link of the chain."""
 
     name: str
 
@@ -67,7 +66,7 @@ class Chain:
 
     def __init__(self, operators: Sequence[Operator]) -> None:
         self.name = "chain"
-        #: What is stepped: operators, and loops of them.
+        #: Steps of the chain: operators, and loops of them.
         self.parts = tuple(operators)
         #: The operators themselves, those in loops among them.
         self.operators: tuple[Operator, ...] = tuple(
@@ -82,7 +81,7 @@ class Chain:
         return through(self._steps, record)
 
     def snapshot(self) -> bytes:
-        """All operators' snapshots, by name."""
+        """Return all operators' snapshots, by name."""
         return pack_all(self.operators)
 
     def restore(self, data: bytes) -> None:
@@ -105,12 +104,12 @@ def through(steps: Sequence[Callable[[Record], list[Record]]], record: Record) -
 
 
 def pack_all(operators: Sequence[Operator]) -> bytes:
-    """Snapshots of several operators, by name."""
+    """Return snapshots of several operators, by name."""
     return msgspec.msgpack.encode({o.name: o.snapshot() for o in operators})
 
 
 def restore_all(operators: Sequence[Operator], data: bytes) -> None:
-    """Inverse of `pack_all`; raises SnapshotError if they are not the same operators."""
+    """Restore what `pack_all` packed; raises SnapshotError if they are not the same operators."""
     parts = msgspec.msgpack.decode(data, type=dict[str, bytes])
     names = [operator.name for operator in operators]
     if list(parts) != names:
@@ -138,12 +137,12 @@ def step_all(operator: Operator, records: list[Record]) -> list[Record]:
 
 
 def pack(version: str, state: object) -> bytes:
-    """Snapshot bytes: a line with the version, then `state` as MessagePack."""
+    """Return snapshot bytes: a line with the version, then `state` as MessagePack."""
     return version.encode() + b"\n" + msgspec.msgpack.encode(state)
 
 
 def unpack(version: str, data: bytes, kind: type[S]) -> S:
-    """Inverse of `pack`; raises SnapshotError if `data` has another version or shape."""
+    """Return what `pack` packed; raises SnapshotError if its version or shape differs."""
     head, _, body = data.partition(b"\n")
     if head != version.encode():
         raise SnapshotError(

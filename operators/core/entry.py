@@ -1,4 +1,4 @@
-"""How a journal line enters the chain: decoded, as the record of its network."""
+"""Entry of a journal line into the chain: decoded, as the record of its network."""
 
 from operators.core.contract import Record
 from state.codec import DeadLetter, JournalLine, decode

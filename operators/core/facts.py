@@ -89,12 +89,12 @@ class DemandOutlook(Derived, frozen=True, kw_only=True):
 
     @property
     def units_per_day(self) -> float:
-        """Expected units, per day."""
+        """Return the expected units per day."""
         return self.units * DAY_S / self.bucket_s
 
 
 class DemandLift(Derived, frozen=True, kw_only=True):
-    """What signals multiply demand by until `until_ms`, for goods in a region or EVERYWHERE."""
+    """Factor of signals on demand until `until_ms`, for goods in a region or EVERYWHERE."""
 
     region: str
     scope: Goods
@@ -122,12 +122,12 @@ class LaneOutlook(Derived, frozen=True, kw_only=True):
 
     @property
     def lane(self) -> Lane:
-        """The lane; of the service as a whole, all of it."""
+        """Return the lane; for a service as a whole, the lane without ends."""
         return Lane(ServiceId(self.carrier, self.service), self.node, self.region)
 
 
 class Alarm(Derived, frozen=True, kw_only=True):
-    """What was observed of a scope has left what was predicted, since `since_ms`.
+    """Observations of a scope that have left the prediction, since `since_ms`.
 
     The scope is what is not empty: a service (with its carrier), a node, a region, a lane (all of
     them), or a category, with or without its region. `size` is in usual spreads and `factor` in
@@ -208,7 +208,7 @@ class DelayOutcome(Derived, frozen=True, kw_only=True):
 
 
 class TransferYield(Derived, frozen=True, kw_only=True):
-    """What became of `units` that were moved to a node: so many were `sold` there in time."""
+    """Outcome of `units` moved to a node: so many were `sold` there in time."""
 
     transfer: str
     node: str
@@ -251,7 +251,7 @@ ExceptionKind = Literal[
     "carrier_down",
     "refused",
 ]
-#: Whose doing it is, as far as the facts say: a carrier, us, the customer, another sales channel.
+#: Party at fault, as far as facts show: a carrier, us, the customer, another sales channel.
 ExceptionParty = Literal[
     "carrier", "retailer", "consignee", "customs", "nature", "channel", "supplier"
 ]
@@ -262,11 +262,11 @@ ClosedBy = Literal["", "itself", "person"]
 
 
 class ExceptionCase(Derived, frozen=True, kw_only=True):
-    """Something went otherwise than planned, as known by now: said when it opens, acts and closes.
+    """Deviation from plan, as known by now: published when it opens, acts and closes.
 
     `about` is the order, shipment, node, service or ``node/SKU`` concerned, `order` the order it
     belongs to (empty for a node, a service or a count). `name` stays the same from opening to
-    closing. `closed_by` is empty until then, and ``person`` if anybody had to decide something.
+    closing. `closed_by` is empty until then, and ``person`` if a person had to decide something.
     """
 
     name: str
@@ -307,10 +307,10 @@ class BlastRadiusTripped(Derived, frozen=True, kw_only=True):
 
 
 class ProposalClosed(Derived, frozen=True, kw_only=True):
-    """What became of a proposal. `by` and `why` are a person's, empty where none spoke.
+    """Outcome of a proposal. `by` and `why` are a person's, empty where none decided.
 
     `place` counts those that one journal record closed, from 1. What a proposal held is given back
-    unless it was approved. `withdrawn`: before anybody decided, its order ended, or the units that
+    unless it was approved. `withdrawn`: before a decision, its order ended, or the units that
     it was to send were released.
     """
 
@@ -324,7 +324,7 @@ class ProposalClosed(Derived, frozen=True, kw_only=True):
 
 
 class Refused(Derived, frozen=True, kw_only=True):
-    """An action that is no open proposal was refused, as `said`: whoever decided it undoes it.
+    """Refusal, as `said`, of an action that is no open proposal: its decider undoes it.
 
     `proposed` are (order, kind) of what the same record decided and is an open proposal still.
     """
@@ -355,7 +355,7 @@ class Draft(Derived, frozen=True, kw_only=True):
 
 
 class BenefitRealised(Derived, frozen=True, kw_only=True):
-    """What an intervention gained over the predicted cost of doing nothing, now that it is known.
+    """Gain of an intervention over the predicted cost of doing nothing, once known.
 
     It was `unnecessary` if what it replaced would have done as well. `action` is empty where it is
     not known which action led to it: a price that was asked for and came.

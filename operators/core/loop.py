@@ -11,7 +11,7 @@ from operators.core.contract import Operator, Record, pack_all, restore_all, thr
 
 
 class Loop:
-    """Steps `operators` as one; they keep their own names and snapshots.
+    """Operators stepped as one; they keep their own names and snapshots.
 
     Facts of the classes `returning` that the last one derives are led back to the first, the oldest
     first, behind all else that the record gave.

@@ -6,7 +6,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def money(cents: int | float, currency: str) -> str:
-    """Amount with two decimals and the currency: ``7.31 EUR``."""
+    """Return an amount with two decimals and the currency: ``7.31 EUR``."""
     return f"{cents / 100:.2f} {currency}"
 
 
@@ -22,5 +22,5 @@ def span(seconds: float) -> str:
 def day(ms: int) -> str:
     """Return an instant as ``12 Jan 14:05`` UTC."""
     at = from_ms(ms)
-    # Formatted by hand: strftime takes four times as long, and every action says a few instants.
+    # Formatted by hand: strftime takes four times as long, and every action names a few instants.
     return f"{at.day:02} {_MONTHS[at.month - 1]} {at.hour:02}:{at.minute:02}"

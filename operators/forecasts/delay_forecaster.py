@@ -10,7 +10,7 @@ from operators.forecasts.delay_conditions import Conditions
 from operators.forecasts.delay_shipment import Guess, OpenShipment, Way
 from operators.forecasts.delay_watch import TransitWatch, WatchState
 from operators.prediction.lateness import LateModel, LateState
-from operators.prediction.level import Level, LevelState
+from operators.prediction.levels import Level
 from operators.prediction.situation import FIRST_STAGE, Situation
 from operators.prediction.transit import Transit, TransitState
 from state.actions import Contribution
@@ -29,12 +29,12 @@ class ForecasterState(Struct):
     late: LateState
     transit: TransitState
     watch: WatchState
-    lateness: LevelState
+    lateness: Level
     alarmed: dict[Ref, int]
 
 
 class Forecaster:
-    """P(late) and quantiles of what remains; learns both, and watches for change.
+    """Models of P(late) and of the remaining time, with a watch for change.
 
     `step` is AdaGrad's, of P(late).
     """
@@ -43,17 +43,17 @@ class Forecaster:
         self._late = LateModel(step, state.late if state else None)
         self._transit = Transit(state.transit if state else None)
         self._watch = TransitWatch(state.watch if state else None)
-        self._lateness = Level(_LATENESS_FADING, state.lateness if state else (0, 0.0, 0.0))
-        # Until when what is named is under an alarm: as many as there are services, nodes, regions.
+        self._lateness = state.lateness if state else Level()
+        # End of the alarm on each scope: as many as there are services, nodes, regions.
         self._alarmed: dict[Ref, int] = state.alarmed if state else {}
 
     @property
     def learned(self) -> int:
-        """Labels that P(late) has learned from."""
+        """Return the number of labels that P(late) has learned from."""
         return self._late.learned
 
     def use_step(self, step: float) -> None:
-        """Learn with another step from here on; it is part of the optimizer, which is made anew."""
+        """Learn with another step from here on; as part of the optimizer, it needs a new one."""
         self._late = LateModel(step, self._late.state())
 
     def predict(
@@ -86,13 +86,13 @@ class Forecaster:
         return now, Guess(time_ms, shipment.progress, features, of_transit, usual, remaining)
 
     def contributions(self, now: Situation) -> tuple[Contribution, ...]:
-        """Return the contributions to the P(late) just predicted; they sum to its log-odds."""
+        """Return what P(late) of a situation just predicted rests on; sums to its log-odds."""
         return self._late.contributions(now)
 
     def expected_ms(self, shipment: OpenShipment, median_ms: int) -> int:
-        """When it is expected: if it is likely late, not before the promise and what usually adds.
+        """Return the expected delivery: if likely late, after the promise plus the usual excess.
 
-        The median may still be before the promise when P(late) says otherwise.
+        The median may still be before the promise when P(late) is high.
         """
         if shipment.p_latest <= 0.5:
             return median_ms
@@ -100,7 +100,7 @@ class Forecaster:
 
     @property
     def typical_lateness_ms(self) -> int:
-        """By how much late ones have been late."""
+        """Return the usual lateness of late parcels."""
         return round(self._lateness.mean * 1000) if self._lateness.seen else DAY_MS
 
     def learn_label(self, guesses: Sequence[Guess], way: Way, late: bool) -> None:
@@ -112,7 +112,7 @@ class Forecaster:
     def learn_transit(
         self, guesses: Sequence[Guess], ended_ms: int, told_ms: int | None = None
     ) -> None:
-        """Learn how long one took; `learn_underway` was told of it at `told_ms`, if it was."""
+        """Learn how long one took; `learn_underway` learned of it at `told_ms`, if at all."""
         for guess in guesses:
             took_s = (ended_ms - guess.time_ms) / 1000
             so_far_s = -inf if told_ms is None else (told_ms - guess.time_ms) / 1000
@@ -129,7 +129,7 @@ class Forecaster:
     ) -> list[Alarm]:
         """Learn at once what is usual of such a way; returns the alarms that this raises."""
         if time_ms > shipment.promised_ms:
-            self._lateness.update((time_ms - shipment.promised_ms) / 1000)
+            self._lateness.update((time_ms - shipment.promised_ms) / 1000, _LATENESS_FADING)
         way = shipment.way
         by_step_s = {guess.progress: (time_ms - guess.time_ms) / 1000 for guess in guesses}
         self._transit.learn_usual(
@@ -151,12 +151,12 @@ class Forecaster:
         return self._heed(alarms, now_ms)
 
     def state(self) -> ForecasterState:
-        """Plain values that restore it."""
+        """Return the plain values that restore it."""
         return ForecasterState(
             self._late.state(),
             self._transit.state(),
             self._watch.state(),
-            self._lateness.state(),
+            self._lateness,
             self._alarmed,
         )
 

@@ -1,4 +1,4 @@
-"""What the delay operator keeps of a shipment on its way."""
+"""State of a shipment on its way, as the delay operator keeps it."""
 
 from zlib import crc32
 
@@ -10,7 +10,7 @@ from operators.prediction.situation import FIRST_STAGE
 from operators.prediction.transit import Remaining, UsualRemaining
 from state.keys import ServiceId
 
-#: Scans of the same status told apart: the third hub is nearer than the first.
+#: Scans of one status that are distinguished: the third hub is nearer than the first.
 _MOST_REPEATS = 3
 
 
@@ -26,7 +26,7 @@ class Guess(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Way(Struct, frozen=True, array_like=True, gc=False):
-    """How a shipment goes: the service, from, to, and the hour of its handover (UTC)."""
+    """Way of a shipment: the service, from, to, and the hour of its handover (UTC)."""
 
     service: ServiceId
     node: str
@@ -98,10 +98,10 @@ class OpenShipment(Struct, array_like=True):
 
     @property
     def kept(self) -> tuple[bytes, ...]:
-        """The predictions to learn from, encoded: at handover, and at a scan if there was one."""
+        """Return the predictions to learn from, encoded: at handover, and at a scan if any."""
         return tuple(raw for raw in (self.first, self.sampled) if raw)
 
 
 def guesses_of(kept: tuple[bytes, ...]) -> list[Guess]:
-    """Predictions that were kept."""
+    """Return the predictions that were kept."""
     return [_DECODER.decode(raw) for raw in kept]

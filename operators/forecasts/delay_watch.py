@@ -1,8 +1,8 @@
-"""The watch over transit: whether parcels of a service, node, region or lane have become slower.
+"""Watch over transit, for parcels of a service, node, region or lane that become slower.
 
 Each parcel counts once, by how far its transit was off what was predicted at handover: at its
-delivery, or when it is overdue, whichever is first. To wait for the late ones to arrive would be to
-hear of a closed hub from the parcels that it did not stop.
+delivery, or when it is overdue, whichever is first. Waiting for the late ones to arrive would
+show a closed hub only by the parcels that it did not stop.
 """
 
 from math import erfc, exp, pi, sqrt
@@ -86,5 +86,5 @@ class TransitWatch:
         return self.observe(service, node, region, predicted, beyond, now_ms)
 
     def state(self) -> WatchState:
-        """Plain values that restore it."""
+        """Return the plain values that restore it."""
         return WatchState(self._monitor.state())

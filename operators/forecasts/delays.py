@@ -1,4 +1,4 @@
-"""Delays: P(late) and expected delivery of every open shipment, anew at each scan.
+"""Delays: P(late) and expected delivery of every open shipment, updated at each scan.
 
 Predict, keep the features, learn when the truth is known. Nothing that comes after a prediction can
 change it. A shipment is known to be late when its promise passes (plus the time that a delivery
@@ -45,7 +45,7 @@ class _Ended(Struct, array_like=True):
 
 
 class _Due(Struct, frozen=True, array_like=True, gc=False):
-    """What falls due of a shipment: its promise, that it is overdue, that it counts as lost."""
+    """Deadlines of a shipment: its promise, when it is overdue, when it counts as lost."""
 
     what: Literal["promise", "overdue", "lost"]
     shipment: str
@@ -63,7 +63,7 @@ class _State(Struct):
 
 
 class Delays(Operator):
-    """Emits DelayRisk when a risk is new or moved materially, DelayOutcome at delivery, Alarm."""
+    """Emitter of DelayRisk (a new or materially moved risk), DelayOutcome (delivery) and Alarm."""
 
     name = "delays"
 
@@ -77,7 +77,7 @@ class Delays(Operator):
 
     @property
     def learned(self) -> int:
-        """Labels that the model has learned from."""
+        """Return the number of labels that the model has learned from."""
         return self._forecaster.learned
 
     def step(self, record: Record) -> list[Record]:
@@ -289,7 +289,7 @@ class Delays(Operator):
 
 
 def _outcome(name: str, shipment: OpenShipment, handover: Guess, time_ms: int) -> DelayOutcome:
-    """Return the outcome of a shipment, beside its predictions at handover and later."""
+    """Return the outcome of a shipment beside its predictions at handover and later."""
     remaining, took_s = handover.remaining, (time_ms - handover.time_ms) / 1000
     off_s = carrier_off_s = None
     if shipment.carrier_eta_ms is not None and shipment.eta_beside_ms:

@@ -1,6 +1,6 @@
 """Demand outlook per (region, SKU): how many units a bucket will bring, and what that rests on.
 
-A series is the units ordered per bucket of journal time (a day, unless the policy says otherwise).
+A series is the units ordered per bucket of journal time (a day, unless the policy sets another).
 An outlook is made when a bucket's first order comes, which also closes the bucket before: so all
 series are never closed at one instant, and the work per order line is bounded. The model, its
 features and its bands are in `operators.prediction.demand_model`.
@@ -39,9 +39,9 @@ class _State(Struct):
 
 
 class Demand(Operator):
-    """Emits DemandOutlook when a series' bucket has its first order, DemandLift upon a signal.
+    """Emitter of DemandOutlook (a bucket's first order), DemandLift (a signal) and Alarm.
 
-    And Alarm where a region or a category orders more, or less, than it did.
+    An alarm means that a region or a category orders more, or less, than it did.
     """
 
     name = "demand"
@@ -114,7 +114,7 @@ class Demand(Operator):
         self._model = _model(rules, state)
 
     def snapshot(self) -> bytes:
-        """Rules, categories and the model as plain values."""
+        """Return rules, categories and the model as plain values."""
         return pack(
             _VERSION,
             _State(self._rules, self._model.state(), self._watch.state(), self._categories),
@@ -129,7 +129,7 @@ class Demand(Operator):
 
 
 def explain(outlook: DemandOutlook) -> str:
-    """Return an outlook in words, with units.
+    """Describe an outlook in words, with units.
 
     Such as "3.2 a day usually; this day 1.4 × for its time, promotion 1.2 ×: 5.4 units expected,
     80 % band 1 to 9, from 21 days of evidence".

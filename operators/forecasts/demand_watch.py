@@ -1,7 +1,7 @@
-"""The watch over demand: whether a region or a category orders more, or less, than it did.
+"""Watch over demand, for regions and categories that order more, or less, than they did.
 
-Single series sell too little to tell. So units are added up by region and by category, in quarters
-of a day, and held against the scope's own level at this time of the day and the week.
+Single series sell too little to show it, so units are added up by region and by category, in
+quarters of a day, and compared with the scope's own level at this time of the day and the week.
 """
 
 from math import sqrt
@@ -10,12 +10,12 @@ from msgspec import Struct, field
 
 from operators.core.facts import Alarm
 from operators.prediction.drift import Monitor, MonitorState
-from operators.prediction.level import Level, LevelState
+from operators.prediction.levels import Level, Levels
 from state.keys import Ref
 from state.quantities import DAY_MS
 
 _QUARTER_MS = DAY_MS // 4
-#: Quarters until the day and the week are known well enough to tell what is unusual: a fortnight.
+#: Quarters until the day and the week are known well enough to judge by: a fortnight.
 _SETTLED = 56
 #: Weight of the newest quarter in a scope's level, in what a time of the day or week brings, and in
 #: how much more than a Poisson count quarters spread.
@@ -30,26 +30,26 @@ class DemandWatchState(Struct):
     quarter: int = 0
     closed: int = 0
     units: dict[Ref, int] = field(default_factory=dict)
-    levels: dict[Ref, LevelState] = field(default_factory=dict)
-    times: dict[str, LevelState] = field(default_factory=dict)
-    spread: LevelState = (0, 0.0, 0.0)
+    levels: dict[Ref, Level] = field(default_factory=dict)
+    times: dict[str, Level] = field(default_factory=dict)
+    spread: Level = field(default_factory=Level)
     monitor: MonitorState[Ref] | None = None
 
 
 class DemandWatch:
-    """Adds up orders, and raises alarms as quarters close."""
+    """Units ordered by scope; raises alarms as quarters close."""
 
     def __init__(self, state: DemandWatchState | None = None) -> None:
         state = state or DemandWatchState()
         self._quarter, self._closed, self._units = state.quarter, state.closed, state.units
-        self._levels = {key: Level(_LEVEL_FADING, kept) for key, kept in state.levels.items()}
-        self._times = {key: Level(_SEASON_FADING, kept) for key, kept in state.times.items()}
-        self._spread = Level(_SPREAD_FADING, state.spread)
+        self._levels = Levels(_LEVEL_FADING, state.levels)
+        self._times = Levels(_SEASON_FADING, state.times)
+        self._spread = state.spread
         self._monitor: Monitor[Ref] = Monitor(_MOST_SCOPES, state.monitor)
 
     @property
     def closes_ms(self) -> int:
-        """When the open quarter is over."""
+        """Return the end of the open quarter."""
         return (self._quarter + 1) * _QUARTER_MS
 
     def ordered(self, region: str, category: str, units: int) -> None:
@@ -66,44 +66,41 @@ class DemandWatch:
         """
         alarms: list[Alarm] = []
         if self._quarter:
-            times = self._season()
-            season = times[0].mean * times[1].mean if times[1].seen else 1.0
+            part, weekday = map(self._times.get, self._times_open())
+            season = part.mean * weekday.mean if weekday.seen else 1.0
             alarms = self._judge(max(season, 0.02))
             self._closed += 1
         self._quarter = now_ms // _QUARTER_MS
-        self._units = dict.fromkeys(self._levels, 0)
+        self._units = dict.fromkeys(self._levels.by_name, 0)
         return alarms
 
-    def _season(self) -> tuple[Level, Level]:
-        """Return the usual factors of the open quarter's time of day and of its weekday."""
-        part = str(self._quarter % 4)
-        weekday = f"day {self._quarter // 4 % 7}"
-        return (
-            self._times.setdefault(part, Level(_SEASON_FADING)),
-            self._times.setdefault(weekday, Level(_SEASON_FADING)),
-        )
+    def _times_open(self) -> tuple[str, str]:
+        """Return the names of the open quarter's time of day and of its weekday."""
+        return str(self._quarter % 4), f"day {self._quarter // 4 % 7}"
 
     def _judge(self, season: float) -> list[Alarm]:
         alarms: list[Alarm] = []
         total = usual = 0.0
         dispersion = max(self._spread.mean, 1.0) if self._spread.seen else _USUAL_SPREAD
         for scope, units in self._units.items():
-            level = self._levels.setdefault(scope, Level(_LEVEL_FADING))
+            level = self._levels.get(scope)
             expected = level.mean * season
             if level.seen:
                 total, usual = total + units, usual + level.mean
                 sd = sqrt(max(expected, 0.5) * dispersion)
                 if self._closed >= _SETTLED // 2:
                     spread = (units - expected) ** 2 / max(expected, 0.5)
-                    self._spread.update(min(spread, _WIDEST_SPREAD))
+                    self._spread.update(min(spread, _WIDEST_SPREAD), _SPREAD_FADING)
                 if self._closed >= _SETTLED:
                     alarms += self._watch(scope, (units - expected) / sd, sd / max(expected, 0.5))
-            level.update(units / season)
-        part, weekday = self._season()
+            self._levels.update(scope, units / season)
         if usual:
             # Each learns what the other does not explain; both are 1 on average.
-            part.update(total / usual / max(weekday.mean, 0.02) if weekday.seen else total / usual)
-            weekday.update(total / usual / max(part.mean, 0.02))
+            part, weekday = self._times_open()
+            ratio, of_weekday = total / usual, self._times.get(weekday)
+            explained = max(of_weekday.mean, 0.02) if of_weekday.seen else 1.0
+            of_part = self._times.update(part, ratio / explained)
+            self._times.update(weekday, ratio / max(of_part.mean, 0.02))
         return alarms
 
     def _watch(self, scope: Ref, surprise: float, relative_sd: float) -> list[Alarm]:
@@ -124,13 +121,13 @@ class DemandWatch:
         ]
 
     def state(self) -> DemandWatchState:
-        """Plain values that restore it; the open quarter's are shared with it."""
+        """Return the plain values that restore it, shared with it."""
         return DemandWatchState(
             self._quarter,
             self._closed,
             self._units,
-            {key: level.state() for key, level in self._levels.items()},
-            {key: level.state() for key, level in self._times.items()},
-            self._spread.state(),
+            self._levels.by_name,
+            self._times.by_name,
+            self._spread,
             self._monitor.state(),
         )

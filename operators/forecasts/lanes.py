@@ -1,7 +1,7 @@
 """Lanes: transit quantiles and on-time rate per (carrier service, origin node, destination region).
 
-Transit is learned as a ratio to the service's nominal time, so that a lane nobody has used yet can
-borrow from its service.
+Transit is learned as a ratio to the service's nominal time, so that an unused lane can borrow
+from its service.
 """
 
 from msgspec import Struct, field
@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from operators.core.contract import Operator, Record, pack, unpack
 from operators.core.facts import LaneOutlook
 from operators.prediction.lane_transit import LaneTransit, LaneTransitState
-from operators.prediction.level import Level, LevelState
+from operators.prediction.levels import Level, Levels
 from state.events import (
     CarrierRegistered,
     NodeRegistered,
@@ -40,12 +40,12 @@ class _Open(Struct, array_like=True):
 class _State(Struct):
     geography: Geography = field(default_factory=Geography)
     open: dict[str, _Open] = field(default_factory=dict)
-    on_time: dict[Lane, LevelState] = field(default_factory=dict)
+    on_time: dict[Lane, Level] = field(default_factory=dict)
     transit: LaneTransitState | None = None
 
 
 class Lanes(Operator):
-    """Emits a LaneOutlook for the service and one for the lane at every delivery."""
+    """Emitter of a LaneOutlook for the service and one for the lane at every delivery."""
 
     name = "lanes"
 
@@ -56,8 +56,8 @@ class Lanes(Operator):
     def _open(self, state: _State) -> None:
         self._state = state
         self._transit = LaneTransit(state.transit)
-        self._on_time = {lane: Level(_FADING, kept) for lane, kept in state.on_time.items()}
-        state.transit, state.on_time = None, {}
+        self._on_time = Levels(_FADING, state.on_time)
+        state.transit = None
 
     def step(self, record: Record) -> list[Record]:
         """Fold in dispatches and deliveries; everything is passed on."""
@@ -109,14 +109,14 @@ class Lanes(Operator):
         self._transit.learn(lane, weekday(shipped.dispatched_ms), ratio, time_ms)
         in_time = 1.0 if time_ms <= shipped.promised_ms else 0.0
         for each in (whole, lane):
-            self._on_time.setdefault(each, Level(_FADING)).update(in_time)
+            self._on_time.update(each, in_time)
         return [self._outlook(whole, whole), self._outlook(lane, whole)]
 
     def _outlook(self, lane: Lane, whole: Lane) -> LaneOutlook:
-        """Return the outlook of a lane of the service `whole`, or of that itself."""
-        on_time = self._on_time[whole].mean
+        """Return the outlook of a lane of the service `whole`, or of the service itself."""
+        on_time = self._on_time.get(whole).mean
         if lane is not whole:
-            of_lane = self._on_time[lane]
+            of_lane = self._on_time.get(lane)
             on_time += of_lane.trust * (of_lane.mean - on_time)
         ratios = self._transit.ratios(lane)
         return LaneOutlook(
@@ -133,12 +133,11 @@ class Lanes(Operator):
         )
 
     def snapshot(self) -> bytes:
-        """Levels, bands and open shipments as plain values."""
+        """Return levels, bands and open shipments as plain values."""
         state = self._state
         state.transit = self._transit.state()
-        state.on_time = {lane: level.state() for lane, level in self._on_time.items()}
         data = pack(_VERSION, state)
-        state.transit, state.on_time = None, {}
+        state.transit = None
         return data
 
     def restore(self, data: bytes) -> None:

@@ -3,7 +3,7 @@
 A part of hygiene. Parcels cannot outrun an aeroplane, nor be seen before their handover or after
 their delivery, and they keep to their route; a count should agree with the ledger, up to what
 counts of its node are usually off by; quantities and signals should be near what is usual for their
-SKU or kind. What is usual is a median; far from it is told by a robust z, of logs for ratios.
+SKU or kind. The usual value is a median; the distance from it is a robust z, of logs for ratios.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ class _Shelf(Struct, array_like=True):
 
 
 class _SignalOf(Struct, frozen=True, array_like=True, gc=False):
-    """What a signal says something of; what is empty is all."""
+    """Subject of a signal; an empty field means all."""
 
     kind: str
     sku: str
@@ -63,7 +63,7 @@ class _SignalOf(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Anomalies(Struct):
-    """What is usual, and where parcels and stock stand; mutated by `look` alone."""
+    """Usual values, and the positions of parcels and stock; mutated by `look` alone."""
 
     parcels: Parcels = field(default_factory=Parcels)
     shelves: Recent[ShelfKey, _Shelf] = field(default_factory=lambda: Recent(_POSITIONS))
@@ -73,7 +73,7 @@ class Anomalies(Struct):
     # By SKU; what was scheduled, against that, under no SKU.
     receipts: Usuals[str] = field(default_factory=lambda: Usuals(_LEAST_QUANTITY))
     signals: Usuals[_SignalOf] = field(default_factory=lambda: Usuals(_LEAST_SIGNAL))
-    # By how the book was changed, and the node.
+    # By kind of change to the book, and node.
     jumps: Usuals[tuple[str, str]] = field(default_factory=lambda: Usuals(_LEAST_OFF))
 
     def look(self, event: Event, rules: Rules) -> Anomaly | None:
@@ -120,7 +120,7 @@ class Anomalies(Struct):
         return _anomaly("stock_jump", "inventory", about, score, reason)
 
     def _jump(self, kind: str, node: str, book: int, now: int) -> float:
-        """How wildly a ledger jumped: in √units, against what is usual for the node."""
+        """Return the size of a ledger's jump in √units, against the node's usual one."""
         off = (now - book) / (1.0 + sqrt(max(book, now, 0)))
         return self.jumps.judge((kind, node), off)
 
@@ -138,7 +138,7 @@ class Anomalies(Struct):
         return _anomaly("wild_quantity", "inventory", f"{fact.node}/{fact.sku}", score, reason)
 
     def _surprise(self, fact: StockReceived) -> float:
-        """How wild a receipt is: against what was scheduled, else what is usual for the SKU."""
+        """Return the surprise of a receipt, against its schedule or else the SKU's usual one."""
         scheduled = self.inbounds.get(fact.inbound or "")
         if scheduled:
             return self.receipts.judge("", log(fact.quantity / scheduled))
@@ -190,7 +190,7 @@ class Anomalies(Struct):
         return _anomaly("wild_signal", "demand", about, score, reason)
 
 
-#: Which check takes which fact. A table, not a match: it is asked at every event.
+#: Check by class of fact. A table, not a match: it is read at every event.
 _CHECKS: dict[type, Callable[[Anomalies, Any, int, Rules], Anomaly | None]] = {
     StockCounted: Anomalies._counted,
     StockAdjusted: Anomalies._adjusted,

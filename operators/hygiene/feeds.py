@@ -1,6 +1,6 @@
 """Feed health: how far the facts of each family can be trusted right now.
 
-A feed is what one producer (an envelope's `source`) says of one family. Its score is one minus the
+A feed is one producer's (an envelope's `source`) facts of one family. Its score is one minus the
 recent share of its facts that came late, were unusable or not believable, and zero while it is
 silent. A family (inventory, telemetry, demand) is as healthy as its worst feed. Duplicates are
 counted but cost nothing: a redelivery must not change a decision.
@@ -18,13 +18,13 @@ _JUDGED_AFTER = 50
 _FADING = 0.01
 #: A feed is silent only if quiet for this many of its usual gaps as well.
 _SILENT_GAPS = 20.0
-#: Producers told apart; further ones share an entry, so that memory is bounded.
+#: Producers that are distinguished; further ones share an entry, so that memory is bounded.
 _MOST_FEEDS = 500
 _JUDGED_FAMILIES = ("inventory", "telemetry", "demand")
 
 
 class Feed(Struct):
-    """What is known of one producer; `bad` and `gap_ms` are exponentially weighted means."""
+    """Health of one producer; `bad` and `gap_ms` are exponentially weighted means."""
 
     family: str
     heard: int = 0
@@ -40,7 +40,7 @@ class Feed(Struct):
 
 
 class FeedKey(Struct, frozen=True, order=True, array_like=True, gc=False):
-    """What one producer says of one family; without a source, those told apart no more."""
+    """One producer's facts of one family; without a source, the producers that share an entry."""
 
     family: str
     source: str = ""
@@ -72,7 +72,7 @@ class Feeds(Struct):
         feed.bad = _mean(feed.bad, 1.0)
 
     def doubted(self, event: Event) -> None:
-        """Count a fact that was heard before and, now that it is let in, is not believable."""
+        """Count a fact that arrived before and, now that it is let in, is not believable."""
         feed = self._feed(event)
         feed.doubted += 1
         feed.bad = _mean(feed.bad, 1.0)
@@ -106,7 +106,7 @@ class Feeds(Struct):
         return []
 
     def silent(self, now_ms: int, rules: Hygiene) -> list[FeedHealth]:
-        """Health of families that lost a feed to silence since the last look."""
+        """Return the health of families that lost a feed to silence since the last look."""
         out: list[FeedHealth] = []
         for key, feed in self.feeds.items():
             if feed.silent or feed.heard < _JUDGED_AFTER or feed.family not in _JUDGED_FAMILIES:

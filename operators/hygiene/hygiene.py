@@ -1,8 +1,8 @@
-"""Hygiene: what enters the chain, and in what state the feeds are.
+"""Hygiene: admission of facts to the chain, and the health of feeds.
 
 Duplicates are left out; facts that refer to something unknown wait for it, up to the lateness
 bound, and then become dead letters; a fact too late or too far ahead to be applied, or so old that
-it may be a duplicate and cannot be told from one, becomes one at once; one that is not believable
+it may be a duplicate and cannot be checked, becomes one at once; one that is not believable
 goes on as suspect. Hygiene also owns the journal's now and the policy in force.
 """
 
@@ -25,7 +25,7 @@ from state.quantities import rfc3339
 _VERSION = "hygiene/3"
 #: So many records in a row beyond the largest jump, and the world is believed to have moved on.
 _JUMPS_BELIEVED = 3
-#: How often, in journal time, old names are dropped and silent feeds looked for.
+#: Interval, in journal time, of dropping old names and looking for silent feeds.
 _FORGET_EVERY_MS = 60_000
 
 
@@ -45,7 +45,7 @@ class _State(Struct):
     references: References = field(default_factory=References)
     feeds: Feeds = field(default_factory=Feeds)
     anomalies: Anomalies = field(default_factory=Anomalies)
-    # What is missing -> the lines waiting for it; and how many wait in all.
+    # Missing reference -> the lines waiting for it; and the number waiting in all.
     parked: dict[Ref, list[JournalLine]] = field(default_factory=dict)
     parked_count: int = 0
     deadlines: Deadlines[_GivenUp] = field(default_factory=Deadlines[_GivenUp])
@@ -64,17 +64,17 @@ class Hygiene(Operator):
 
     @property
     def parked(self) -> int:
-        """Events that wait for something they refer to."""
+        """Return the number of events that wait for something they refer to."""
         return self._state.parked_count
 
     @property
     def now_ms(self) -> int:
-        """The journal's now, ms since the epoch."""
+        """Return the journal's now, ms since the epoch."""
         return self._state.now_ms
 
     @property
     def feeds(self) -> Feeds:
-        """What is known of the producers; only to be read."""
+        """Return the health of the producers; only to be read."""
         return self._state.feeds
 
     def step(self, record: Record) -> list[Record]:
@@ -116,7 +116,7 @@ class Hygiene(Operator):
         return out
 
     def _impossible(self, record: Record, event: Event) -> Record | None:
-        """Return a dead letter for a fact with impossible or unreadable times; else None."""
+        """Return a dead letter for a fact whose times are impossible or unknown; else None."""
         state = self._state
         rules = state.policy.hygiene
         ahead = event.recorded_ms - state.now_ms
@@ -140,7 +140,7 @@ class Hygiene(Operator):
         ):
             return self._too_old_to_tell(record, event)
         elif type(event.fact) is StockCounted and event.time_ms < now_ms - rules.lateness_s * 1000:
-            # The ledger before the bound is settled; what was sold since then cannot be told.
+            # The ledger before the bound is settled; sales since then are unknown.
             reason, expected = "too_late", f"a count at most {rules.lateness_s} s old"
         elif type(event.fact) is PolicyChanged:
             try:
@@ -151,7 +151,7 @@ class Hygiene(Operator):
         else:
             return None
         state.feeds.quarantined(event)
-        # What is refused does not move the journal's now.
+        # A refused record does not move the journal's now.
         at = Record(record.network, record.seq, state.now_ms, record.fact, event, record.line)
         return dead_letter(at, reason, expected, rfc3339(event.time_ms))
 
@@ -165,7 +165,7 @@ class Hygiene(Operator):
         return dead_letter(at, "too_late", expected, rfc3339(event.time_ms))
 
     def _look(self, record: Record) -> list[Record]:
-        """Return the record; one that is not believed as suspect, behind its anomaly."""
+        """Return the record; if not believable, marked as suspect and after its anomaly."""
         assert record.event is not None
         anomaly = self._state.anomalies.look(record.event, self._state.policy.anomalies)
         if anomaly is None:
@@ -203,7 +203,7 @@ class Hygiene(Operator):
         return out
 
     def _known_now(self, event: Event) -> list[Ref]:
-        """Return the references known from this event on, parked ones that it explains too."""
+        """Return the references known from this event on: its own, and names now resolved by it."""
         state = self._state
         learned = state.references.learn(event.fact, event.time_ms, state.now_ms)
         if not learned or not state.parked:
@@ -237,7 +237,7 @@ class Hygiene(Operator):
         return record.derive(Parked(reference=str(missing)))
 
     def _advance(self, record: Record) -> list[Record]:
-        """Return what falls due as now moves on: parked facts given up, silent feeds."""
+        """Return the records due as now moves on: parked facts given up, feeds gone silent."""
         state = self._state
         out: list[Record] = []
         for due, _ in state.deadlines.due(state.now_ms):
@@ -268,9 +268,9 @@ class Hygiene(Operator):
         self._state.seen.drop(event.source, event.id)
 
     def snapshot(self) -> bytes:
-        """State as versioned plain values."""
+        """Return the state as versioned plain values."""
         return pack(_VERSION, self._state)
 
     def restore(self, data: bytes) -> None:
-        """Inverse of `snapshot`."""
+        """Restore the state of a snapshot."""
         self._state = unpack(_VERSION, data, _State)

@@ -28,7 +28,7 @@ _LEAST_DETOUR = 0.25
 _KM_PER_DEGREE, _RADIANS = 111.2, pi / 180.0
 #: A parcel for the same town may go by a hub about so far away.
 _HUB_KM = 300.0
-#: What of a parcel may be seen before its handover: its label.
+#: Status of a parcel that may come before its handover: its label.
 _LABEL = "pending"
 
 #: Latitude and longitude, in degrees.
@@ -49,7 +49,7 @@ class _Parcel(Struct, array_like=True):
 
 
 class Parcels(Struct):
-    """Where parcels are, and how far they usually go out of their way."""
+    """Positions of parcels, and the detours they usually make."""
 
     nodes: dict[str, Place] = field(default_factory=dict)
     regions: dict[str, Place] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Parcels(Struct):
         self.parcels.set(fact.shipment, parcel)
 
     def scanned(self, fact: ShipmentScanned, time_ms: int, rules: Rules) -> Anomaly | None:
-        """Return the anomaly of a scan, if there is one."""
+        """Return the anomaly of a scan, if any."""
         name, parcel = fact.shipment, self.parcels.get(fact.shipment)
         if parcel is None or fact.status == _LABEL:
             return None
@@ -89,7 +89,7 @@ class Parcels(Struct):
         return None if place is None else self._moved(name, parcel, place, time_ms, rules)
 
     def delivered(self, fact: ShipmentDelivered, time_ms: int, rules: Rules) -> Anomaly | None:
-        """Return the anomaly of a delivery, if there is one."""
+        """Return the anomaly of a delivery, if any."""
         name, parcel = fact.shipment, self.parcels.get(fact.shipment)
         if parcel is None or parcel.delivered_ms:
             return None
@@ -105,7 +105,7 @@ class Parcels(Struct):
     def _moved(
         self, name: str, parcel: _Parcel, place: Place, time_ms: int, rules: Rules
     ) -> Anomaly | None:
-        """Whether it came here faster than anything goes, or by far too long a way."""
+        """Return the anomaly of a move that is impossibly fast or far too long a way."""
         last, left_km, end, wrong = parcel.place, parcel.left_km, parcel.destination, None
         to_go_km = _km(place, end) if end is not None else left_km
         if last is not None and last != place:
@@ -129,7 +129,7 @@ class Parcels(Struct):
         return None
 
 
-#: Which check takes which fact.
+#: Check by class of fact.
 PARCEL_CHECKS: dict[type, Callable[[Parcels, Any, int, Rules], Anomaly | None]] = {
     NodeRegistered: Parcels.place,
     RegionRegistered: Parcels.place,
@@ -140,7 +140,7 @@ PARCEL_CHECKS: dict[type, Callable[[Parcels, Any, int, Rules], Anomaly | None]] 
 
 
 def _km(a: Place, b: Place) -> float:
-    """Distance in km on a flat map, within 1 % up to 1,000 km and too long beyond; fast."""
+    """Return km on a flat map, fast: within 1 % up to 1,000 km and too long beyond."""
     south, west = a
     north, east = b[0] - south, b[1] - west
     if not -180.0 <= east <= 180.0:

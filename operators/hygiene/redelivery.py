@@ -2,8 +2,8 @@
 
 Memory is bounded, and the promise is not: what is forgotten leaves behind, for each producer, the
 latest `time` of its forgotten events. An event that is older than that and not remembered may have
-been folded in, and nobody can tell any more; it is refused. One that is younger cannot have been.
-So a producer that was away for a week, and then sends all that has happened since, is heard; one
+been folded in, which is no longer known; it is refused. One that is younger cannot have been.
+So a producer that was away for a week, and then sends all that has happened since, is let in; one
 that sends a fact behind others that are forgotten by now is not.
 """
 
@@ -16,7 +16,7 @@ from state.quantities import DAY_MS
 _REMEMBERED_MS = 2 * DAY_MS
 #: Ids held in a generation at most, unless the policy's least is more: some 50 MB.
 _MOST_IDS = 500_000
-#: Producers told apart; further ones share an entry, so that memory is bounded.
+#: Producers that are distinguished; further ones share an entry, so that memory is bounded.
 _MOST_SOURCES = 1_000
 #: Before anything that can have happened.
 _NEVER_MS = -(2**62)
@@ -40,10 +40,10 @@ class Generation(Struct, array_like=True):
 
 
 class Remembered(Struct, array_like=True):
-    """What was folded in: two generations of ids, and what the forgotten ones leave behind.
+    """Ids folded in: two generations of them, and the latest times of the forgotten ones.
 
     When the newer generation is full, the older is dropped whole. `forgotten` is the latest `time`
-    (ms) among what was dropped, by producer, and `others_ms` that of producers not told apart.
+    (ms) among what was dropped, by producer, and `others_ms` that of producers that share an entry.
     """
 
     newer: Generation = field(default_factory=Generation)
@@ -52,7 +52,7 @@ class Remembered(Struct, array_like=True):
     others_ms: int = _NEVER_MS
 
     def knows(self, source: str, event: str) -> bool:
-        """Whether the event is remembered; ids are unique within a source."""
+        """Return whether the event is remembered; ids are unique within a source."""
         newer, older = self.newer, self.older
         ids = newer.by_source.get(source)
         if ids is not None and event in ids.known:
@@ -66,11 +66,11 @@ class Remembered(Struct, array_like=True):
         return shared in newer.others or shared in older.others
 
     def __len__(self) -> int:
-        """Ids held."""
+        """Return the number of ids held."""
         return self.newer.size + self.older.size
 
     def forgotten_ms(self, source: str) -> int:
-        """Up to this `time` (ms), what `source` says may have been folded in and forgotten."""
+        """Return the `time` (ms) up to which facts of `source` may have been forgotten."""
         forgotten = self.forgotten.get(source, _NEVER_MS)
         return forgotten if forgotten > self.others_ms else self.others_ms
 

@@ -1,4 +1,4 @@
-"""What facts may refer to: the registered world, and what is under way in it."""
+"""Targets of references in facts: the registered world, and whatever is under way in it."""
 
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ _FORGET_MS = 400 * DAY_MS
 
 
 class References(Struct):
-    """What may be referred to. Orders are not checked: a pick may be for another channel."""
+    """Known references. Orders are not checked: a pick may be for another channel."""
 
     # By name: the latest `time` (ms) that a registration of it bore.
     nodes: dict[str, int] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class References(Struct):
     ended: dict[Ref, int] = field(default_factory=dict)
 
     def missing(self, fact: Fact) -> Ref | None:
-        """Return the first thing `fact` refers to that is not known; else None."""
+        """Return the first reference of `fact` that is not known; else None."""
         find = _MISSING.get(type(fact))
         return None if find is None else find(self, fact)
 
@@ -81,8 +81,8 @@ class References(Struct):
     def is_news(self, fact: Fact, time_ms: int) -> bool:
         """Return whether `fact`, of `time_ms`, cannot have taken effect before, however old it is.
 
-        A master record may be years old when a network hears of it; it counts unless one as new
-        did. The end of what is still under way has not been heard of yet.
+        A master record may be years old when it reaches a network; it counts unless one as new
+        did. The end of what is still under way has not been reported yet.
         """
         match fact:
             case NodeRegistered():
@@ -101,7 +101,7 @@ class References(Struct):
                 return False
 
     def is_known(self, said: Ref) -> bool:
-        """Whether a service or lane that a hold names can be any that is registered."""
+        """Return whether a service or lane that a hold names can be a registered one."""
         if said.kind == "lane":
             return bool(lanes_named(said.name, self.nodes, self.regions))
         return bool(services_named(said.name, self.services))
@@ -123,7 +123,7 @@ class References(Struct):
         self.ended.pop(of, None)
         self.ended[of] = now_ms
 
-    # What a fact refers to and is not known, by kind of fact.
+    # The unknown reference of a fact, by kind of fact.
 
     def _node(self, node: str) -> Ref | None:
         return None if node in self.nodes else Ref("node", node)
@@ -144,9 +144,9 @@ class References(Struct):
         return None if of in self.under_way or of in self.ended else of
 
     def _held(self, fact: HoldPlaced) -> Ref | None:
-        """Return the reference of a hold, whose scope is text: unknown, it waits under that text.
+        """Return the unknown target of a hold, under the name given, so that the hold waits for it.
 
-        Which of several it means is for the hold desk to ask, at the time it takes effect.
+        If several match, the hold desk asks which is meant, at the time it takes effect.
         """
         match fact.kind:
             case "order":

@@ -19,21 +19,21 @@ from state.sums import float_sum, int_sum
 
 #: Share of a group's weight that a trait needs to be part of the scope, and to let an alarm join.
 _IN_SCOPE, JOINS = 0.8, 0.5
-#: Members told apart; further ones keep a group open, and no more.
+#: Members that are distinguished; further ones keep a group open, and no more.
 _MOST_MEMBERS = 500
 #: The most that one member weighs.
 _HEAVIEST = 4.0
 #: Seconds of delay that are about one usual spread of transit: what a report is believed to weigh.
 _SPREAD_S = 12 * HOUR_S
 
-#: What a scope is made of, the likeliest cause first where two explain as much.
+#: Traits of a scope, the likeliest cause first where two explain as much.
 Trait = str | ServiceId
 Traits = dict[str, Trait]
 _ORDER = ("node", "service", "carrier", "region", "category")
 
 
 class MemberKey(Struct, frozen=True, array_like=True, gc=False):
-    """What tells a member from others; a report and an alarm of one scope are two."""
+    """Identity of a member; a report and an alarm of one scope are two."""
 
     kind: Literal["alarm", "report"]
     traits: tuple[tuple[str, Trait], ...]
@@ -55,26 +55,26 @@ class Member(Struct, array_like=True):
 
     @property
     def is_lane(self) -> bool:
-        """Whether it is of a service and one of its ends, or both."""
+        """Return whether it is of a service and one of its ends, or both."""
         return "service" in self.traits and ("node" in self.traits or "region" in self.traits)
 
     @property
     def key(self) -> MemberKey:
-        """What tells it from others."""
+        """Return its identity."""
         return MemberKey("alarm" if self.observations else "report", tuple(self.traits.items()))
 
 
 class Group(Struct):
-    """Members by key, and what was published of them.
+    """Members by key, and the state last published.
 
-    It lasts until its last alarm, or for as long as a carrier said that it would.
+    It lasts until its last alarm, or for as long as a carrier announced.
     """
 
     measure: Literal["transit", "demand"]
     is_up: bool
     lasts_ms: int
     members: dict[MemberKey, Member] = field(default_factory=dict)
-    # What carriers said of it, by the key of the report's member.
+    # Carriers' own reports of it, by the key of the report's member.
     reports: dict[MemberKey, str] = field(default_factory=dict)
     seqs: list[int] = field(default_factory=list)
     name: str = ""
@@ -84,11 +84,11 @@ class Group(Struct):
 
     @property
     def strength(self) -> float:
-        """The largest shift of a member, in usual spreads."""
+        """Return the largest shift of a member, in usual spreads."""
         return max(member.weight for member in self.members.values())
 
     def share(self, traits: Traits) -> float:
-        """Return the largest share of the group's weight that has a trait in common with `traits`.
+        """Return the largest share of the group's weight that shares a trait with `traits`.
 
         All have the network in common, where that is the scope.
         """
@@ -116,7 +116,7 @@ class Group(Struct):
         self.seqs = sorted({*self.seqs, seq})[-8:]
 
     def weights(self) -> dict[tuple[str, Trait], float]:
-        """Return the weight of members by trait; echoes weigh nothing and are left out."""
+        """Return the members' weight by trait; echoes weigh nothing and are left out."""
         weights: dict[tuple[str, Trait], float] = {}
         for member in self.members.values():
             if member.weight:
@@ -135,7 +135,7 @@ class Group(Struct):
             for (name, _), weight in weights.items():
                 named[name] = named.get(name, 0.0) + weight
             agreed = [trait for trait, w in weights.items() if w >= _IN_SCOPE * named[trait[0]]]
-            # Of equals, those of one kind are compared by name: all of a kind are of one type.
+            # Equals of one kind are compared by name: all of a kind are of one type.
             agreed.sort(key=lambda t: (-weights[t], _ORDER.index(t[0]), t[1]))
             found = dict(agreed[:1])
         service = found.get("service")
@@ -144,7 +144,7 @@ class Group(Struct):
         return {name: found[name] for name in _ORDER if name in found}
 
     def _finest(self) -> list[Member]:
-        """Return the alarmed members of the kind of scope with most observations.
+        """Return the alarmed members of the kind of scope that most observations are of.
 
         Scopes of one kind, such as all lanes or all services, do not overlap; those of two do.
         """
@@ -156,29 +156,29 @@ class Group(Struct):
 
     @property
     def lanes(self) -> int:
-        """Lanes that raised an alarm, be it of a service to a region or from a node to it."""
+        """Return the number of lanes that raised an alarm, from a node or to a region."""
         return int_sum(bool(m.observations) and m.is_lane for m in self.members.values())
 
     @property
     def observations(self) -> int:
-        """Observations behind it, each counted once."""
+        """Return the number of observations behind it, each counted once."""
         return _observed(self._finest())
 
     @property
     def factor(self) -> float:
-        """Mean multiple of what was predicted, by observations."""
+        """Return the mean multiple of the prediction, weighted by observations."""
         members, total = self._finest(), self.observations
         return float_sum(m.factor * m.observations for m in members) / total if total else 1.0
 
     @property
     def since_ms(self) -> int:
-        """The middle one of when its members changed: on a quiet lane that can be told but late."""
+        """Return the median onset of its members: a quiet lane shows a change late."""
         since = sorted(m.since_ms for m in self.members.values() if m.observations)
         return since[len(since) // 2] if since else self.lasts_ms
 
     @property
     def cause(self) -> str:
-        """What a carrier said of the scope or of a part of it, the worst; empty if none did."""
+        """Return the worst report by a carrier on the scope or a part of it; empty if none."""
         scope, worst, said = self.scope(), 0.0, ""
         for key, text in self.reports.items():
             report = self.members[key]
@@ -188,7 +188,7 @@ class Group(Struct):
         return said
 
     def summary(self) -> str:
-        """Return a summary for a person, with numbers and units."""
+        """Summarise the group for a person, with numbers and units."""
         scope, observations = self.scope(), self.observations
         if self.measure == "transit":
             who = f"Parcels{_words(scope)} have taken"
@@ -223,7 +223,7 @@ def alarm_member(alarm: Alarm) -> Member:
 
 
 def report_member(report: CarrierDisrupted, time_ms: int) -> Member:
-    """Return a carrier's own report as a member."""
+    """Return a carrier's report of itself as a member."""
     traits: Traits = {"carrier": report.carrier}
     if report.service:
         traits["service"] = ServiceId(report.carrier, report.service)
@@ -233,7 +233,7 @@ def report_member(report: CarrierDisrupted, time_ms: int) -> Member:
 
 
 def scope_words(scope: Traits) -> str:
-    """Return a scope in words: ``POST/express N-3 to NORTH``."""
+    """Return the name of a scope, such as ``POST/express N-3 to NORTH``."""
     what, node, place = _parts(scope)
     named = [str(each) for each in (what, node) if each]
     return " ".join([*named, *([place] if place else [])]) or "network"
@@ -249,7 +249,7 @@ def _words(scope: Traits) -> str:
 
 
 def _parts(scope: Traits) -> tuple[Trait | None, Trait | None, str]:
-    """Return a scope's subject, its node, and the region that it goes to or lies in."""
+    """Return a scope's subject, its node of origin, and its region with "to" or "in"."""
     what = scope.get("service") or scope.get("carrier") or scope.get("category")
     to = "in" if "category" in scope else "to"
     return what, scope.get("node"), f"{to} {scope['region']}" if "region" in scope else ""

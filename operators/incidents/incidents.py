@@ -1,4 +1,4 @@
-"""Incidents: alarms with one cause become one incident, and people hear of it once.
+"""Incidents: alarms with one cause become one incident, reported to people once.
 
 An alarm joins the open group that it has most in common with, or one that accounts for it through
 the parcels they share, or starts one. A carrier's own report of trouble starts one too, which stays
@@ -31,7 +31,7 @@ from state.policy import Policy
 from state.quantities import DAY_MS, HOUR_MS, to_ms
 
 _VERSION = "incidents/2"
-#: How often, in journal time, groups are looked through for those that are over.
+#: Interval, in journal time, of looking for groups that are over.
 _LOOK_MS = HOUR_MS
 #: A closed group is kept so long, so that a late recovery is not taken for news.
 _KEPT_MS = 7 * DAY_MS
@@ -45,7 +45,7 @@ _REASON_LENGTH = 1_000
 _EXPLAINS = 0.5
 #: Largest quotient of two shifts that may be one, and the least share of parcels in common.
 _ALIKE, _OVERLAPS = 2.0, 0.05
-#: An incident is told again when it rests on so many times as much.
+#: An incident is reported again when it rests on so many times as much.
 _GROWN = 2
 
 
@@ -60,7 +60,7 @@ class _State(Struct):
 
 
 class Incidents(Operator):
-    """Emits Incident when one opens, grows or closes, and a draft of `escalate` as it opens."""
+    """Emitter of Incident (one opens, grows or closes) and of a draft of `escalate` as it opens."""
 
     name = "incidents"
 
@@ -89,7 +89,7 @@ class Incidents(Operator):
         if self._recovers(alarm.measure, is_up, member):
             return []
         if alarm.measure == "transit" and not is_up:
-            return []  # that parcels arrive sooner than they used to is nobody's trouble
+            return []  # parcels that arrive sooner than usual are no trouble
         group = self._find(alarm.measure, is_up, member, now_ms)
         if group is None:
             group, member = self._overlapping(alarm.measure, is_up, member, now_ms)
@@ -121,7 +121,7 @@ class Incidents(Operator):
             )
 
     def _recovers(self, measure: Measure, is_up: bool, member: Member) -> bool:
-        """Whether it is the way back of a group that goes, or went, the other way."""
+        """Return whether it is the recovery from a group that goes, or went, the other way."""
         return any(
             group.measure == measure
             and group.is_up != is_up
@@ -141,7 +141,7 @@ class Incidents(Operator):
     def _overlapping(
         self, measure: Measure, is_up: bool, member: Member, now_ms: int
     ) -> tuple[Group | None, Member]:
-        """Return the open group that shares parcels with the member, and in which part.
+        """Return the open group that shares parcels with the member, and the member as it joins.
 
         What a group accounts for is its shift, times the share of the member's parcels that are in
         it. If that is half of what the member is off by, the member is an echo. If it is less, and
@@ -174,7 +174,7 @@ class Incidents(Operator):
         ]
 
     def _start(self, measure: Measure, is_up: bool, now_ms: int) -> Group:
-        """Open a group; beyond the most there may be, the quietest is dropped."""
+        """Open a new group; where there are too many, drop the one that ends first."""
         groups = self._state.groups
         if len(groups) >= _MOST_GROUPS:
             groups.remove(min(groups, key=lambda group: group.lasts_ms))
@@ -222,7 +222,7 @@ class Incidents(Operator):
         )
 
     def _look(self, record: Record) -> list[Record]:
-        """Close what has been quiet; forget what was never told, and what closed long ago."""
+        """Close what has been quiet; forget unpublished groups and those closed long ago."""
         state, now_ms = self._state, record.now_ms
         state.next_look_ms = now_ms + _LOOK_MS
         out: list[Record] = []
@@ -238,11 +238,11 @@ class Incidents(Operator):
         return out
 
     def snapshot(self) -> bytes:
-        """Return groups as versioned plain values."""
+        """Return the groups as versioned plain values."""
         return pack(_VERSION, self._state)
 
     def restore(self, data: bytes) -> None:
-        """Inverse of `snapshot`."""
+        """Restore the groups of a snapshot."""
         self._state = unpack(_VERSION, data, _State)
 
 

@@ -1,4 +1,4 @@
-"""Incident traffic: which parcels went where of late, and so what one trouble does to another view.
+"""Incident traffic: parcels by lane of late, and the share of one trouble in another view.
 
 A closed region slows every service in part, as each sends some of its parcels there.
 """
@@ -13,7 +13,7 @@ from state.keys import Lane, ServiceId
 from state.quantities import DAY_MS
 from state.sums import int_sum
 
-#: What is counted for so long is dropped after as long again; and no more ways than this are.
+#: Counts cover so long and are dropped after as long again; the most ways that are counted.
 _PERIOD_MS = 7 * DAY_MS
 _MOST_WAYS = 10_000
 
@@ -45,7 +45,7 @@ class Traffic(Struct):
 
 
 def share_with(lanes: list[tuple[Lane, int]], traits: Traits) -> float:
-    """Share of the parcels on `lanes` that have all `traits` too; 0 if there are none."""
+    """Return the share of parcels on `lanes` that have all `traits`; 0 without parcels."""
     total = int_sum(parcels for _, parcels in lanes)
     return (
         int_sum(parcels for lane, parcels in lanes if has_all(lane, traits)) / total
@@ -55,7 +55,7 @@ def share_with(lanes: list[tuple[Lane, int]], traits: Traits) -> float:
 
 
 def share_of_any(lanes: list[tuple[Lane, int]], traits: Collection[tuple[str, Trait]]) -> float:
-    """Share of the parcels on `lanes` that have at least one of `traits`; 0 if there are none."""
+    """Return the share of parcels on `lanes` that have any of `traits`; 0 without parcels."""
     total = touched = 0
     for lane, parcels in lanes:
         total += parcels
@@ -70,7 +70,7 @@ def share_of_any(lanes: list[tuple[Lane, int]], traits: Collection[tuple[str, Tr
 
 
 def has_all(lane: Lane, traits: Traits) -> bool:
-    """Whether parcels that go this way have all `traits`; none has a category."""
+    """Return whether parcels that go this way have all `traits`; none has a category."""
     return (
         traits.get("service", lane.service) == lane.service
         and traits.get("carrier", "") in ("", lane.service.carrier)

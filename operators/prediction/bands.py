@@ -1,6 +1,6 @@
 """Bands: quantiles of standardised residuals, pooled over all keys and corrected key by key.
 
-A model says what it expects of a key (a series, a lane) and how far it is usually off; the residual
+A model gives the expected value of a key (a series, a lane) and its usual error; the residual
 (observed − expected) ÷ usual error is a pure number. `Bands` follows its quantiles, so that
 expected + offset × usual error is a band that covers what it promises whatever the distribution::
 
@@ -41,12 +41,12 @@ _POOL_STEPS, _POOL_DELAY = 3.0, 30.0
 _YOUNG_STEP = 0.01
 #: Residuals during which a key belongs to a pool of new or young keys.
 _YOUNG = 8
-#: How much wider than usual a band around what has never been seen starts.
+#: Factor by which the first band of something never seen is wider than usual.
 _NEW_WIDER = 3.0
 #: Residuals after an alarm during which a key is wider, and learns faster by this factor.
 _ALARMED = 10
 _ALARMED_STEP = 3.0
-#: By how much of the whole band each side of it (to its outermost level) is wider at an alarm.
+#: Share of the whole band by which each side (to its outermost level) is wider at an alarm.
 _ALARMED_WIDER = 0.5
 #: Numbers that stand before the deviations in a key's list.
 _HEAD = 2
@@ -100,7 +100,7 @@ class Bands(Generic[K]):
         )
 
     def offsets(self, key: K) -> tuple[float, ...]:
-        """One offset per level, rising with the level; of a key never seen, those of new keys."""
+        """Return one offset per level, rising; for an unseen key, those of new keys."""
         known = self._state.keys.get(key)
         if known is None:
             return tuple(sorted(self._state.new.offsets))
@@ -115,7 +115,7 @@ class Bands(Generic[K]):
     def update(self, key: K, residual: float, times: int = 1) -> None:
         """Learn one residual of `key`; one that is not finite teaches nothing.
 
-        `times` says how often the very same residual came in a row: a quantile goes as far as so
+        `times` is how often the very same residual came in a row: a quantile goes as far as so
         many steps take it, but not beyond the residual.
         """
         if not isfinite(residual):
@@ -158,5 +158,5 @@ class Bands(Generic[K]):
         self._state.keys.pop(key, None)
 
     def state(self) -> BandsState[K]:
-        """Plain values that restore it, shared with it."""
+        """Return the plain values that restore it, shared with it."""
         return self._state

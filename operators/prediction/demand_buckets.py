@@ -1,4 +1,4 @@
-"""What a demand model keeps when its buckets change their length."""
+"""Conversion of a demand model's state to buckets of another length."""
 
 from operators.prediction.demand_model import DemandModel, DemandState
 from operators.prediction.demand_pool import Rate, SkuPool
@@ -8,8 +8,8 @@ from operators.prediction.demand_series import new_series, season_of
 def in_buckets_of(state: DemandState, before_s: int, after_s: int) -> DemandState:
     """Return the state in buckets of `after_s` instead of `before_s` seconds.
 
-    Levels, rates and signals are kept. The season, errors and weights of buckets of one length say
-    nothing of another: they are learned anew.
+    Levels, rates and signals are kept. The season, errors and weights depend on the length
+    of buckets: they are learned from scratch.
     """
     longer = after_s / before_s
     fresh = DemandModel(after_s, 0.5, 0).state()

@@ -1,7 +1,7 @@
-"""How likely a count of demand exceeds what is there: negative binomial, Poisson at the least.
+"""Probability that demand exceeds the stock: negative binomial, Poisson at the least.
 
-A normal tail is wrong where little is sold: at a mean of 0.1 and a spread of 0.3 it says that 3
-units are exceeded never, where orders of two pieces make it 1 in 3,000 times.
+A normal tail is wrong where little is sold: at a mean of 0.1 and a spread of 0.3 it never
+exceeds 3 units, where orders of two pieces make it 1 in 3,000 times.
 """
 
 from math import exp
@@ -13,7 +13,7 @@ _POISSON = 1.001
 
 
 def exceeds(left: int, mean: float, variance: float) -> float:
-    """P(count > `left`) of a count with this mean and variance; a variance below the mean is it.
+    """Return P(count > `left`) at this mean and variance; a lower variance counts as the mean.
 
     The tails are incomplete beta and gamma functions (DLMF 8.17, 8.4).
     """
@@ -30,7 +30,7 @@ def exceeds(left: int, mean: float, variance: float) -> float:
 def as_count(
     quantiles: tuple[float, ...], levels: tuple[float, ...], mean: float
 ) -> tuple[float, ...]:
-    """Quantiles of demand that is seldom, at least as wide as those of a Poisson count.
+    """Return quantiles of rare demand, at least as wide as those of a Poisson count.
 
     What sells once a month has no history to learn a band from: nearly all errors are those of a
     day without an order, and a band around them would leave out both 0 and 1.

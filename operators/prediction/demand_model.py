@@ -34,14 +34,14 @@ _NORMAL = (-1.96, -1.28, 0.0, 1.28, 1.96)
 _SELDOM, _MOST_SELDOM = 0.25, 50.0
 #: A series keeps its own quantiles for long: what it sells scatters in its own way.
 _KEPT = 0.999
-#: What signals multiply demand by is held within these bounds.
+#: Bounds on the factor by which signals multiply demand.
 _LEAST_LIFT, _LARGEST_LIFT = 0.22, 4.5
 #: A bucket is expected to sell at most this multiple of the level, and more is learned as that.
 _MOST_EXPECTED = 6.0
 _MOST_LEARNED = 20.0
 #: Empty buckets that one of them teaches for.
 _MOST_EMPTY = 30
-#: Errors beyond this multiple of the usual count as that: one order must not say it all.
+#: Errors beyond this multiple of the usual count as that: one order must not decide it all.
 _WILDEST = 5.0
 #: Fading of a series' usual error, and the observations that the pool's counts as.
 _SPREAD_FADING = 0.05
@@ -58,7 +58,7 @@ _REMEMBERED = 1.0
 
 
 class Expectation(Struct, frozen=True, kw_only=True, gc=False):
-    """What is expected of a bucket, in units; `quantiles` are at `LEVELS`.
+    """Expected demand of a bucket, in units; `quantiles` are at `LEVELS`.
 
     `mean` = `level` × `season` × the lift of `signals` (their factors, by kind, held within
     bounds). `sd` is at least that of a Poisson count, `evidence` the buckets of observation that
@@ -115,7 +115,7 @@ class DemandModel:
             self._regression = Regression(state.regression)
 
     def register(self, sku: str, now_ms: int) -> None:
-        """Let a SKU be ordered from now on."""
+        """Note that a SKU can be ordered from now on."""
         self._pool.register(sku, now_ms // self._bucket_ms)
 
     def signalled(
@@ -126,7 +126,7 @@ class DemandModel:
         return self.lift(self._signals.of_scope(region, scope, now_ms))
 
     def lift(self, signals: dict[str, float]) -> float:
-        """Return the factor of demand by such signals."""
+        """Return the factor by which these signals multiply demand."""
         lift = 1.0 + self._regression.predict_one(signals)
         return min(max(lift, _LEAST_LIFT), _LARGEST_LIFT)
 
@@ -275,7 +275,7 @@ class DemandModel:
         return series.spread or self._pool.usual_spread(level)
 
     def _lags(self, series: Series) -> dict[str, float]:
-        """Return the features of the open bucket but for its signals; ratios to the level."""
+        """Return the features of the open bucket except its signals, as ratios to the level."""
         season = self._season
         features = {
             "level": 1.0,
@@ -295,7 +295,7 @@ class DemandModel:
         return level * min(max(factor, 0.0), _MOST_EXPECTED)
 
     def state(self) -> DemandState:
-        """Plain values that restore it, shared with it: encode them before the next order."""
+        """Return the plain values that restore it, shared: encode them before the next order."""
         return DemandState(
             bands=self._bands.state(),
             pool=self._pool.state(),

@@ -1,8 +1,8 @@
-"""What all series know together: how much a region and a SKU sell, the season, how series scatter.
+"""Demand pooled over all series: sales by region and by SKU, the season, the scatter of series.
 
 A series is expected to sell what its SKU sells in a region on average, times how much larger than
 average its region is. The regions that sell a SKU are counted as Good and Turing did: the share of
-orders that came from where nobody had ordered it before or since is the chance of yet another one.
+orders from regions with no other order of it is the chance that yet another region joins.
 """
 
 from math import log2
@@ -51,7 +51,7 @@ class Rate(Struct, array_like=True, gc=False):
 class SkuPool(Struct, array_like=True, gc=False):
     """A SKU over all regions: its rate, orders, regions that ordered it, and those once only.
 
-    `listed` says that it was registered: that nobody orders it from then on is known, not unseen.
+    `listed` means that it was registered: a lack of orders from then on is observed, not unseen.
     """
 
     rate: Rate
@@ -86,7 +86,7 @@ class Pool:
         self._season = season
 
     def register(self, sku: str, bucket: int) -> None:
-        """Let a SKU be ordered from `bucket` on: no orders count as zeros from here."""
+        """Note that a SKU can be ordered from `bucket` on: a lack of orders counts from here."""
         if sku not in self._state.skus:
             self._state.skus[sku] = SkuPool(Rate(bucket, bucket), listed=True)
 
@@ -122,7 +122,7 @@ class Pool:
         known.singles += (before == 0) - (before == 1)
 
     def prior(self, region: str, sku: str) -> float:
-        """Units per bucket to expect of a series, from closed buckets; 0 while nothing is known.
+        """Return the expected units per bucket of a series, from closed buckets; 0 while unknown.
 
         A new SKU is expected to sell like the average one; after some buckets, as it does.
         """
@@ -140,12 +140,12 @@ class Pool:
         return per_seller * place.rate * everywhere / total.rate
 
     def season(self, bucket: int) -> float:
-        """Demand of `bucket` ÷ that of an average one, from what was known before it began."""
+        """Return demand of `bucket` ÷ that of an average one, as known before it began."""
         at, index, before = self._state.index[bucket % self._season]
         return before if at >= bucket else index
 
     def usual_spread(self, level: float) -> float:
-        """Usual error ÷ √(expected units) of series that sell about `level` a bucket."""
+        """Return the usual error ÷ √(expected units) of series that sell about `level` a bucket."""
         classes = self._state.spread
         at = _class(level)
         for away in range(_CLASSES):
@@ -174,7 +174,7 @@ class Pool:
         self._state.index[place] = (total.bucket, index + step * (ratio - index), index)
 
     def state(self) -> PoolState:
-        """Plain values that restore it, shared with it."""
+        """Return the plain values that restore it, shared with it."""
         return self._state
 
 

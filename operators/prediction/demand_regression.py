@@ -1,7 +1,7 @@
-"""River's Bayesian linear regression, weighted, fading, and kept as plain values.
+"""Bayesian linear regression of River, weighted, fading, and kept as plain values.
 
 River's own fading (`smoothing`) inverts a matrix at every step. Here the posterior fades by a
-tenth every 1,024 observations instead, which costs nothing, and is inverted anew at that time,
+tenth every 1,024 observations instead, which costs nothing, and is inverted again at that time,
 so that rounding does not build up.
 """
 
@@ -15,7 +15,7 @@ from river.linear_model import BayesianLinearRegression
 #: Observations between two fadings, and what is kept: about 10,000 observations are remembered.
 _FADES_EVERY = 1_024
 _KEPT = 0.9
-#: Weight behind weights of 0, in that of observations: units that did as their level says.
+#: Weight behind weights of 0, in that of observations: units that agreed with their level.
 _PRIOR = 50.0
 
 
@@ -54,7 +54,7 @@ class Regression:
             self._fade()
 
     def state(self) -> RegressionState:
-        """Plain values that restore it, to the bit."""
+        """Return the plain values that restore it, to the bit."""
         model = self._model
         return RegressionState(
             [str(name) for name in model._idx],

@@ -31,7 +31,7 @@ _PERIODS_S = (DAY_S, 7 * DAY_S, 364 * DAY_S)
 
 
 def season_of(bucket_s: int) -> int:
-    """Buckets per season: hours have 24, days 7, weeks 52; 1, which is none, if nothing fits."""
+    """Return the buckets per season: 24 hours, 7 days, 52 weeks; 1, which is none, otherwise."""
     for period_s in _PERIODS_S:
         if 3 <= period_s // bucket_s <= _MOST_SEASON:
             return period_s // bucket_s
@@ -62,17 +62,17 @@ class Series(Struct, array_like=True, gc=False):
     orders: int = 0
 
     def level(self) -> float:
-        """Return expected units per bucket, season and signals aside; 0 while nothing is known."""
+        """Return the expected units per bucket without season and signals; 0 while unknown."""
         if self.prior <= 0.0:
             return self.sold / self.seen if self.seen else 0.0
         return (self.sold + _POOL_UNITS) / (self.seen + _POOL_UNITS / self.prior)
 
     def evidence(self) -> float:
-        """Buckets of observation that the level rests on, those of the pool included."""
+        """Return the buckets of observation behind the level, those of the pool included."""
         return self.seen + (_POOL_UNITS / self.prior if self.prior > 0.0 else 0.0)
 
     def ratio(self, lag: int) -> float:
-        """Units ÷ level of the bucket `lag` before the open one, at most a season and 1 ago."""
+        """Return units ÷ level of the bucket `lag` before the open one, up to a season and 1."""
         return _RATIOS[self.ratios[(self.bucket - lag) % len(self.ratios)]]
 
     def observe(self, units: float, level: float, fading: float) -> None:
@@ -110,7 +110,7 @@ class Series(Struct, array_like=True, gc=False):
 
 
 def new_series(bucket: int, season: int, prior: float) -> Series:
-    """Return a series of which nothing has been seen, about to observe `bucket`."""
+    """Return a series without observations, about to observe `bucket`."""
     return Series(bucket, 0.0, 0.0, prior, bytearray([_AS_EXPECTED]) * (season + 1))
 
 

@@ -1,4 +1,4 @@
-"""Drift: whether a stream of standardised residuals changed its level, since when, by how much.
+"""Drift: changes in the level of a stream of standardised residuals, with onset and size.
 
 A shock is found by a two-sided CUSUM, a slow shift by ADWIN; both behind River's
 `base.DriftDetector`. A `Monitor` keeps a pair of them for each key and is what operators use:
@@ -61,7 +61,7 @@ class Shift(Struct, frozen=True, gc=False):
 
     @property
     def direction(self) -> str:
-        """``up`` or ``down``."""
+        """Return ``up`` or ``down``."""
         return "up" if self.size > 0 else "down"
 
 
@@ -71,7 +71,7 @@ class Cusum(DriftDetector):
     E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). River has none: its
     PageHinkley, the nearest, gave 6.1 false alarms per 10,000 Gaussian residuals and found a shift
     of 2 σ after 20, where this gave none, and 8 (`benchmarks.prediction.shift`). Both sums start
-    anew after an alarm, so that a shift which lasts is told again and again.
+    from zero after an alarm, so that a shift which lasts is reported repeatedly.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Cusum(DriftDetector):
         return Shift("shock", size, self._down_ms, self._down_n)
 
     def state(self) -> CusumState:
-        """Plain values that restore it."""
+        """Return the plain values that restore it."""
         return self._up, self._up_n, self._up_ms, self._down, self._down_n, self._down_ms
 
 
@@ -198,12 +198,12 @@ class Adwin(DriftDetector):
         return None
 
     def state(self) -> AdwinState:
-        """Plain values that restore it."""
+        """Return the plain values that restore it."""
         return self._n, self._sum, self._squares, self._start_ms, list(self._buckets)
 
 
 class WatchState(Struct, array_like=True):
-    """What is kept of a key: what is usual for it, and its detectors."""
+    """State of a key: its usual value and its detectors."""
 
     seen: int
     mean: float
@@ -291,7 +291,7 @@ class Monitor(Generic[K]):
         return watch.update(z, time_ms) if isfinite(z) else None
 
     def state(self) -> MonitorState[K]:
-        """Plain values that restore it."""
+        """Return the plain values that restore it."""
         watches = self._watches
         return Recent(
             watches.most,

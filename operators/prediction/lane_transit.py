@@ -11,12 +11,12 @@ from msgspec import Struct, field
 
 from operators.prediction.bands import Bands, BandsState
 from operators.prediction.drift import Monitor, MonitorState
-from operators.prediction.level import Level, LevelState
+from operators.prediction.levels import Level, Levels
 from state.keys import Lane, ServiceId
 
 #: Weights of the newest delivery once a plain mean has seen as many: 500, 200 and 50.
 _SERVICE_FADING, _WEEKDAY_FADING, _LANE_FADING = 0.002, 0.005, 0.02
-#: Ratios beyond these say more about the record than about the lane.
+#: Ratios beyond these are errors of the record.
 _LEAST_RATIO, _LARGEST_RATIO = 0.02, 20.0
 #: Spread of the log ratio before a service has delivered anything, and at the least.
 _USUAL_SD, _LEAST_SD = 0.25, 0.05
@@ -32,95 +32,86 @@ class Ratios(Struct, frozen=True, gc=False, array_like=True):
     p90: float
 
     def times(self, factor: float) -> "Ratios":
-        """All of them times `factor`."""
+        """Return all of them times `factor`."""
         return Ratios(self.p10 * factor, self.p50 * factor, self.p90 * factor)
 
 
 class LaneTransitState(Struct):
     """The model as plain values; weekdays by service and day, 0 = Monday."""
 
-    levels: dict[Lane, LevelState] = field(default_factory=dict)
-    weekdays: dict[tuple[ServiceId, int], LevelState] = field(default_factory=dict)
+    levels: dict[Lane, Level] = field(default_factory=dict)
+    weekdays: dict[tuple[ServiceId, int], Level] = field(default_factory=dict)
     bands: BandsState[Lane] | None = None
     monitor: MonitorState[Lane] | None = None
 
 
 class LaneTransit:
-    """Learns one delivery at a time; a service as a whole is the lane `Lane(service)`."""
+    """Model that learns delivery by delivery; a service as a whole is the lane `Lane(service)`."""
 
     def __init__(self, state: LaneTransitState | None = None) -> None:
         state = state or LaneTransitState()
-        self._levels = {lane: Level(_fading(lane), kept) for lane, kept in state.levels.items()}
-        self._weekdays = {key: Level(_WEEKDAY_FADING, kept) for key, kept in state.weekdays.items()}
+        # One table of levels that fade by two speeds: services as a whole are lanes of their own.
+        self._services = Levels(_SERVICE_FADING, state.levels)
+        self._lanes = Levels(_LANE_FADING, state.levels)
+        self._weekdays = Levels(_WEEKDAY_FADING, state.weekdays)
         self._bands: Bands[Lane] = Bands(_LEVELS, _START, state.bands)
         self._monitor: Monitor[Lane] = Monitor(_MOST_LANES, state.monitor)
 
     def seen(self, lane: Lane) -> int:
-        """Deliveries on a lane, or of a service."""
-        level = self._levels.get(lane)
-        return level.seen if level is not None else 0
+        """Return the number of deliveries on a lane, or of a service."""
+        return self._lanes.get(lane).seen
 
     def ratios(self, lane: Lane) -> Ratios:
-        """Quantiles on a lane, or of the service as a whole, on an average weekday."""
+        """Return quantiles on a lane, or of the service as a whole, on an average weekday."""
         service = Lane(lane.service)
-        level = self._levels.get(service)
-        mean = level.mean * level.trust if level is not None else 0.0
-        sd = self._sd(level)
-        of_lane = self._levels.get(lane) if lane != service else None
-        if of_lane is not None:
+        level = self._services.get(service)
+        mean, sd = level.mean * level.trust, _sd(level)
+        if lane != service:
+            of_lane = self._lanes.get(lane)
             mean += of_lane.trust * of_lane.mean
         low, mid, high = self._bands.offsets(lane)
         return Ratios(exp(mean + low * sd), exp(mean + mid * sd), exp(mean + high * sd))
 
     def weekdays(self, service: ServiceId) -> tuple[float, ...]:
-        """By how much transit is longer when handed over on each weekday, Monday first."""
+        """Return the factor of transit for each weekday of handover, Monday first."""
         return tuple(exp(self._weekday(service, day)) for day in range(7))
 
     def learn(self, lane: Lane, weekday: int, ratio: float, time_ms: int) -> None:
         """Learn a delivery handed over on `weekday` (0 = Monday)."""
         value = log(min(max(ratio, _LEAST_RATIO), _LARGEST_RATIO))
         service = Lane(lane.service)
-        level = self._level(service)
-        sd, known = self._sd(level), level.seen > 0
+        level = self._services.get(service)
+        sd = _sd(level)
         off = value - level.mean * level.trust - self._weekday(lane.service, weekday)
-        of_lane = self._level(lane)
+        of_lane = self._lanes.get(lane)
         residual = (off - of_lane.trust * of_lane.mean) / sd
         self._bands.update(lane, residual)
-        # A service's own band is for lanes that nobody has used: it holds how lanes differ.
+        # A service's own band is for unused lanes: it includes the spread between lanes.
         self._bands.update(service, off / sd)
         if self._monitor.update(lane, residual, time_ms) is not None:
             self._bands.alarm(lane)
-            of_lane.hurry()
-        if known:
-            of_day = self._weekdays.get((lane.service, weekday))
-            if of_day is None:
-                of_day = self._weekdays[lane.service, weekday] = Level(_WEEKDAY_FADING)
-            of_day.update(value - level.mean)
-        of_lane.update(off)
-        level.update(value)
+            self._lanes.hurry(lane)
+        if level.seen:
+            self._weekdays.update((lane.service, weekday), value - level.mean)
+        self._services.update(service, value)
+        self._lanes.update(lane, off)
 
     def state(self) -> LaneTransitState:
-        """Plain values that restore it; the bands' are shared with it."""
-        levels = {lane: level.state() for lane, level in self._levels.items()}
-        weekdays = {key: level.state() for key, level in self._weekdays.items()}
-        return LaneTransitState(levels, weekdays, self._bands.state(), self._monitor.state())
+        """Return the plain values that restore it, shared with it."""
+        return LaneTransitState(
+            self._lanes.by_name,
+            self._weekdays.by_name,
+            self._bands.state(),
+            self._monitor.state(),
+        )
 
     def _weekday(self, service: ServiceId, weekday: int) -> float:
         level = self._weekdays.get((service, weekday))
-        return level.trust * level.mean if level is not None else 0.0
-
-    def _sd(self, level: Level | None) -> float:
-        if level is None or level.seen < 2:
-            return _USUAL_SD
-        variance = _USUAL_SD**2 + level.trust * (level.square - _USUAL_SD**2)
-        return max(sqrt(variance), _LEAST_SD)
-
-    def _level(self, lane: Lane) -> Level:
-        level = self._levels.get(lane)
-        if level is None:
-            level = self._levels[lane] = Level(_fading(lane))
-        return level
+        return level.trust * level.mean
 
 
-def _fading(lane: Lane) -> float:
-    return _LANE_FADING if lane.node or lane.region else _SERVICE_FADING
+def _sd(level: Level) -> float:
+    if level.seen < 2:
+        return _USUAL_SD
+    variance = _USUAL_SD**2 + level.trust * (level.square - _USUAL_SD**2)
+    return max(sqrt(variance), _LEAST_SD)

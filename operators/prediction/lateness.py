@@ -1,8 +1,8 @@
 """P(late): one River logistic regression shared by all shipments, over hashed features.
 
-It starts from what the transit forecast says, and learns by how much that errs; late rates at two
-speeds keep it calibrated while the world moves. Trees and forests are out: dearer by the hundred,
-and no better on 327,000 flights (`make bench-prediction`).
+It starts from the transit forecast and learns its errors; late rates at two speeds keep it
+calibrated while the world moves. Trees and forests are out: dearer by the hundred, and no better
+on 327,000 flights (`make bench-prediction`).
 """
 
 from typing import Any
@@ -34,12 +34,12 @@ class LateState(Struct):
 
 
 class LateModel:
-    """Predicts P(late) and learns from labels; holds no shipment. `step` is AdaGrad's."""
+    """Model of P(late), learned from labels; holds no shipment. `step` is AdaGrad's."""
 
     def __init__(self, step: float, state: LateState | None = None) -> None:
         self._slots = Slots()
         if state is None:
-            # Until labels come, the transit forecast speaks alone: its weight starts at one.
+            # The transit forecast alone counts until labels come: its weight starts at one.
             names: list[Name] = [("forecast", phase) for phase in (FIRST_STAGE, "underway")]
             weights = {self._slots[name]: 1.0 for name in names}
             state = LateState(regression=LinearState(weights=weights))
@@ -48,7 +48,7 @@ class LateModel:
 
     @property
     def learned(self) -> int:
-        """Labels learned so far."""
+        """Return the number of labels learned so far."""
         return int(self._regression.optimizer.n_iterations)
 
     def rates(self, now: Situation) -> LateRates:
@@ -77,7 +77,7 @@ class LateModel:
         return features, of_transit
 
     def p_late(self, features: Features) -> float:
-        """Probability of delivery after the promise."""
+        """Return the probability of delivery after the promise."""
         proba: dict[bool, float] = self._regression.predict_proba_one(features)  # type: ignore[no-untyped-call]
         return float(proba[True])
 
@@ -90,11 +90,11 @@ class LateModel:
         self._rates.learn(service, node, region, hour, late)
 
     def hurry(self, service: ServiceId, node: str, region: str) -> None:
-        """Learn faster for a while about what is given; what is empty names nothing."""
+        """Learn faster for a while about the given scopes; an empty one names nothing."""
         self._rates.hurry(service, node, region)
 
     def contributions(self, now: Situation) -> tuple[Contribution, ...]:
-        """Return the largest contributions to the log-odds, largest first, then the rest in sum.
+        """Return the largest contributions to the log-odds, in order, and the rest as one.
 
         They sum to the log-odds of `p_late`, to within its rounding (four decimals).
         """
@@ -118,7 +118,7 @@ class LateModel:
         return tuple(told)
 
     def state(self) -> LateState:
-        """Plain values that restore it."""
+        """Return the plain values that restore it."""
         return LateState(regression=state_of(self._regression), rates=self._rates.state())
 
     def _named(self, now: Situation) -> Named:

@@ -21,7 +21,7 @@ SLOTS = 1 << 16
 #: Names whose slots are remembered, rather than hashed again.
 _MOST_NAMES = 200_000
 
-#: What a feature is called: its kind, where it holds, and details.
+#: Name of a feature: its kind, where it holds, and details.
 Name = tuple[str | ServiceId, ...]
 #: Values by slot; finite.
 Features = dict[int, float]
@@ -41,7 +41,7 @@ class Slots(dict[Name, int]):
 
 
 def _bytes_of(part: str | ServiceId) -> bytes:
-    """Return a part of a name as it is hashed: different for any two services.
+    """Return a part of a name as hashed: no two services alike, whatever their names contain.
 
     A name holds no control character (`state.codec` refuses them).
     """
@@ -79,7 +79,7 @@ def logistic(step: float, state: LinearState) -> linear_model.LogisticRegression
 
 
 def median(step: float, state: LinearState) -> linear_model.LinearRegression:
-    """Return a regression towards the median, by the pinball loss, that goes on from `state`."""
+    """Return a linear regression to the median (pinball loss) that goes on from `state`."""
     loss = optim.losses.Quantile(0.5)
     model = linear_model.LinearRegression(optimizer=AdaGrad(step), loss=loss, intercept_lr=0.0)
     _begin(model, state)
@@ -87,7 +87,7 @@ def median(step: float, state: LinearState) -> linear_model.LinearRegression:
 
 
 def state_of(model: Any) -> LinearState:
-    """Plain values that restore a model made here."""
+    """Return the plain values that restore a model made here."""
     return LinearState(
         weights=dict(model.weights),
         squares=dict(model.optimizer.g2),

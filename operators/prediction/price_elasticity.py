@@ -1,4 +1,4 @@
-"""The shape of demand over price: elasticities by category, learned from prices that changed.
+"""Demand over price: elasticities by category, learned from prices that changed.
 
 log demand is taken to be linear in log price. After a price changed, the units ordered in a window
 are compared with what was expected at the old price: y = log(ordered ÷ expected) is a noisy sight
@@ -15,9 +15,9 @@ from state.policy import Pricing
 
 #: Variance of log demand over a window for other reasons than price: drift of some 20 %.
 _DRIFT = 0.04
-#: Changes of log price below which nothing can be told.
+#: Least change of log price that can be learned from.
 _LEAST_CHANGE = 0.01
-#: What elasticities may be used as: demand never grows with the price.
+#: Bounds of a usable elasticity: demand never grows with the price.
 _STEEPEST, _FLATTEST = -6.0, -0.1
 
 
@@ -49,7 +49,7 @@ class Elasticities(Struct):
         self.sights[trial.category] = (precision + x * x / variance, weighted + x * y / variance)
 
     def of(self, category: str, rules: Pricing) -> tuple[float, float]:
-        """Elasticity of a category, and its standard deviation."""
+        """Return the elasticity of a category, and its standard deviation."""
         prior = 1.0 / rules.elasticity_sd**2
         precision, weighted = self.sights.get(category, (0.0, 0.0))
         total = prior + precision
@@ -71,7 +71,7 @@ class Asked(Struct, array_like=True):
     expected_cents: int
 
     def gained(self, trial: Trial, days: float, change_cents: int) -> int:
-        """Cents earned over the `days` it stood, over what was expected at the old price."""
+        """Return the cents earned in the `days` it stood, less those expected at the old price."""
         mean = trial.units_per_day * days
         otherwise = expected_sales(mean, mean * trial.scatter, self.units)
         new, old = self.price_cents - self.worth, self.from_cents - self.worth
@@ -79,7 +79,7 @@ class Asked(Struct, array_like=True):
 
 
 class PriceState(Struct):
-    """Prices as told, and what was asked and learned of them.
+    """Prices as notified, the proposals for them, and the elasticities learned.
 
     A price that holds everywhere is of the SKU EVERYWHERE. `quiet` is when a price may be proposed
     again, `looked` when one was weighed last, both ms; `asked` is what was proposed.
@@ -94,7 +94,7 @@ class PriceState(Struct):
 
 
 def expected_sales(mean: float, variance: float, units: float) -> float:
-    """E[min(D, units)] of a demand D, by the normal loss function."""
+    """Return E[min(D, units)] of a demand D, by the normal loss function."""
     if mean <= 0.0 or units <= 0.0:
         return 0.0
     sd = sqrt(max(variance, mean))

@@ -1,4 +1,4 @@
-"""What was used lately, by key: a bounded dictionary that forgets the longest unused."""
+"""Bounded dictionary that forgets the entries unused for longest."""
 
 from typing import Generic, TypeVar
 
@@ -19,7 +19,7 @@ class Recent(Struct, Generic[K, V]):
     older: dict[K, V] = field(default_factory=dict)
 
     def get(self, key: K) -> V | None:
-        """Return the value of `key`, which counts as used; None if it is not held."""
+        """Return the value of `key` and count it as used; None if it is not stored."""
         value = self.newer.get(key)
         if value is None and self.older:
             value = self.older.pop(key, None)

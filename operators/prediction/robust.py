@@ -1,4 +1,4 @@
-"""Robust: how far a value lies from what is usual, where a few wild ones must not count.
+"""Robust z: distance of a value from the usual one, where a few wild values must not count.
 
 A robust z is |x − median| ÷ (1.4826 × MAD), the MAD being the median absolute deviation from the
 median (B. Iglewicz and D. Hoaglin, How to detect and handle outliers, 1993). Median and MAD are
@@ -31,9 +31,9 @@ class Usual(Struct, array_like=True):
     mad: float = 0.0
 
     def judge(self, x: float, least: float) -> float:
-        """Robust z of `x` by what was usual before it, 0 for the first; then fold it in.
+        """Return the robust z of `x` against the values before it, 0 for the first; fold it in.
 
-        `least` is the smallest spread that is told apart.
+        `least` is the smallest spread that counts.
         """
         self.seen = seen = self.seen + 1
         if seen == 1:
@@ -57,14 +57,14 @@ class Usual(Struct, array_like=True):
 
 
 class Usuals(Struct, Generic[K]):
-    """What is usual by key, and of all keys while they are new, for the next that is new."""
+    """Usual values by key, and one pooled over new keys as the start of the next."""
 
     least: float
     pool: Usual = field(default_factory=Usual)
     keys: Recent[K, Usual] = field(default_factory=lambda: Recent(50_000))
 
     def judge(self, key: K, x: float) -> float:
-        """Robust z of a finite `x` by what was usual before it; then fold it in.
+        """Return the robust z of a finite `x` against the values before it; fold it in.
 
         Until ten values of new keys are known, nothing is wild.
         """

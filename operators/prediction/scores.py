@@ -33,11 +33,11 @@ class ForecastScore(Struct):
 
     @property
     def seen(self) -> int:
-        """Forecasts scored."""
+        """Return the number of forecasts scored."""
         return int_sum(self.hits) + int_sum(self.misses)
 
     def roc_auc(self) -> float | None:
-        """P(a forecast before an event exceeds one before none); None without both kinds."""
+        """Return P(forecast before an event > one before none); None without both kinds."""
         positives, negatives = int_sum(self.hits), int_sum(self.misses)
         if not positives or not negatives:
             return None
@@ -49,5 +49,5 @@ class ForecastScore(Struct):
         return area / (positives * negatives)
 
     def log_loss(self) -> float | None:
-        """Mean negative log likelihood in nats; None before the first forecast."""
+        """Return the mean negative log likelihood in nats; None before the first forecast."""
         return self.loss / self.seen if self.seen else None

@@ -1,4 +1,4 @@
-"""Transit: how long a shipment still takes, as P10, P50 and P90, from where it is on its way.
+"""Transit: remaining time of a shipment, as P10, P50 and P90, from its progress on the way.
 
 Three layers, each corrected by the next:
 
@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from operators.prediction.bands import Bands, BandsState
-from operators.prediction.level import Level, LevelState
+from operators.prediction.levels import Level, Levels
 from operators.prediction.linear import Features, LinearState, median, state_of
 from state.keys import ANY_SERVICE, ServiceId
 from state.quantities import weekday
@@ -39,7 +39,7 @@ _LEAST_SD = 0.05
 _LEAST_RATIO, _LARGEST_RATIO = 0.005, 20.0
 _LEAST_S = 600.0
 _LEAST_OFF_S = 60.0
-#: Hours of published transit, at the edges of the classes that tours are told apart by.
+#: Hours of published transit, at the edges of the classes of tours.
 _LENGTH_EDGES = (7.0, 11.0, 15.0, 19.0, 23.0, 27.0, 31.0, 36.0, 42.0, 50.0, 60.0, 75.0, 100.0)
 #: Log-odds per standard deviation: between the normal's 1.7 and less, as real tails are wider.
 _LOG_ODDS_PER_SD = 1.4
@@ -53,18 +53,18 @@ _START = (-1.1, 1.5)
 _BAND_STEP = 0.02
 #: P(late) at the edges of the classes of risk that have a band each.
 _RISK_EDGES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8)
-#: How classes of risk that are under an alarm begin.
+#: Prefix of the classes of risk that are under an alarm.
 _ALARMED = "alarmed"
 #: The normal's 90 % quantile.
 Z90 = 1.2816
 
 
 class UsualRemaining(Struct, frozen=True, gc=False, array_like=True):
-    """What usually remains: log-normal with the median `s`, and `sd` of the logarithm.
+    """Usual remaining time: log-normal with the median `s`, and `sd` of the logarithm.
 
-    `base_s` is the published time for what remains, plus what it usually takes longer; `off_s` is
+    `base_s` is the published remaining time plus the usual excess over it; `off_s` is
     by how many seconds that is usually off. The median starts from there: waiting for a tour adds
-    hours to a short way and to a long one alike, which a ratio cannot say.
+    hours to a short way and to a long one alike, which a ratio cannot express.
     """
 
     s: float
@@ -73,7 +73,7 @@ class UsualRemaining(Struct, frozen=True, gc=False, array_like=True):
     off_s: float
 
     def late_log_odds(self, slack_s: float) -> float:
-        """Log-odds that more than `slack_s` remain, with a logistic tail."""
+        """Return the log-odds that more than `slack_s` remain, with a logistic tail."""
         deviations = log(max(slack_s, _LEAST_S) / max(self.s, _LEAST_S)) / self.sd
         return min(max(-_LOG_ODDS_PER_SD * deviations, -_MOST_LOG_ODDS), _MOST_LOG_ODDS)
 
@@ -87,16 +87,16 @@ class Remaining(Struct, frozen=True, gc=False, array_like=True):
     risk: str = ""
 
     def surprise(self, took_s: float) -> float:
-        """How far off `took_s` is in standard deviations, by the half of the band it is in."""
+        """Return the deviation of `took_s` in standard deviations, by its half of the band."""
         off_s = took_s - self.p50_s
         half_s = self.p90_s - self.p50_s if off_s > 0 else self.p50_s - self.p10_s
         return off_s / max(half_s, 1.0) * Z90
 
 
 class LevelOf(Struct, frozen=True, array_like=True, gc=False):
-    """What a level is of: a service at a step of progress, on its way to a region, or a node.
+    """Subject of a level: a service at a step of progress, on its way to a region, or a node.
 
-    `tour` tells apart the tours that a way may end with (`_tour`).
+    `tour` numbers the tours that a way may end with (`_tour`).
     """
 
     kind: Literal["step", "longer", "off", "tour", "lane", "node"]
@@ -108,17 +108,17 @@ class LevelOf(Struct, frozen=True, array_like=True, gc=False):
 class TransitState(Struct):
     """The model as plain values."""
 
-    levels: dict[LevelOf, LevelState] = field(default_factory=dict)
+    levels: dict[LevelOf, Level] = field(default_factory=dict)
     median: LinearState = field(default_factory=LinearState)
     bands: BandsState[str] | None = None
 
 
 class Transit:
-    """Predicts what remains and learns from deliveries; holds no shipment."""
+    """Model of the remaining time, learned from deliveries; holds no shipment."""
 
     def __init__(self, state: TransitState | None = None) -> None:
         state = state or TransitState()
-        self._levels = {key: Level(_FADING, level) for key, level in state.levels.items()}
+        self._levels = Levels(_FADING, state.levels)
         self._median = median(_STEP, state.median)
         # By class of risk.
         self._bands: Bands[str] = Bands(_LEVELS, _START, state.bands, step=_BAND_STEP, kept=1.0)
@@ -136,14 +136,12 @@ class Transit:
         share = _share(progress)
         mean, variance = log(share), _USUAL_VARIANCE
         level = self._levels.get(LevelOf("step", service, progress))
-        if level is not None:
-            trust = level.trust
-            mean += trust * (level.mean - mean)
-            variance += trust * (level.square - variance)
+        trust = level.trust
+        mean += trust * (level.mean - mean)
+        variance += trust * (level.square - variance)
         for key in (LevelOf("lane", service, region), LevelOf("node", ANY_SERVICE, node)):
             level = self._levels.get(key)
-            if level is not None:
-                mean += share * level.trust * level.mean
+            mean += share * level.trust * level.mean
         usual_s = max(nominal_s, _LEAST_S) * min(exp(mean), _LARGEST_RATIO)
         sd = max(sqrt(variance), _LEAST_SD)
         base_s, off_s = self._base(service, progress, nominal_s, time_ms, usual_s * sd)
@@ -152,18 +150,16 @@ class Transit:
     def _base(
         self, service: ServiceId, progress: str, nominal_s: float, time_ms: int, off_s: float
     ) -> tuple[float, float]:
-        """Return the published remaining time, its usual excess, and the spread of that."""
+        """Return the published remaining time plus the usual excess, and its usual error."""
         base_s = nominal_s * _share(progress)
         for key in (
             LevelOf("longer", service, progress),
             _tour(service, progress, nominal_s, time_ms),
         ):
             level = self._levels.get(key)
-            if level is not None:
-                base_s += level.trust * level.mean
+            base_s += level.trust * level.mean
         off = self._levels.get(LevelOf("off", service, progress))
-        if off is not None:
-            off_s += off.trust * (off.mean - off_s)
+        off_s += off.trust * (off.mean - off_s)
         return max(base_s, 0.0), max(off_s, _LEAST_OFF_S)
 
     def remaining(
@@ -174,7 +170,7 @@ class Transit:
         stage: str,
         alarmed: bool = False,
     ) -> Remaining:
-        """Quantiles of what remains; what is under an alarm has bands of its own.
+        """Return quantiles of the remaining time; scopes under an alarm have bands of their own.
 
         Those have learned how wide it gets. To hurry levels at an alarm was tried and left: in
         simulated worlds, where whole days are slow or quick, it made the median a quarter worse.
@@ -206,22 +202,22 @@ class Transit:
         whole = logs.get("dispatched")
         if whole is not None:
             usual = self._levels.get(LevelOf("step", service, "dispatched"))
-            surprise = whole - (usual.mean if usual else whole)
+            surprise = whole - (usual.mean if usual.seen else whole)
             for key in (LevelOf("lane", service, region), LevelOf("node", ANY_SERVICE, node)):
-                level = self._level(key)
-                level.update(surprise)
+                level = self._levels.update(key, surprise)
                 surprise -= level.trust * level.mean
         for step, value in logs.items():
-            self._level(LevelOf("step", service, step)).update(value)
+            self._levels.update(LevelOf("step", service, step), value)
             left_s = took_s[step]
             seen_ms = ended_ms - round(left_s * 1000)
             base_s, _ = self._base(service, step, nominal_s, seen_ms, 0.0)
-            self._level(LevelOf("off", service, step)).update(abs(left_s - base_s))
-            longer = self._level(LevelOf("longer", service, step))
+            self._levels.update(LevelOf("off", service, step), abs(left_s - base_s))
             longer_s = left_s - nominal_s * _share(step)
-            tour = self._level(_tour(service, step, nominal_s, seen_ms))
-            tour.update(longer_s - longer.trust * longer.mean)
-            longer.update(longer_s)
+            of_step = LevelOf("longer", service, step)
+            longer = self._levels.get(of_step)
+            beyond_s = longer_s - longer.trust * longer.mean
+            self._levels.update(of_step, longer_s)
+            self._levels.update(_tour(service, step, nominal_s, seen_ms), beyond_s)
 
     def learn(
         self,
@@ -231,9 +227,9 @@ class Transit:
         took_s: float,
         so_far_s: float = -inf,
     ) -> None:
-        """Learn what really remained when `predicted` was said of it.
+        """Learn the time that really remained when `predicted` was predicted.
 
-        `so_far_s` is what `learn_underway` was told of it before, if it was.
+        `so_far_s` is the time that `learn_underway` already learned of it, if any.
         """
         if so_far_s < predicted.p50_s:
             self._learn_median(features, usual, took_s)
@@ -256,21 +252,15 @@ class Transit:
             self._median.learn_one(features, bounded)
 
     def state(self) -> TransitState:
-        """Plain values that restore it; the bands' are shared with it."""
+        """Return the plain values that restore it; all but the median's are shared with it."""
         return TransitState(
-            levels={key: level.state() for key, level in self._levels.items()},
+            levels=self._levels.by_name,
             median=state_of(self._median),
             bands=self._bands.state(),
         )
 
     def _median_of(self, features: Features) -> float:
         return float(self._median.predict_one(features))  # type: ignore[no-untyped-call]
-
-    def _level(self, key: LevelOf) -> Level:
-        level = self._levels.get(key)
-        if level is None:
-            level = self._levels[key] = Level(_FADING)
-        return level
 
 
 def _log_ratio(remaining_s: float, nominal_s: float) -> float:
@@ -279,12 +269,12 @@ def _log_ratio(remaining_s: float, nominal_s: float) -> float:
 
 
 def _share(progress: str) -> float:
-    """Share of the published time that usually remains, as far as is known beforehand."""
+    """Return the share of the published time that usually remains, before learning."""
     return _USUAL_REMAINING.get(progress.partition(" ")[0], _USUAL_OTHERWISE)
 
 
 def _tour(service: ServiceId, progress: str, nominal_s: float, time_ms: int) -> LevelOf:
-    """Return the features of tours, which run by day and not every day: the end's hour counts."""
+    """Return the level of a tour: tours run by day, not every day, so the end of a way counts."""
     length = bisect_right(_LENGTH_EDGES, nominal_s / 3600)
     tour = weekday(time_ms) * (len(_LENGTH_EDGES) + 1) + length
     return LevelOf("tour", service, progress, tour)

@@ -1,4 +1,4 @@
-"""A transit time known by three quantiles: how likely it exceeds a bound, and by how much."""
+"""Transit time known by three quantiles: its probability and expected excess over a bound."""
 
 from math import erfc, exp, pi, sqrt
 

@@ -37,7 +37,7 @@ class Parcel(Struct, frozen=True, array_like=True, gc=False):
     node: str = ""
 
 
-#: What is counted of interventions, by their kind and what.
+#: Counts of interventions, by their kind and the thing counted.
 Totals = dict[tuple[str, str], int]
 
 
@@ -113,7 +113,7 @@ class Benefits(Struct):
 
 
 def by_kind(totals: Totals) -> dict[str, dict[str, int]]:
-    """Totals as they are shown: what, by kind."""
+    """Return totals as they are shown: counts by kind."""
     found: dict[str, dict[str, int]] = {}
     for (kind, what), amount in sorted(totals.items()):
         found.setdefault(kind, {})[what] = amount

@@ -107,7 +107,7 @@ class _State(Struct):
 
 
 class Rollups(Operator):
-    """The last operator. Emits a KpiWindow for each window that closed with something in it."""
+    """Last operator of the chain; emits a KpiWindow for each closed window that is not empty."""
 
     name = "rollups"
 
@@ -116,7 +116,7 @@ class Rollups(Operator):
 
     @property
     def totals(self) -> Totals:
-        """Counts so far; only to be read."""
+        """Return the counts so far; only to be read."""
         return self._state.totals
 
     def step(self, record: Record) -> list[Record]:
@@ -283,14 +283,14 @@ class Rollups(Operator):
         return [record.derive(KpiWindow(start_ms=start_ms, end_ms=end_ms, values=values))]
 
     def snapshot(self) -> bytes:
-        """Totals and the open window as versioned plain values."""
+        """Return totals and the open window as versioned plain values."""
         return pack(_VERSION, self._state)
 
     def restore(self, data: bytes) -> None:
-        """Inverse of `snapshot`."""
+        """Restore totals and window of a snapshot."""
         self._state = unpack(_VERSION, data, _State)
 
 
 def _standing(status: str) -> str:
-    """Where an order in `status` counts in OrderTotals."""
+    """Return the field of OrderTotals that counts orders in `status`."""
     return "allocated" if status in _ALLOCATED else status

@@ -5,12 +5,10 @@ lines is not on the shelf. Both are means in which old parcels fade and one parc
 than the policy allows. A node with few parcels is assumed to be on time.
 """
 
-from operators.prediction.level import Level, LevelState
+from operators.prediction.levels import Level, Levels
 from operators.sourcing.outlook import Outlook
 from state.policy import Nodes
 from state.twin import OpenOrder
-
-_NEW: LevelState = (0, 0.0, 0.0)
 
 
 class NodeRecords:
@@ -39,17 +37,15 @@ class NodeRecords:
             kept.clear()
         self._outlook.node_delays_ms.clear()
 
-    def _learn(self, kept: dict[str, LevelState], node: str, value: float, rules: Nodes) -> None:
-        level = Level(rules.fading, kept.get(node, _NEW))
-        level.update(value)
-        kept[node] = level.state()
+    def _learn(self, by_node: dict[str, Level], node: str, value: float, rules: Nodes) -> None:
+        Levels(rules.fading, by_node).update(node, value)
         late_s = _expected(self._outlook.handovers, node, rules)
         short = _expected(self._outlook.short_picks, node, rules)
         delay_ms = round((late_s + short * rules.short_pick_s) * 1000)
         self._outlook.node_delays_ms[node] = delay_ms
 
 
-def _expected(kept: dict[str, LevelState], node: str, rules: Nodes) -> float:
+def _expected(by_node: dict[str, Level], node: str, rules: Nodes) -> float:
     """Return the mean, shrunk to 0 while there are few observations."""
-    level = Level(rules.fading, kept.get(node, _NEW))
+    level = Levels(rules.fading, by_node).get(node)
     return level.trust * level.mean

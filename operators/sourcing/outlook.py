@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from operators.core.facts import DemandLift, DemandOutlook, LaneOutlook
 from operators.prediction.demand_counts import exceeds
 from operators.prediction.lane_transit import Ratios
-from operators.prediction.level import LevelState
+from operators.prediction.levels import Level
 from state.keys import ALL_GOODS, EVERYWHERE, Goods, Lane, SeriesKey, ServiceId
 from state.quantities import DAY_MS, weekday
 from state.sums import float_sum
@@ -54,8 +54,8 @@ class Outlook(Struct):
     # Seconds from order to promise, for the latest orders.
     slacks: list[int] = field(default_factory=list)
     # By node: seconds by which handovers were late, share of short picks, and the delay from both.
-    handovers: dict[str, LevelState] = field(default_factory=dict)
-    short_picks: dict[str, LevelState] = field(default_factory=dict)
+    handovers: dict[str, Level] = field(default_factory=dict)
+    short_picks: dict[str, Level] = field(default_factory=dict)
     node_delays_ms: dict[str, int] = field(default_factory=dict)
 
     def learn_demand(self, outlook: DemandOutlook) -> None:

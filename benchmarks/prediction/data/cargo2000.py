@@ -18,7 +18,7 @@ _STEPS = ("rcs", "dep_1", "rcf_1", "dep_2", "rcf_2", "dep_3", "rcf_3", "dlv")
 
 
 def load_cargo2000(folder: Path) -> list[Case]:
-    """All processes, in the order of the file; `folder` has ``c2k.csv.gz``."""
+    """Return all processes, in the order of the file; `folder` has ``c2k.csv.gz``."""
     table = pd.read_csv(folder / "c2k.csv.gz").apply(pd.to_numeric, errors="coerce").fillna(0)
     return [_case(number, row) for number, row in enumerate(table.to_dict("records"))]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a prediction is made: `left_s` is the published time to the end from here.
+    """Moment of a prediction: `left_s` is the published time to the end from here.
 
     `late_by_s` is how far behind its plan the shipment is; None if it has none yet. `further` are
     numbers that only the boosted trees are given.
@@ -31,10 +31,10 @@ class Case:
 
     @property
     def late(self) -> bool:
-        """Whether it ended after its promise."""
+        """Return whether it ended after its promise."""
         return self.ended_ms > self.promised_ms
 
     @property
     def known_ms(self) -> int:
-        """When that is known: at its end or just after its promise, whichever is first."""
+        """Return when that is known: at its end or just after its promise, whichever is first."""
         return min(self.ended_ms, self.promised_ms + 1)

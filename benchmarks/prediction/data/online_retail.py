@@ -13,7 +13,7 @@ _MOST_SERIES = 500
 
 
 def load(folder: Path, most: int = _MOST_SERIES) -> Panel:
-    """Return the panel of `online_retail.csv.gz`: the `most` products sold most in its first half.
+    """Load `online_retail.csv.gz`: the `most` products sold most in its first half.
 
     Cancellations (C invoices), adjustments (no price, or negative) and the lines that a customer
     cancelled in full on the same day are left out. A series begins on its first day with demand.

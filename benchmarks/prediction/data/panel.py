@@ -25,7 +25,7 @@ class Panel:
 
     @property
     def half(self) -> int:
-        """The first bucket of the second half, on which everything is scored."""
+        """Return the first bucket of the second half, on which everything is scored."""
         return self.units.shape[1] // 2
 
     def key(self, row: int) -> str:

@@ -10,9 +10,9 @@ _KEYS = ["Store", "Product"]
 
 
 def load(folder: Path) -> Panel:
-    """Return the panel of `sales.csv.gz`, one bucket a week.
+    """Load the panel of `sales.csv.gz`, one bucket a week.
 
-    Sales out of stock say what was left and not what was wanted: those weeks count as unobserved.
+    Sales out of stock show the stock left and not the demand: those weeks count as unobserved.
     Flags of weeks beyond the sales are dropped.
     """
     sales = pd.read_csv(folder / "sales.csv.gz").set_index(_KEYS)

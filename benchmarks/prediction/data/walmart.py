@@ -11,7 +11,7 @@ _MARKDOWNS = [f"MarkDown{number}" for number in range(1, 6)]
 
 
 def load(folder: Path) -> Panel:
-    """Return the panel of `train.csv.gz` with the signals of `features.csv.gz`, one bucket a week.
+    """Load the panel of `train.csv.gz` with the signals of `features.csv.gz`, one bucket a week.
 
     Net returns (negative sales) count as 0; weeks without a record as unobserved. All signals are
     what is known of a week before it begins (the weather by its forecast), as deviations from

@@ -1,5 +1,6 @@
 """The watch over demand: what is usual for the hour is no news, a rush is."""
 
+from copy import deepcopy
 from random import Random
 
 from operators.core.facts import Alarm
@@ -45,7 +46,7 @@ def test_a_region_that_orders_twice_as_much_raises_an_alarm_within_days() -> Non
 def test_a_watch_that_is_restored_goes_on_exactly() -> None:
     watch = DemandWatch()
     weeks(watch, Random(7), 0, 30)
-    again = DemandWatch(watch.state())
+    again = DemandWatch(deepcopy(watch.state()))
     for each in (watch, again):
         weeks(each, Random(8), 30, 10, rush="WEST")
     assert again.state() == watch.state()
