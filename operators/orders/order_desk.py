@@ -1,6 +1,6 @@
 """Order desk: allocates orders, queues those that cannot be served, releases stock."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from operators.core.facts import Derived, Draft, NoAction, OrderMoved
 from operators.network.context import Context
@@ -23,6 +23,10 @@ from state.twin.orders import LineProgress, OrderStatus
 #: Waiting orders tried per fact that brings stock: bounds the work of one event.
 _MOST_SERVED = 25
 
+#: Allocates an order whose legs are committed so that they go together; None leaves them as they
+#: are.
+Unite = Callable[[OpenOrder], list[Derived] | None]
+
 
 class OrderDesk(Desk):
     """Desk that takes orders from placement to handover. Methods return derived facts, in order."""
@@ -38,8 +42,8 @@ class OrderDesk(Desk):
             Serve: lambda due: self.serve(due.sku, due.after),
         }
 
-    def place(self, placed: OrderPlaced) -> list[Derived]:
-        """Take an order in and decide on it at once."""
+    def place(self, placed: OrderPlaced, unite: Unite | None = None) -> list[Derived]:
+        """Take an order in and decide on it at once; `unite` may avoid a split."""
         twin = self._context.twin
         if placed.order in twin.orders:
             return [
@@ -51,8 +55,8 @@ class OrderDesk(Desk):
         if early:
             order.shipments = [name for name in early if name in twin.shipments]
         if order.shipments:
-            return self._already_shipped(order)
-        return self.source(order)
+            return self._already_shipped(order, unite)
+        return self.source(order, unite=unite)
 
     def cancel(self, cancelled: OrderCancelled) -> list[Derived]:
         """Cancel an order that has not been handed over."""
@@ -78,12 +82,17 @@ class OrderDesk(Desk):
         return [OrderMoved(order=cancelled.order, before=before, after="cancelled"), draft]
 
     def source(
-        self, order: OpenOrder, excluded: Collection[str] = (), why: str = ""
+        self,
+        order: OpenOrder,
+        excluded: Collection[str] = (),
+        why: str = "",
+        unite: Unite | None = None,
     ) -> list[Derived]:
         """Find a plan for the unsourced lines of `order`, and reserve their stock.
 
-        `why` tells how an earlier allocation failed. Returns an allocation, or a backorder unless
-        the order was waiting for the same reason before.
+        `why` tells how an earlier allocation failed; `unite` may avoid a split, but for one that
+        was drawn to learn from. Returns an allocation, or a backorder unless the order was waiting
+        for the same reason before.
         """
         lines = order.unsourced()
         if not lines:
@@ -104,7 +113,11 @@ class OrderDesk(Desk):
         if choice.plan is None:
             reason = "no_stock" if choice.missing else "no_route"
             return self._keep_waiting(order, reason, why, choice)
-        return self._allocate(order, lines, choice, choice.plan, why, draw)
+        moved = self._commit(order, choice.plan, draw)
+        together = unite(order) if unite is not None and draw is None else None
+        if together is None:
+            together = [self._allocation(order, lines, choice, choice.plan, why, draw)]
+        return moved + together
 
     def serve_waiting(self, skus: dict[str, None]) -> list[Derived]:
         """Try orders that wait for any of `skus`, the oldest first."""
@@ -223,14 +236,14 @@ class OrderDesk(Desk):
         inert = NoAction(kind="allocate", about=order.name, reason="switched off by the policy")
         return [*self.wait(order), inert]
 
-    def _already_shipped(self, order: OpenOrder) -> list[Derived]:
+    def _already_shipped(self, order: OpenOrder, unite: Unite | None) -> list[Derived]:
         for name in order.shipments:
             shipment = self._context.twin.shipments[name]
             order.open_shipments += not shipment.is_terminal
             for line in shipment.dispatched.lines:
                 order.lines.setdefault(line.sku, LineProgress()).shipped += line.quantity
         if not order.is_shipped:
-            return self.source(order)
+            return self.source(order, unite=unite)
         reason = "it was handed over before it was heard of"
         out = self.move(order, "shipped")
         out.append(NoAction(kind="allocate", about=order.name, reason=reason))
@@ -253,7 +266,17 @@ class OrderDesk(Desk):
         unknown = [sku for sku in order.lines if sku not in twin.skus]
         return f"SKU {', '.join(unknown[:3])} is not registered" if unknown else ""
 
-    def _allocate(
+    def _commit(self, order: OpenOrder, plan: Plan, draw: Draw | None) -> list[Derived]:
+        """Reserve what `plan` takes, and end the order's waiting; return its change of status."""
+        context = self._context
+        commit(context, order, plan)
+        order.retries = 0
+        order.is_drawn |= draw is not None and draw.is_explored
+        context.twin.stop_waiting(order)
+        context.cases.close("unfillable", order.name)
+        return self.move(order, "shipped" if order.is_shipped else "allocated")
+
+    def _allocation(
         self,
         order: OpenOrder,
         lines: tuple[tuple[str, int], ...],
@@ -261,24 +284,18 @@ class OrderDesk(Desk):
         plan: Plan,
         why: str,
         draw: Draw | None,
-    ) -> list[Derived]:
-        context = self._context
-        commit(context, order, plan)
-        order.retries = 0
-        context.twin.stop_waiting(order)
-        context.cases.close("unfillable", order.name)
+    ) -> Draft:
+        """Return the draft for `plan`, which is committed already."""
         more = []
         explored = draw is not None and draw.is_explored
         if explored:
-            order.is_drawn = True
             more.append("It was drawn to learn from, among options that cost little more.")
         if why:
             more.append(f"Sourced again: {why}.")
-        flips_if = () if explored else switches(choice, context.policy)
-        draft = allocation(
-            context, order, lines, plan, choice, tuple(more), why or None, flips_if, draw
+        flips_if = () if explored else switches(choice, self._context.policy)
+        return allocation(
+            self._context, order, lines, plan, choice, tuple(more), why or None, flips_if, draw
         )
-        return [*self.move(order, "shipped" if order.is_shipped else "allocated"), draft]
 
     def _keep_waiting(
         self, order: OpenOrder, reason: str, detail: str, choice: Choice | None

@@ -5,7 +5,7 @@ well, and does not return to a plan that the order left. A split order may also 
 another order (`operators.reallocation.swap`).
 """
 
-from operators.core.facts import Derived, Draft, LaneOutlook
+from operators.core.facts import Derived, LaneOutlook
 from operators.core.wording import money
 from operators.network.context import Context
 from operators.network.desk import Desk, DueHandlers, FactHandlers
@@ -43,7 +43,7 @@ class ReevaluationDesk(Desk):
     def facts(self) -> FactHandlers:
         """Return handlers of orders and lanes."""
         return {
-            OrderPlaced: lambda f, at, e: self.unsplit(f.order, self._orders.place(f)),
+            OrderPlaced: lambda f, at, e: self._orders.place(f, self.unite),
             LaneOutlook: lambda f, at, e: self.learn_lane(f),
         }
 
@@ -81,21 +81,19 @@ class ReevaluationDesk(Desk):
         most = self._context.policy.reevaluation.most_looked
         return [each for name in list(names)[:most] for each in self._look_at(name)]
 
-    def unsplit(self, name: str, placed: list[Derived]) -> list[Derived]:
-        """Return what placing an order gave, with a swap or consolidation in place of a split."""
-        order = self._context.twin.orders.get(name)
-        drafts = [each for each in placed if isinstance(each, Draft)]
-        if order is None or len(order.legs) < 2 or not drafts or not self._is_on:
-            return placed
-        if drafts[-1].draw is not None:
-            return placed  # exploration drew it, to learn from it
-        # The split is not published yet: it is replaced, not released.
-        moved = [each for each in placed if each is not drafts[-1]]
-        found = find_swap(self._context, order, list(order.legs), is_new=True)
-        if found is not None:
-            return moved + self._swap(order, found, is_new=True)
-        whole = find_consolidation(self._context, self._transfers, order, list(order.legs))
-        return placed if whole is None else moved + self._consolidate(order, whole)
+    def unite(self, order: OpenOrder) -> list[Derived] | None:
+        """Allocate a new order by a swap or a consolidation if one is cheaper than its split.
+
+        The split is committed, but not published: it is replaced, not released.
+        """
+        if len(order.legs) < 2 or not self._is_on:
+            return None
+        legs = list(order.legs)
+        swap = find_swap(self._context, order, legs, is_new=True)
+        if swap is not None:
+            return self._swap(order, swap, is_new=True)
+        whole = find_consolidation(self._context, self._transfers, order, legs)
+        return None if whole is None else self._consolidate(order, whole)
 
     def learn_lane(self, outlook: LaneOutlook) -> list[Derived]:
         """Take in a lane's outlook; if it is suddenly much slower, re-evaluate its pickups soon."""
