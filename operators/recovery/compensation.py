@@ -45,7 +45,7 @@ class Compensation(Desk):
             context.twin.stop_waiting(order)
             context.cases.close("unfillable", name)
             return self._orders.move(order, "allocated")
-        back = money_back(order.placed, missing, rules)
+        back = money_back(order.placed, missing, context.policy)
         waiting = lateness_cents(1.0, max(2 * past_s, 1.0), context.policy.weights)
         if waiting <= back.score:
             self._again(order, context.now_ms + max(round(past_s * 1000), 1))

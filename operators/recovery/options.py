@@ -169,7 +169,7 @@ class SendingAgain(Option):
         rest = tuple((sku, q - there.get(sku, 0)) for sku, q in wanted if q > there.get(sku, 0))
         if not there or not rest:
             return []
-        back = money_back(order.placed, rest, self._context.policy.exceptions)
+        back = money_back(order.placed, rest, self._context.policy)
         return [
             Remedy(f"{sent.label}, as far as there is", sent.terms | back.terms, sent.act, back)
             for sent in self._reships(order, shipment, tuple(there.items()))

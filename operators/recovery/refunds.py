@@ -8,7 +8,7 @@ from operators.network.context import Context
 from operators.sourcing.pricer import Lines
 from state.actions import Alternative, LegLine, Refund
 from state.events import OrderPlaced
-from state.policy import Exceptions
+from state.policy import Policy
 from state.sums import int_sum
 from state.twin import OpenOrder
 
@@ -26,15 +26,16 @@ class MoneyBack(Struct, frozen=True):
         return int_sum(self.terms.values())
 
 
-def money_back(placed: OrderPlaced, lines: Lines, rules: Exceptions) -> MoneyBack:
+def money_back(placed: OrderPlaced, lines: Lines, policy: Policy) -> MoneyBack:
     """Return the price of paying `lines` of an order back; lines not ordered are worth nothing.
 
     The price is no cost: unsold goods are kept, or were lost already.
     """
+    rules = policy.exceptions
     prices = {line.sku: line.unit_price_cents for line in placed.lines}
     price = int_sum(prices.get(sku, 0) * quantity for sku, quantity in lines)
     terms = {
-        "lost margin": round(price * rules.margin_share),
+        "lost margin": round(price * policy.margin_share),
         "lost goodwill": rules.lost_sale_cents,
     }
     return MoneyBack(lines, round(price * rules.refund_share), terms)

@@ -71,7 +71,7 @@ class Remedies:
         """Take the cheapest of all options for a parcel that failed, and of paying it back."""
         context = self._context
         rules, currency = context.policy.exceptions, context.policy.currency
-        whole = money_back(order.placed, lines_of(shipment), rules)
+        whole = money_back(order.placed, lines_of(shipment), context.policy)
         paid_back = Remedy("paying it back", whole.terms, None, whole)
         remedies = [paid_back]
         if not order.is_withdrawn and order.sent_again < rules.most_attempts:

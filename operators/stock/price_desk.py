@@ -255,7 +255,7 @@ class PriceDesk(Desk):
         return _Priced(cents, terms, sold[1])
 
     def _unit_cost(self, sku: str) -> float:
-        return self._list_price(sku) * (1.0 - self._context.policy.pricing.margin_share)
+        return self._list_price(sku) * (1.0 - self._context.policy.margin_share)
 
     def _worth(self, sku: str, now_cents: int, at: _Situation) -> float:
         """Return the worth of a unit left: the present price less the cost of holding it."""

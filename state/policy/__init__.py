@@ -29,7 +29,7 @@ from state.policy.service import Delays, Exceptions, Notices
 from state.policy.sourcing import Exploration, Nodes, Reevaluation, Sourcing, Weights
 from state.policy.stock import Demand, Pricing, Repositioning
 from state.policy.values import NEVER, is_reached
-from state.quantities import doc
+from state.quantities import Share, doc
 from state.section import Section
 from state.wrong_value import wrong_value
 
@@ -69,6 +69,9 @@ class Policy(Section, frozen=True, kw_only=True):
     """Everything tunable, with defaults that work."""
 
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)"), doc("ISO 4217 code")] = "EUR"
+    margin_share: Annotated[
+        Share, doc("share of a price that is margin; what a unit costs is not in the feeds")
+    ] = 0.3
     weights: Weights = field(default_factory=Weights)
     sourcing: Sourcing = field(default_factory=Sourcing)
     demand: Demand = field(default_factory=Demand)

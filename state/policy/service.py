@@ -59,9 +59,6 @@ class Notices(Section, frozen=True, kw_only=True):
 class Exceptions(Section, frozen=True, kw_only=True):
     """Cost limits of recovery, and compensation to customers."""
 
-    margin_share: Annotated[
-        Share, doc("part of the price that is earned, and lost when goods are paid back")
-    ] = 0.3
     lost_sale_cents: Annotated[
         TotalCents, doc("cents for not serving an order, besides: a contact and lost goodwill")
     ] = 1_000

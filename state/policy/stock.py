@@ -113,9 +113,6 @@ class Pricing(Section, frozen=True, kw_only=True):
     change_cents: Annotated[
         TotalCents, doc("cents that a change must earn beforehand: labels, questions, doubt")
     ] = 500
-    margin_share: Annotated[
-        Share, doc("share of the list price that is margin; what a unit costs is not in the feeds")
-    ] = 0.30
     holding_day_share: Annotated[
         Share, doc("share of a unit's cost that a day on the shelf costs; 0.0007 = 25 % a year")
     ] = 0.0007

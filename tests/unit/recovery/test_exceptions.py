@@ -187,7 +187,7 @@ def test_what_there_is_of_a_lost_parcel_is_sent_again_and_the_rest_paid_back() -
         log.add(StockPicked(node="N-NORTH", sku=of, quantity=1, order="O-1"))
     log.add(dispatch("S-1", "O-1", {"BOOK": 1, "LAMP": 1}))
     log.add(ShipmentFailed(shipment="S-1", reason="lost", party="carrier"))
-    dear = Policy(exceptions=Exceptions(margin_share=1.0))
+    dear = Policy(margin_share=1.0)
     run = fold(log, dear)
     assert [action.kind for action in run.actions[-2:]] == ["reship", "notify"] or [
         action.kind for action in run.actions if action.kind in ("refund", "reship")
