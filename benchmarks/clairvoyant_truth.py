@@ -18,8 +18,8 @@ from flows.simulation.carriers import Service
 from flows.simulation.config import WorldConfig
 from flows.simulation.controller import Idle
 from flows.simulation.fulfilment import _MINUTE_MS, _PACKING_SHARE, _PACKING_SIGMA
+from flows.simulation.history import History
 from flows.simulation.journeys import _DAY_SHARE, Fate, Journeys, Trip, next_tour_ms
-from flows.simulation.levels import Level
 from flows.simulation.luck import Luck
 from flows.simulation.prices import Prices
 from flows.simulation.returns import _SELLABLE_SHARE
@@ -266,10 +266,10 @@ def _expect_return(
     came[sku, node].append((order.placed_ms + after_ms, units))
 
 
-def _most(level: Level, from_ms: int, until_ms: int) -> int:
-    """Return the greatest value of a level between two instants, both included."""
-    changes = (ms for ms in level._since if from_ms < ms <= until_ms)
-    return max([level.at(from_ms), *map(level.at, changes)])
+def _most(history: History, from_ms: int, until_ms: int) -> int:
+    """Return the greatest value of a history between two instants, both included."""
+    changes = (ms for ms in history._since if from_ms < ms <= until_ms)
+    return max([history.at(from_ms), *map(history.at, changes)])
 
 
 def _specs(known: list[tuple[int, CarrierService]], due_ms: int) -> list[CarrierService]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flows.simulation.levels import Level
+from flows.simulation.history import History
 from state.events import CarrierRegistered, CarrierService
 from state.events.reference import Mode
 from state.geography import nominal_transit_s
@@ -146,7 +146,7 @@ class Service:
         self.character = character
         self.spec = spec
         self.usual = spec.parcels_per_day
-        self.capacity = Level(spec.parcels_per_day)
+        self.capacity = History(spec.parcels_per_day)
         self.load: dict[int, int] = {}
 
     @property

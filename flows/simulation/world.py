@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flows.simulation.carriers import Service, build_carriers, count_one
 from flows.simulation.catalogue import Sku, build_catalogue
 from flows.simulation.config import WorldConfig
-from flows.simulation.levels import Level
+from flows.simulation.history import History
 from flows.simulation.luck import stream
 from flows.simulation.places import Region, Site, place_nodes, place_regions
 from state.events import CarrierRegistered, Fact, NodeRegistered, RegionRegistered, SkuRegistered
@@ -64,7 +64,7 @@ class Node:
         self.registration = registration
         self.region = region
         self.usual = registration.parcels_per_day
-        self.capacity = Level(registration.parcels_per_day)
+        self.capacity = History(registration.parcels_per_day)
         self.free_ms = 0
         self.begun: dict[int, int] = {}
 

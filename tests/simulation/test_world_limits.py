@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flows.simulation.controller import ChainController
-from flows.simulation.levels import Level
+from flows.simulation.history import History
 from flows.simulation.scenario import (
     CarrierStrike,
     DemandSpike,
@@ -98,7 +98,7 @@ def held(simulation: Simulation) -> Counter[str]:
         if id(thing) in seen or where in ("Ledger.windows", "Simulation.samples"):
             return
         seen.add(id(thing))
-        if isinstance(thing, Level):
+        if isinstance(thing, History):
             return
         if hasattr(thing, "__self__"):  # a bound method
             walk(thing.__self__, where)

@@ -1,4 +1,4 @@
-"""Levels: a number that holds until it is set again, and can be asked for at any past instant."""
+"""History of a number that holds until it is set again; it can be asked for any past instant."""
 
 from bisect import bisect_right
 
@@ -6,7 +6,7 @@ from bisect import bisect_right
 _MOST = 2_000
 
 
-class Level:
+class History:
     """A number over time, by ms since the epoch; before it was first set, its initial value.
 
     The latest thousand changes, at least, are remembered; before them it is as it was then.
