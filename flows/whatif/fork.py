@@ -35,8 +35,6 @@ from state.policy import Policy
 
 T = TypeVar("T")
 
-#: Lines folded at a time.
-
 
 class Fork(Struct, frozen=True, kw_only=True):
     """State of a network's chain after journal record `seq`; can go to other processes.

@@ -3,7 +3,6 @@
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -25,9 +24,7 @@ from tests.builders import START_MS, region
 from tests.chaos.rig import _COMMAND, Rig
 from tests.live import deployment, make_topics, messages_of, sent
 from tests.services.kafka_broker import KafkaCluster
-
-#: Nothing here takes that long; what does hangs.
-_HANGS_S = 90.0
+from tests.waiting import LONG_S, eventually
 
 
 @pytest.fixture
@@ -61,13 +58,6 @@ def journal(live: Settings) -> list[tuple[str, str]]:
 
 def refused(live: Settings) -> list[str]:
     return [headers_of(m)["reason"].decode() for m in messages_of(live, live.topics.dead_letters)]
-
-
-def until(what: str, holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + _HANGS_S
-    while not holds():
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.1)
 
 
 def test_invented_names_crowd_out_neither_a_known_network_nor_a_new_one(live: Settings) -> None:
@@ -107,7 +97,7 @@ def test_a_stop_loses_nothing_of_what_waits(live: Settings) -> None:
 
     def stop_once_read() -> None:
         try:
-            until("the network that is known", lambda: journal(live) != [])
+            eventually(lambda: journal(live) != [], every_s=0.1)
             time.sleep(0.5)  # some commits
         finally:
             stop.set()
@@ -135,16 +125,16 @@ def test_a_network_is_retired_while_ingest_runs_and_comes_in_again_as_a_new_one(
 
     def people() -> None:
         try:
-            until("a tick", lambda: ("ghost", "clock.ticked") in journal(live))
+            eventually(lambda: ("ghost", "clock.ticked") in journal(live), every_s=0.1)
             send_retired(live, "ghost")
             time.sleep(2.5)  # within a second ingest takes notice
             cancelled(live, "ghost")
-            until("its refusal", lambda: refused(live) == ["unknown_network"])
+            eventually(lambda: refused(live) == ["unknown_network"], every_s=0.1)
             before = journal(live)
             time.sleep(1.0)
             assert journal(live) == before
             introduced(live, "ghost", "again")
-            until("its return", lambda: len(journal(live)) > len(before) + 1)
+            eventually(lambda: len(journal(live)) > len(before) + 1, every_s=0.1)
         except BaseException as error:
             failures.append(error)
         finally:
@@ -193,7 +183,7 @@ def command(rig: Rig, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         check=False,
         text=True,
-        timeout=_HANGS_S,
+        timeout=LONG_S,
     )
 
 
@@ -205,7 +195,7 @@ def test_a_command_of_a_person_says_what_took_effect_where(
         introduced(rig.settings, "demo")
         rig.start()
         networks = rig.settings.topics.networks
-        until("the network", lambda: known_networks(rig.settings.kafka, networks) == ["demo"])
+        eventually(lambda: known_networks(rig.settings.kafka, networks) == ["demo"], every_s=0.1)
 
         mistaken = command(rig, "control", "halt", "demmo", "--by", "ops")
         assert mistaken.returncode == 2, mistaken

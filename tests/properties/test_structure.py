@@ -1,5 +1,6 @@
 """The house stays in order: imports point one way, and files read in one sitting."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -44,11 +45,24 @@ def test_no_file_outgrows_one_sitting() -> None:
 
 
 def test_no_test_looks_at_a_clock() -> None:
-    """How long something takes is the machine's affair: tests wait with `tests.waiting`."""
+    """Tests wait with `tests.waiting`; but one kills processes at drawn times."""
     clocks = ("time.monotonic", "time.perf_counter", "time.time(")
     found = {
         path.name
-        for path in (ROOT / "tests").glob("test_*.py")
+        for path in (ROOT / "tests").rglob("test_*.py")
         if path.name != Path(__file__).name and any(clock in path.read_text() for clock in clocks)
     }
-    assert not found
+    assert found == {"test_kills.py"}
+
+
+def test_files_that_the_docs_name_exist() -> None:
+    """A path is taken from the root, or from `operators/` or `tests/`."""
+    named = {
+        (page.name, path)
+        for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+        for path in re.findall(r"`([a-z_]+/[a-z_/]+\.(?:py|toml))`", page.read_text())
+    }
+    assert len(named) > 50
+    roots = (ROOT, ROOT / "operators", ROOT / "tests")
+    missing = {each for each in named if not any((root / each[1]).exists() for root in roots)}
+    assert not missing

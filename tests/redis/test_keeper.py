@@ -1,7 +1,6 @@
 """Redis is kept within bounds beside the stream, and says when it cannot be."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -16,15 +15,7 @@ from state.stores.redis_connection import connect_with
 from state.stores.redis_keys import stream_key
 from tests.redis.test_redis_actions import a_writer
 from tests.redis.test_redis_retention import A_NODE, START_MS, hourly
-
-PATIENCE_S = 60.0
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.01)
+from tests.waiting import eventually
 
 
 def value(metrics: RunMetrics, name: str, **labels: str) -> float:
@@ -51,12 +42,12 @@ def test_by_default_a_week_is_kept_and_measured(
     a_writer(redis_client, prefix).write(hourly(12 * 24))
     redis_client.xgroup_create(key, "slow", f"{11 * 24}-1")
     keeper.now_is("eu", START_MS + 12 * DAY_MS)
-    until(lambda: value(metrics, "crossdock_redis_trimmed_total", network="eu") > 0)
-    until(lambda: value(metrics, "crossdock_redis_kept_bytes", network="eu") > 0)
+    eventually(lambda: value(metrics, "crossdock_redis_trimmed_total", network="eu") > 0)
+    eventually(lambda: value(metrics, "crossdock_redis_kept_bytes", network="eu") > 0)
     left = int(redis_client.xlen(key))
     assert 7 * 24 <= left <= 7 * 24 + A_NODE
     assert value(metrics, "crossdock_redis_trimmed_total", network="eu") == 12 * 24 - left
-    until(lambda: value(metrics, "crossdock_redis_kept_entries", network="eu") == left)
+    eventually(lambda: value(metrics, "crossdock_redis_kept_entries", network="eu") == left)
     lag_s = value(metrics, "crossdock_redis_group_lag_seconds", network="eu", group="slow")
     assert lag_s == 23 * HOUR_MS / 1_000
     assert value(metrics, "crossdock_redis_memory_bytes") > 0
@@ -70,7 +61,7 @@ def test_what_a_group_loses_is_counted_by_its_name(
     redis_client.xgroup_create(stream_key(prefix, "eu", "escalate"), "gone", "0")
     keeper.now_is("eu", START_MS + 20 * DAY_MS)
     name = "crossdock_redis_trimmed_unread_total"
-    until(lambda: value(metrics, name, network="eu", group="gone") > 0)
+    eventually(lambda: value(metrics, name, network="eu", group="gone") > 0)
     assert value(metrics, name, network="eu", group="gone") == 6 * 24
 
 
@@ -80,10 +71,10 @@ def test_a_redis_that_cannot_be_tended_is_counted_and_tried_again(
     key = stream_key(prefix, "eu", "escalate")
     redis_client.set(key, "something else")
     keeper.now_is("eu", START_MS)
-    until(lambda: value(metrics, "crossdock_redis_retention_failures_total") >= 2)
+    eventually(lambda: value(metrics, "crossdock_redis_retention_failures_total") >= 2)
     redis_client.delete(key)
     a_writer(redis_client, prefix).write(hourly(3))
-    until(lambda: value(metrics, "crossdock_redis_kept_entries", network="eu") == 3)
+    eventually(lambda: value(metrics, "crossdock_redis_kept_entries", network="eu") == 3)
 
 
 def test_memory_is_measured_against_what_redis_may_use(redis_client: redis.Redis) -> None:
