@@ -124,7 +124,13 @@ def _measure_floor(url: str, workload: Workload, folder: Path, pace: Pace) -> di
     command = (*_PART, "floor", url, log, _FLOOR_KEY, count, until)
     with started(command, folder / "floor.log") as copier:
         at, writing, arrivals = _write_and_read(
-            url, [_FLOOR_KEY], workload, log, Pace(0, count, pace.rate), folder
+            url,
+            [_FLOOR_KEY],
+            workload,
+            log,
+            Pace(0, count, pace.rate),
+            folder,
+            (_FLOOR_KEY, f"{count}-1"),
         )
         _expect_no_failure(copier.poll(), folder / "floor.log")
     found = [
@@ -158,7 +164,9 @@ def _measure_engine(
                     raise ChildFailed(f"the engine did not catch up within {_CATCH_UP_S:g} s")
                 time.sleep(0.05)
         time.sleep(_SETTLE_S)
-        at, writing, arrivals = _write_and_read(url, streams, workload, log, pace, folder)
+        at, writing, arrivals = _write_and_read(
+            url, streams, workload, log, pace, folder, expected[-1]
+        )
         expect_alive(engine, errors)
         code = stop(engine)
     if code != 0:
@@ -184,14 +192,21 @@ def _measure_engine(
 
 
 def _write_and_read(
-    url: str, streams: list[str], workload: Workload, log: Path, pace: Pace, folder: Path
+    url: str,
+    streams: list[str],
+    workload: Workload,
+    log: Path,
+    pace: Pace,
+    folder: Path,
+    last: tuple[str, str],
 ) -> tuple[float, dict[str, Any], Arrivals]:
-    """Write the paced lines while reading `streams`.
+    """Write the paced lines while reading `streams`, until the entry `last` is there.
 
+    An engine that falls behind is waited for: its latency counts in full.
     Returns when the first line was due, how late the writer was, and what arrived when.
     """
     wanted_s = pace.paced / pace.rate
-    until = time.monotonic() + wanted_s + _SLACK_S
+    until = time.monotonic() + wanted_s + _CATCH_UP_S
     read, wrote, errors = folder / "read.jsonl", folder / "wrote.json", folder / "parts.log"
     for path in (read, wrote):
         path.unlink(missing_ok=True)
@@ -203,6 +218,8 @@ def _write_and_read(
             writing = (workload.log, log, pace.warm_up, pace.paced, pace.rate, at)
             with started((*_PART, "writer", *writing), errors, wrote) as writer:
                 writer.wait(wanted_s + _SLACK_S)
+            while time.monotonic() < until - _SLACK_S and not client.xrange(*last, last[1]):
+                time.sleep(_SETTLE_S)
             time.sleep(_SETTLE_S)
             client.xadd(_STOP_KEY, {b"stop": b"1"})
             reader.wait(_SLACK_S)
