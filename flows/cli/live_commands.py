@@ -136,7 +136,8 @@ def run(
     from flows.live.cut_short import cut_short_after
     from flows.live.run import Live, run_partition
     from flows.live.share import parse_share
-    from flows.live.supervisor import end_with_parent, supervise
+    from flows.live.supervisor import supervise
+    from flows.wiring.stop import end_with_parent
     from state.errors import SettingsError
 
     settings = settings_of(config)

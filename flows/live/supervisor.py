@@ -4,11 +4,8 @@ Each partition is a fold of its own, with its own state folder, so that partitio
 between hosts by moving folders, and one that fails does not take the others along.
 """
 
-import ctypes
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,7 +20,6 @@ _WITHIN_S = 120.0
 _POLL_S = 0.05
 _SECOND_S = 1.0
 _LONGEST_PAUSE_S = 30.0
-_PR_SET_PDEATHSIG = 1
 
 
 class _Worker:
@@ -104,13 +100,3 @@ def _end(workers: Sequence[_Worker]) -> bool:
         process.send_signal(signal.SIGTERM)
     codes = [process.wait() for process in running]
     return not any(codes)
-
-
-def end_with_parent() -> None:
-    """Have the kernel ask this process to stop when the one that started it is gone (Linux)."""
-    if sys.platform != "linux":
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it went before we could ask
-        os.kill(os.getpid(), signal.SIGTERM)

@@ -15,6 +15,7 @@ from flows.whatif.fork import Fork, ForkTrial, run_fork
 from flows.whatif.result import Arm, Result, Run
 from flows.whatif.statistics import paired_differences
 from flows.whatif.trial import Trial, run_trial
+from flows.wiring.stop import end_with_parent
 from state.policy import Policy
 from state.quantities import rfc3339
 
@@ -151,7 +152,8 @@ def run_all(
 ) -> list[Run]:
     """Run trials, several at a time; return their runs in the order of the trials.
 
-    `workers` 0 means one for each core. An error of a trial is raised here, and ends the others.
+    `workers` 0 means one for each core. An error of a trial is raised here, and ends the others;
+    so does the end of this process, in whichever way.
     """
     workers = min(len(trials), workers or os.cpu_count() or 1)
     whole = max(1, len(trials))
@@ -163,7 +165,7 @@ def run_all(
         return runs
     # A fresh process for each worker: threads of ours, such as a progress bar's, do not fork well.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         futures: list[Future[Run]] = [pool.submit(run, trial) for trial in trials]
         open_ones = set(futures)
         try:

@@ -5,10 +5,13 @@ it there and then; so `hold_signals` is the first thing that a process does, and
 `on_signals` or `let_signals_through` is delivered by the latter.
 """
 
+import os
 import signal
+import sys
 import time
 
 _ASKING = (signal.SIGINT, signal.SIGTERM)
+_PR_SET_PDEATHSIG = 1
 
 
 class Stop:
@@ -46,3 +49,15 @@ def hold_signals() -> None:
 def let_signals_through() -> None:
     """Deliver what was held, and what comes from now on, to the handlers that stand."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
+
+
+def end_with_parent() -> None:
+    """Have the kernel ask this process to stop when the one that started it is gone (Linux)."""
+    if sys.platform != "linux":
+        return
+    import ctypes  # late: a process needs it once, and begins with this module
+
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it went before we could ask
+        os.kill(os.getpid(), signal.SIGTERM)

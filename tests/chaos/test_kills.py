@@ -21,6 +21,7 @@ from tests.chaos import KILLS, THOROUGH
 from tests.chaos.conftest import MakeLog, MakeRig
 from tests.chaos.rig import ROLES, Rig
 from tests.chaos.verdict import Verdict
+from tests.processes import children, runs
 from tests.services.kafka_broker import KafkaBroker, KafkaCluster
 
 #: From the middle of the start to well into the steady state, with checkpoints on the way.
@@ -94,12 +95,6 @@ def test_killed_anywhere_under_load_nothing_is_lost_and_nothing_comes_twice(
     )
 
 
-def children(pid: int) -> list[int]:
-    """Child processes of any thread of a process (Linux)."""
-    listed = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for path in listed for child in path.read_text().split()]
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
 def test_killed_with_a_checkpoint_in_the_making_it_starts_again_at_once(
@@ -117,7 +112,7 @@ def test_killed_with_a_checkpoint_in_the_making_it_starts_again_at_once(
                 with contextlib.suppress(OSError):  # it was done first
                     time.sleep(0.01)  # let it begin
                     os.kill(child, signal.SIGSTOP)  # a large checkpoint takes seconds
-                    if "State:\tZ" not in Path(f"/proc/{child}/status").read_text():
+                    if runs(child):
                         caught.append(child)
             return bool(caught)
 

@@ -14,6 +14,7 @@ from flows.wiring.stop import Stop
 from tests.chaos import THOROUGH
 from tests.chaos.conftest import MakeLog, MakeRig
 from tests.chaos.rig import Rig
+from tests.processes import children
 
 pytestmark = pytest.mark.slow
 
@@ -33,9 +34,7 @@ def logs(log_of: MakeLog) -> list[Path]:
 
 def running_workers(rig: Rig, name: str) -> list[int]:
     """Process ids of a supervisor's workers."""
-    pid = rig.engines[name].pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in children.split()]
+    return children(rig.engines[name].pid)
 
 
 def settle_and_verify(rig: Rig) -> None:

@@ -47,6 +47,7 @@ from state.settings import (
 )
 from state.stores.kafka_journal import Arrivals
 from state.stores.redis_connection import is_passing
+from tests.processes import runs
 from tests.services import free_ports
 from tests.waiting import LONG_S, eventually
 
@@ -350,7 +351,7 @@ def test_a_worker_that_was_taken_over_is_left_alone_and_the_others_go_on(tmp_pat
 def test_a_worker_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     child = (
-        "from flows.live.supervisor import end_with_parent; import os,time; end_with_parent();"
+        "from flows.wiring.stop import end_with_parent; import os,time; end_with_parent();"
         f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     )
     parent = f"import subprocess,sys; subprocess.run([sys.executable, '-c', {child!r}])"
@@ -358,16 +359,7 @@ def test_a_worker_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     eventually(lambda: note.exists() and note.read_text())
     process.send_signal(signal.SIGKILL)
     process.wait()
-    pid = int(note.read_text())
-    stat = Path(f"/proc/{pid}/stat")
-
-    def has_ended() -> bool:
-        try:
-            return " Z " in stat.read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-
-    eventually(has_ended)
+    eventually(lambda: not runs(int(note.read_text())))
 
 
 def test_the_schema_of_the_settings_is_printed() -> None:

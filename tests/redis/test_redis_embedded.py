@@ -12,15 +12,8 @@ from state.errors import StoreError
 from state.stores import embedded_redis
 from state.stores.embedded_redis import SNAPSHOT, EmbeddedRedis, find_server
 from state.stores.redis_connection import connect
+from tests.processes import runs
 from tests.waiting import eventually
-
-
-def runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
 
 
 def test_it_answers_while_the_block_lasts_and_leaves_nothing(

@@ -1,6 +1,8 @@
 """What-ifs: paired runs of a world, and forks of a journal that leave the journal alone."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,8 @@ from state.events import OrderPlaced
 from state.journal_writer import JournalWriter
 from state.policies import find_policy
 from state.policy import Policy
+from tests.processes import children, runs
+from tests.waiting import eventually
 
 WORLD = WorldConfig(
     network="tiny",
@@ -214,6 +218,28 @@ def test_the_command_writes_a_table_a_result_and_a_report(tmp_path: Path) -> Non
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert [arm["scenario"] for arm in result["arms"]] == ["none", "bad_day"]
     assert "bad_day" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells workers of it on Linux only")
+def test_workers_end_with_the_command_that_started_them(tmp_path: Path) -> None:
+    """They run for hours: one that outlives a command that was killed takes a core for nothing."""
+    what = ("whatif", "--world", "small", "--days", "3000", "--seeds", "2", "--workers", "2")
+    command = (
+        Path(sys.executable).with_name("crossdock"),
+        *what,
+        "--policy",
+        "ours",
+        "--scenario",
+        "none",
+    )
+    process = subprocess.Popen((*command, "--out", tmp_path), stderr=subprocess.DEVNULL)
+    try:
+        # The third keeps track of resources.
+        started = eventually(lambda: [*found] if len(found := children(process.pid)) == 3 else [])
+    finally:
+        process.kill()
+        process.wait()
+    eventually(lambda: not any(map(runs, started)))
 
 
 @pytest.mark.parametrize(
