@@ -38,7 +38,7 @@ check: setup  ## Lint, types, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-audit: setup  ## Look the locked packages up in the public advisories
+audit: setup  ## Look the packages of the image up in the public advisories
 	@$(BIN)/python .ci/audit
 
 format: setup  ## Format the code

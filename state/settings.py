@@ -176,7 +176,7 @@ class MonitorSettings(Section, frozen=True, kw_only=True):
 
     host: Annotated[str, doc("loopback unless something else protects it")] = "127.0.0.1"
     port: Annotated[
-        _Port, doc("run adds the partition's number; ingest and record ports follow; 0: none")
+        _Port, doc("run adds the partition's number, ingest takes the port behind them; 0: none")
     ] = 9464
     ready_lag: Annotated[int, Meta(ge=0), doc("records behind at which it is not ready")] = 10_000
     stuck_s: Annotated[_PositiveSeconds, doc("s without a turn of the loop that is ill")] = 60.0
