@@ -22,8 +22,9 @@ from state.sums import int_sum
 
 #: A journal is known by these many first lines of each of its files, so that it may grow.
 _IDENTITY_LINES = 32
-#: Seconds between looks at a followed file while nothing is appended to it.
-_LOOK_EVERY_S = 0.02
+#: Seconds between looks at a followed file: a share of the time since the last line, within bounds.
+#: A steady stream waits next to nothing, and a silent one takes next to no CPU.
+_LOOK_SHARE, _LOOK_LEAST_S, _LOOK_MOST_S = 1 / 16, 0.000_2, 0.02
 
 
 class JournalPosition(Struct, frozen=True):
@@ -67,6 +68,7 @@ class JournalReader:
                 f"expected the {len(position.files)} files of the first run, was {len(paths)}"
             )
         self._follow = follow
+        self._read_at = time.monotonic()
         self._seq = position.seq
         self._files = [
             LogFile(path, at, follow) for path, at in zip(paths, position.files, strict=True)
@@ -86,8 +88,13 @@ class JournalReader:
         Where lines may still be appended, it waits up to `wait_s` for the first.
         """
         until = time.monotonic() + wait_s
-        while not (lines := self._read(count)) and self._follow and time.monotonic() < until:
-            time.sleep(_LOOK_EVERY_S)
+        while not (lines := self._read(count)) and self._follow:
+            now = time.monotonic()
+            if now >= until:
+                return lines
+            pause_s = max((now - self._read_at) * _LOOK_SHARE, _LOOK_LEAST_S)
+            time.sleep(min(pause_s, _LOOK_MOST_S, until - now))
+        self._read_at = time.monotonic()
         return lines
 
     def _read(self, count: int) -> list[JournalLine]:
