@@ -176,13 +176,13 @@ class ActionConsumer:
         Raises KeepsFailing if one action after the other fails, StoreError where Redis does. What
         is raised that is no `Exception` (KeyboardInterrupt, SystemExit) goes through.
         """
-        with self._told():
+        with self._errors_as_ours():
             for delivery in self._deliveries():
                 self._handling.give(handler, delivery)
 
     def __iter__(self) -> Iterator[Action]:
         """Yield actions as they come, each acknowledged when the next one is asked for."""
-        with self._told():
+        with self._errors_as_ours():
             for delivery in self._deliveries():
                 yield delivery.action
 
@@ -317,7 +317,7 @@ class ActionConsumer:
         self._discover_at = 0.0
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_as_ours(self) -> Iterator[None]:
         """Raise Redis's errors as StoreError; being stopped is none."""
         try:
             yield
