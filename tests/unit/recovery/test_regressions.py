@@ -362,4 +362,6 @@ def test_a_signal_teaches_of_the_bucket_it_was_in() -> None:
 def test_a_warehouse_that_registers_itself_first_is_judged_as_inventory() -> None:
     log = Log().network_of(FIVE)
     log.add(StockReceived(node="N-NORTH", sku="BOOK", quantity=1))
-    assert fold(log).operator("hygiene")._state.feeds.feeds[FeedKey("inventory", "test")].heard == 2
+    assert (
+        fold(log).operator("hygiene")._state.feeds.feeds[FeedKey("inventory", "test")].received == 2
+    )
