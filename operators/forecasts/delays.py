@@ -173,7 +173,7 @@ class Delays(Operator):
         if record.suspect:
             return out
         if shipment.labelled:
-            self._forecaster.learn_transit(guesses, time_ms, shipment.told_ms)
+            self._forecaster.learn_transit(guesses, time_ms, shipment.learned_ms)
         else:
             self._keep(shipment, name, time_ms > shipment.promised_ms, time_ms)
         alarms = self._forecaster.learn_delivery(shipment, guesses, time_ms, record.now_ms)
@@ -201,7 +201,7 @@ class Delays(Operator):
             guesses = guesses_of(shipment.kept)
             self._forecaster.learn_label(guesses, shipment.way, late=True)
             self._forecaster.learn_underway(guesses, record.now_ms)
-            shipment.labelled, shipment.told_ms = True, record.now_ms
+            shipment.labelled, shipment.learned_ms = True, record.now_ms
             shipment.p_latest = 1.0
             shipment.due_ms = due_ms + state.rules.give_up_s * 1000
             state.deadlines.set(shipment.due_ms, _Due("lost", name))

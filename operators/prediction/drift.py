@@ -106,10 +106,10 @@ class Cusum(DriftDetector):
         else:
             self._down = 0.0
         if up > self.threshold or down > self.threshold:
-            self._drift_detected, self.shift = True, self._tell()
+            self._drift_detected, self.shift = True, self._larger_sum()
             self._up = self._down = 0.0
 
-    def _tell(self) -> Shift:
+    def _larger_sum(self) -> Shift:
         if self._up > self._down:
             return Shift("shock", self.slack + self._up / self._up_n, self._up_ms, self._up_n)
         size = -self.slack - self._down / self._down_n

@@ -105,17 +105,17 @@ class LateModel:
         ]
         # Names of one kind and stage have their parts alike; those of two kinds differ before.
         moved.sort(key=lambda each: (-abs(each[0]), each[1]))
-        told = [
+        largest = [
             Contribution(feature=in_words(name), log_odds=round(log_odds, 4))
             for log_odds, name in moved[:_EXPLAINED]
             if log_odds
         ]
-        rest = float_sum(each[0] for each in moved) - float_sum(each.log_odds for each in told)
-        others = len(moved) - len(told)
+        rest = float_sum(each[0] for each in moved) - float_sum(each.log_odds for each in largest)
+        others = len(moved) - len(largest)
         if others:
             what = f"{others} smaller ones together"
-            told.append(Contribution(feature=what, log_odds=round(rest, 4)))
-        return tuple(told)
+            largest.append(Contribution(feature=what, log_odds=round(rest, 4)))
+        return tuple(largest)
 
     def state(self) -> LateState:
         """Return the plain values that restore it."""
