@@ -41,8 +41,8 @@ from state.twin import Twin
 
 H = TypeVar("H")
 
-_VERSION = "orchestrate/5"
-#: How often, in journal time, open work is looked through for what nobody will finish.
+_VERSION = "orchestrate/6"
+#: Interval, in journal time, of searching open work for what will not finish.
 _SWEEP_MS = DAY_MS
 
 
@@ -186,11 +186,11 @@ class Orchestrate(Operator, Desk):
         return []
 
     def _refused(self, refused: Refused) -> list[Derived]:
-        said = refused.said
-        seq = record_of(said.action, self._context.network)
-        is_unnamed = not said.kind and said.order is None
-        # What the record decided of orders as well, only the refusal's kind can tell apart.
-        is_transfer = said.kind == Transfer.verb or (
+        refusal = refused.refusal
+        seq = record_of(refusal.action, self._context.network)
+        is_unnamed = not refusal.kind and refusal.order is None
+        # Where the record decided on orders as well, only the refusal's kind tells them apart.
+        is_transfer = refusal.kind == Transfer.verb or (
             is_unnamed and seq not in self._context.state.decided
         )
         if is_transfer and self._transfers.failed(seq):

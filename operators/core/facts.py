@@ -329,7 +329,7 @@ class Refused(Derived, frozen=True, kw_only=True):
     `proposed` are (order, kind) of what the same record decided and is an open proposal still.
     """
 
-    said: ActionFailed | ActionRejected
+    refusal: ActionFailed | ActionRejected
     proposed: tuple[tuple[str, str], ...] = ()
 
 

@@ -258,7 +258,7 @@ class Govern(Operator):
             of = ActionId.parse(refused.action)
             is_ours = of is not None and of.network == self._state.network
             proposed = self._state.proposals.of_record(of.seq) if of and is_ours else ()
-            return record.derive(Refused(said=refused, proposed=proposed))
+            return record.derive(Refused(refusal=refused, proposed=proposed))
         by = refused.by if isinstance(refused, ActionRejected) else ""
         return self._close(record, proposal, "rejected", by, refused.reason)
 
@@ -286,10 +286,10 @@ class Govern(Operator):
             return [record.derive(NoAction(kind="approve", about=approved.action, reason=reason))]
         closed = self._close(record, proposal, "approved", approved.by, approved.reason)
         self._state.numbered += 1
-        said = f": {approved.reason}" if approved.reason else ""
+        reason = f": {approved.reason}" if approved.reason else ""
         because = msgspec.structs.replace(
             proposal.data.because,
-            summary=f"{proposal.data.because.summary} Approved by {approved.by}{said}.",
+            summary=f"{proposal.data.because.summary} Approved by {approved.by}{reason}.",
             causes=tuple(sorted({*proposal.data.because.causes, proposal.seq, record.seq})),
         )
         data = msgspec.structs.replace(

@@ -78,7 +78,7 @@ class CaseBook:
         case = self._state.open[key] = Case(name, kind, party, str(about), order, self.now_ms)
         if order:
             self._state.by_order.setdefault(order, []).append(key)
-        self._say(case, "opened")
+        self._post(case, "opened")
 
     def act(self, kind: ExceptionKind, about: About, *, needs_person: bool = False) -> None:
         """Note that something is done about a case, by a person if it is one's to decide."""
@@ -91,7 +91,7 @@ class CaseBook:
         case.needs_person = case.needs_person or needs_person
         if not case.is_acting:
             case.is_acting = True
-            self._say(case, "acting")
+            self._post(case, "acting")
 
     def act_of(self, order: str, *, needs_person: bool = False) -> None:
         """Note that something is done about an order, and so about its cases."""
@@ -116,7 +116,7 @@ class CaseBook:
             keys.remove(key)
             if not keys:
                 del self._state.by_order[case.order]
-        self._say(case, "closed")
+        self._post(case, "closed")
 
     def close_of(self, order: str, *kinds: ExceptionKind) -> None:
         """Close the cases of an order: those of `kinds`, else all."""
@@ -128,7 +128,7 @@ class CaseBook:
         """Return whether such a case is open."""
         return CaseKey.of(kind, about) in self._state.open
 
-    def _say(self, case: Case, state: CaseState) -> None:
+    def _post(self, case: Case, state: CaseState) -> None:
         closed_by: ClosedBy = ""
         if state == "closed":
             closed_by = "person" if case.needs_person else "itself"

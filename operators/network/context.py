@@ -32,10 +32,10 @@ class ContextState(Struct):
     deadlines: Deadlines[Due] = field(default_factory=Deadlines[Due])
     # What carriers reported -> (extra transit in s, until in ms)
     disruptions: dict[TroubleKey, tuple[int, int]] = field(default_factory=dict)
-    # Until when stock that was moved away, or there, must not be moved back, ms.
-    left: dict[ShelfKey, int] = field(default_factory=dict)
-    come: dict[ShelfKey, int] = field(default_factory=dict)
-    # What transfers brought to a shelf and is followed to its yield.
+    # Shelf -> until when stock that transfers moved out of it, or in, must not be moved back, ms.
+    moved_out: dict[ShelfKey, int] = field(default_factory=dict)
+    moved_in: dict[ShelfKey, int] = field(default_factory=dict)
+    # Shelf -> units that transfers brought, until their yield is reported.
     landed: dict[ShelfKey, list[Landed]] = field(default_factory=dict)
     pickups: Pickups = field(default_factory=Pickups)
     cases: CaseBookState = field(default_factory=CaseBookState)
@@ -108,9 +108,9 @@ class Context:
 
     def forget_decision(self, order: str, seq: int) -> None:
         """Forget what record `seq` decided of an order."""
-        left = [each for each in self.state.decided.get(seq, ()) if each[0] != order]
-        if left:
-            self.state.decided[seq] = left
+        others = [each for each in self.state.decided.get(seq, ()) if each[0] != order]
+        if others:
+            self.state.decided[seq] = others
         else:
             self.state.decided.pop(seq, None)
 

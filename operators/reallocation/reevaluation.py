@@ -204,7 +204,7 @@ class ReevaluationDesk(Desk):
         context = self._context
         old, choice, plan = side.old, side.choice, side.plan
         commit(context, order, plan)
-        order.left = [each for each in order.left if each != nodes_and_lines(planned(plan))]
+        order.given_up = [each for each in order.given_up if each != nodes_and_lines(planned(plan))]
         others = sorted(
             {
                 ways(planned(each)): each

@@ -117,7 +117,7 @@ class OpenOrder(Struct, array_like=True):
     legs: list[PlannedLeg] = field(default_factory=list)
     decided: list[int] = field(default_factory=list)
     sent_again: int = 0
-    left: list[Shape] = field(default_factory=list)
+    given_up: list[Shape] = field(default_factory=list)
     moves: int = 0
     excluded: list[str] = field(default_factory=list)
     refusals: int = 0
