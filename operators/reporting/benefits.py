@@ -106,8 +106,8 @@ class Benefits(Struct):
         _add(totals, benefit.kind, "realised_cents", benefit.realised_cents)
         _add(totals, benefit.kind, "unnecessary", int(benefit.unnecessary))
 
-    def left(self, inert: NoAction, totals: Totals) -> None:
-        """Count an intervention that was priced and not made."""
+    def declined(self, inert: NoAction, totals: Totals) -> None:
+        """Count an intervention that was priced and found not worth it."""
         if inert.prevented:
             _add(totals, inert.kind, "prevented", 1)
 

@@ -160,7 +160,7 @@ class Rollups(Operator):
             case NoAction():
                 why = (fact.kind, fact.reason)
                 totals.inert[why] = totals.inert.get(why, 0) + 1
-                self._state.benefits.left(fact, totals.benefits)
+                self._state.benefits.declined(fact, totals.benefits)
             case BenefitRealised():
                 self._gained(fact)
             case HeldBack():
