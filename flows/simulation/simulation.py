@@ -123,7 +123,7 @@ class Simulation:
     def run(
         self,
         controller: Controller,
-        heard: Callable[[Event, list[Action]], object] = lambda event, actions: None,
+        observer: Callable[[Event, list[Action]], object] = lambda event, actions: None,
     ) -> Iterator[Event]:
         """Let time flow; yields events as they are recorded.
 
@@ -140,10 +140,10 @@ class Simulation:
                 continue
             event = outbox.take()
             self.now_ms = recorded_ms
-            actions = controller.hear(event)
+            actions = controller.take(event)
             for action in actions:
                 self._systems.execute(recorded_ms, action)
-            heard(event, actions)
+            observer(event, actions)
             yield event
         self.fulfilment.end(self.now_ms)
 

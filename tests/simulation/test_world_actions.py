@@ -87,7 +87,7 @@ class Script:
         self.actions: list[Action] = []
         next(play)
 
-    def hear(self, event: Event) -> list[Action]:
+    def take(self, event: Event) -> list[Action]:
         try:
             made = [self._action(decision, event) for decision in self._play.send(event)]
         except StopIteration:
