@@ -233,7 +233,7 @@ class Refund(Decision, frozen=True, kw_only=True):
     cents: TotalCents
     reason: Text
     lines: Annotated[
-        tuple[LegLine, ...], doc("goods paid back, which nobody sends any more; none: goodwill")
+        tuple[LegLine, ...], doc("goods paid back, which are not sent any more; none: goodwill")
     ] = ()
 
 
