@@ -104,14 +104,14 @@ class Ran:
     controller: Controller
     journal: list[Event] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
-    told: list[Event] = field(default_factory=list)
+    reported: list[Event] = field(default_factory=list)
     closed: Counter[str] = field(default_factory=Counter)
 
     def of(self, *kinds: type[F]) -> list[tuple[Event, F]]:
         """Events of such facts and the facts, by when they happened; second deliveries left out."""
         seen: set[tuple[str, str]] = set()
         found = []
-        for event in self.told:
+        for event in self.reported:
             if isinstance(event.fact, kinds) and (event.source, event.id) not in seen:
                 seen.add((event.source, event.id))
                 found.append((event, event.fact))
@@ -160,9 +160,9 @@ def run(
         if event.recorded_ms >= end_ms:
             break
     simulation.check()
-    ran.told = list(ran.journal)
+    ran.reported = list(ran.journal)
     while simulation.outbox.next_ms() is not None:
-        ran.told.append(simulation.outbox.take())
+        ran.reported.append(simulation.outbox.take())
     return ran
 
 

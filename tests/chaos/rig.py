@@ -42,7 +42,7 @@ class Engine:
     def __init__(self, arguments: Sequence[str], config: Path, log: Path) -> None:
         env = {**os.environ, "CROSSDOCK_CONFIG": str(config)}
         self._child = Child([*_COMMAND, *arguments], log, env)
-        self._said = 0
+        self._begin = 0
         self.log = log
 
     @property
@@ -56,8 +56,8 @@ class Engine:
         return self._child.runs
 
     def start(self) -> None:
-        """Start it; `told` begins anew."""
-        self._said = self.log.stat().st_size if self.log.exists() else 0
+        """Start it; `logged` and `output` begin from here."""
+        self._begin = self.log.stat().st_size if self.log.exists() else 0
         self._child.start()
 
     def kill(self) -> bool:
@@ -75,19 +75,19 @@ class Engine:
         """Wait for its end; returns its exit code."""
         until = time.monotonic() + HANGS_S
         while (code := self._child.exit_code) is None:
-            assert time.monotonic() < until, f"it does not end: {self.said()}"
+            assert time.monotonic() < until, f"it does not end: {self.output()}"
             time.sleep(_POLL_S)
         return code
 
-    def said(self) -> str:
-        """All it wrote since it was started."""
+    def output(self) -> str:
+        """Return all its output since it was started."""
         if not self.log.exists():
             return ""
-        return self.log.read_bytes()[self._said :].decode(errors="replace")
+        return self.log.read_bytes()[self._begin :].decode(errors="replace")
 
-    def told(self, event: str) -> list[dict[str, Any]]:
-        """Its log lines of one kind since it was started."""
-        lines = [line for line in self.said().splitlines() if line.startswith("{")]
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return its log lines of one kind since it was started."""
+        lines = [line for line in self.output().splitlines() if line.startswith("{")]
         return [each for each in map(_parsed, lines) if each.get("event") == event]
 
 
@@ -214,14 +214,14 @@ replication = {replication}
         if engine.kill():
             self.kills[name] += 1
         else:
-            self.deaths.append(f"{name}: {engine.said()[-600:]}")
+            self.deaths.append(f"{name}: {engine.output()[-600:]}")
 
     def keep_alive(self, names: Iterable[str] | None = None) -> None:
         """Start again what has ended by itself, as whoever looks after a deployment does."""
         for name in list(self.engines) if names is None else names:
             engine = self.engines[name]
             if not engine.runs:
-                self.deaths.append(f"{name}: {engine.said()[-600:]}")
+                self.deaths.append(f"{name}: {engine.output()[-600:]}")
                 engine.start()
 
     def stop(self, *names: str) -> None:
@@ -230,27 +230,27 @@ replication = {replication}
         for name in running:
             self.engines[name].ask_to_stop()
         for name in running:
-            code, said = self.engines[name].ended(), self.engines[name].said()
+            code, output = self.engines[name].ended(), self.engines[name].output()
             # One that is still being loaded does not listen yet, and has done nothing.
-            is_well = code == 0 or (code == -signal.SIGTERM and not said)
-            assert is_well, f"{name} ended with {code}: {said[-2000:]}"
+            is_well = code == 0 or (code == -signal.SIGTERM and not output)
+            assert is_well, f"{name} ended with {code}: {output[-2000:]}"
 
     def once(self, role: Role, *options: str) -> Engine:
         """Run it to the end of what is there: it must end well."""
         engine = self.engine(" ".join((role, "--once", *options)), role, "--once", *options)
         engine.start()
         code = engine.ended()
-        assert code == 0, f"{role} --once ended with {code}: {engine.said()[-2000:]}"
+        assert code == 0, f"{role} --once ended with {code}: {engine.output()[-2000:]}"
         return engine
 
     def fails(self, role: Role, *options: str) -> str:
         """Run it: it must end by itself with an error of ours; returns what it said."""
         engine = self.engine(" ".join((role, "failing", *options)), role, *options)
         engine.start()
-        code, said = engine.ended(), engine.said()
-        assert code == 1, f"{role} ended with {code}: {said[-2000:]}"
-        assert "Traceback" not in said and "panicked" not in said, said[-3000:]
-        return " ".join(said.split())
+        code, output = engine.ended(), engine.output()
+        assert code == 1, f"{role} ended with {code}: {output[-2000:]}"
+        assert "Traceback" not in output and "panicked" not in output, output[-3000:]
+        return " ".join(output.split())
 
     def settle(self) -> None:
         """Publish, ingest and run all there is, to the end."""
@@ -326,13 +326,13 @@ replication = {replication}
             alive=alive,
         )
 
-    def until_told(
+    def until_logged(
         self, name: str, event: str, times: int = 1, *, alive: bool = False
     ) -> list[dict[str, Any]]:
         """Wait until a process has logged `event` so often; returns these lines."""
         engine = self.engines[name]
-        self.until(f"{event!r} of {name}", lambda: len(engine.told(event)) >= times, alive=alive)
-        return engine.told(event)
+        self.until(f"{event!r} of {name}", lambda: len(engine.logged(event)) >= times, alive=alive)
+        return engine.logged(event)
 
     def _last_words(self) -> str:
-        return "; ".join(f"{name}: {e.said()[-800:]}" for name, e in self.engines.items())
+        return "; ".join(f"{name}: {e.output()[-800:]}" for name, e in self.engines.items())

@@ -14,6 +14,6 @@ def elsewhere(rig: Rig, *options: str) -> Engine:
 
 
 def expect_taken_over(engine: Engine) -> None:
-    assert engine.ended() == TakenOver.exit_code, engine.said()[-2000:]
-    said = " ".join(engine.said().split())
-    assert "was taken over by" in said and "panicked" not in said and "Traceback" not in said
+    assert engine.ended() == TakenOver.exit_code, engine.output()[-2000:]
+    output = " ".join(engine.output().split())
+    assert "was taken over by" in output and "panicked" not in output and "Traceback" not in output

@@ -109,7 +109,7 @@ def test_killed_with_a_checkpoint_in_the_making_it_starts_again_at_once(
     with make_rig() as rig:
         rig.publish([log_of(seed=1, events=_EVENTS)], rate=_RATE)
         rig.start()
-        rig.until_told("run", "running")
+        rig.until_logged("run", "running")
         caught: list[int] = []
 
         def is_caught() -> bool:
@@ -125,8 +125,8 @@ def test_killed_with_a_checkpoint_in_the_making_it_starts_again_at_once(
         try:
             rig.kill("run")
             rig.start("run")
-            rig.until("a start", lambda: bool(rig.engines["run"].said()))
-            assert rig.engines["run"].told("running"), rig.engines["run"].said()
+            rig.until("a start", lambda: bool(rig.engines["run"].output()))
+            assert rig.engines["run"].logged("running"), rig.engines["run"].output()
         finally:
             for child in caught:
                 with contextlib.suppress(ProcessLookupError):  # as it should be

@@ -99,7 +99,7 @@ def books_by_hand(ran: Ran) -> dict[Shelf, int]:
     """What a warehouse system believes that has read all that was written, in that order."""
     books: dict[Shelf, int] = defaultdict(int)
     seen: set[tuple[str, str]] = set()
-    for event in ran.told:
+    for event in ran.reported:
         if (event.source, event.id) in seen:
             continue
         seen.add((event.source, event.id))
@@ -136,8 +136,8 @@ def test_the_books_are_what_was_written_and_the_engine_reads_the_same(any_run: R
     engine = any_run.controller
     assert isinstance(engine, ChainController)
     if engine.seq == len(any_run.journal):
-        for event in any_run.told[len(any_run.journal) :]:
-            engine.hear(event)
+        for event in any_run.reported[len(any_run.journal) :]:
+            engine.take(event)
     orchestrate = next(o for o in engine.chain.operators if isinstance(o, Orchestrate))
     ledger = {(node, sku): p.on_hand for node, sku, p in orchestrate.twin.positions()}
     assert books == {key: ledger.get(key, 0) for key in books}
