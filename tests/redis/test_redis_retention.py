@@ -392,7 +392,7 @@ def test_whoever_wants_to_look_first_is_stopped_before_the_next_action(
     redis_client.xtrim(key, maxlen=2, approximate=False)
     with a_consumer("two") as consumer, pytest.raises(Halt, match=r"before 8-1"):
         consumer.run(lambda _: pytest.fail("nothing is carried out before"))
-    with a_consumer("one") as consumer:  # somebody has looked: it goes on
+    with a_consumer("one") as consumer:  # a person has looked: it continues
         consumer.run(lambda action: consumer.stop() if action.seq == 9 else None)
 
 

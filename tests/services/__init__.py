@@ -88,7 +88,7 @@ class Child:
         if self._process is None:
             return
         self._process.terminate()
-        self._process.send_signal(signal.SIGCONT)  # a paused one cannot hear
+        self._process.send_signal(signal.SIGCONT)  # a paused one does not react
         try:
             self._process.wait(within_s)
         except subprocess.TimeoutExpired:
