@@ -39,12 +39,12 @@ from state.quantities import from_ms
 from state.sums import int_sum
 
 _VERSION = "govern/3"
-#: Named on every action, so that a reader knows which code decided.
+#: Version of the code, named on every action.
 MODEL = "crossdock 0.1"
 #: (The gate that keeps an action from acting, and why in words.)
 _Doubt = tuple[str, str]
 _Outcome = Literal["approved", "rejected", "expired", "withdrawn"]
-#: States in which an order needs nothing sent any more; what is owed or told of it stands.
+#: States in which an order needs nothing sent any more; refunds and notices of it stand.
 _ENDED = ("delivered", "lost", "abandoned")
 
 
@@ -246,13 +246,13 @@ class Govern(Operator):
     def _overtake(self, record: Record, order: str, decision: Decision) -> list[Record]:
         """Close what a decision about its order overtakes.
 
-        Approved later, it would send units twice, or to nobody.
+        Approved later, it would send units twice, or units that are not wanted any more.
         """
         overtaken = self._state.proposals.take_overtaken(order, decision)
         return [self._close(record, proposal, outcome) for proposal, outcome in overtaken]
 
     def _refuse(self, record: Record, refused: ActionFailed | ActionRejected) -> Record:
-        """Close the proposal that is refused; what was carried out, whoever decided it undoes."""
+        """Close a refused proposal; a refusal of other actions goes to the desk that decided."""
         proposal = self._state.proposals.take(refused.action)
         if proposal is None:
             of = ActionId.parse(refused.action)
@@ -356,5 +356,5 @@ class Govern(Operator):
         return pack(_VERSION, self._state)
 
     def restore(self, data: bytes) -> None:
-        """Become what the snapshot says."""
+        """Restore the state of a snapshot."""
         self._state = unpack(_VERSION, data, _State)

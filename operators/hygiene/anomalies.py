@@ -41,7 +41,7 @@ _LEAST_QUANTITY, _LEAST_SIGNAL, _LEAST_OFF = 0.25, 0.35, 0.25
 
 
 class _Shelf(Struct, array_like=True):
-    """Units as the facts add up; and as they did without the last count, while that is doubted."""
+    """Units by all facts; and by all but the last count, while that one is doubted."""
 
     book: int
     undoubted: int | None = None

@@ -56,7 +56,7 @@ class Feeds(Struct):
     published: dict[str, float] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Forget all producers: others speak from here on, and silence of the old means nothing."""
+        """Forget all producers: others deliver from here on, and the old are not silent."""
         self.feeds.clear()
 
     def duplicated(self, event: Event) -> str:

@@ -30,7 +30,7 @@ _FORGET_EVERY_MS = 60_000
 
 
 class _GivenUp(Struct, frozen=True, array_like=True, gc=False):
-    """A parked line, when it has waited long enough for what is `missing`."""
+    """Deadline of a parked line that waits for the reference `missing`."""
 
     missing: Ref
     seq: int
@@ -265,7 +265,7 @@ class Hygiene(Operator):
         return out
 
     def _quarantine(self, event: Event) -> None:
-        """Count it against its feed; forget its id, so that it can be put in again."""
+        """Count an event against its feed, and forget its id, so that it can be put in again."""
         self._state.feeds.quarantined(event)
         self._state.seen.drop(event.source, event.id)
 

@@ -2,9 +2,9 @@
 
 An alarm joins the open group that it has most in common with, or one that accounts for it through
 the parcels they share, or starts one. A carrier's own report of trouble starts one too, which stays
-silent until something is seen of it. A group is published, and escalated, once it is worth telling;
-again when its scope or size changes materially; and when it has been quiet. An alarm the other way
-is its recovery, not another incident.
+silent until something is seen of it. A group is published, and escalated, once it is large enough
+to report; again when its scope or size changes materially; and when it has been quiet. An alarm the
+other way is its recovery, not another incident.
 """
 
 from typing import Literal

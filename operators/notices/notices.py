@@ -46,7 +46,8 @@ class _Pending(Struct, array_like=True):
 class _Customer(Struct, array_like=True):
     """Customer of an order, the promise made, and the last notice sent.
 
-    `planned_ms` is the planned arrival of its last parcel.
+    `notified_date_ms` is the arrival that the last notice gave, if any; `planned_ms` is the
+    planned arrival of its last parcel.
     """
 
     customer: str
@@ -62,7 +63,7 @@ class _Customer(Struct, array_like=True):
 
 
 class _Due(Struct, frozen=True, array_like=True, gc=False):
-    """A deadline of an order: its customer is notified, or it is the last call."""
+    """A deadline of an order: its notice has waited for quiet, or it is the last call."""
 
     what: Literal["quiet", "last call"]
     order: str

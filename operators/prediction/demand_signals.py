@@ -1,4 +1,4 @@
-"""Signals that lead demand: which were in force where and when, for a bucket that is over as well.
+"""Signals that lead demand, by scope and time: those in force now, or in a past bucket.
 
 A signal holds for a region or all of them, and for a SKU, a category or everything. The narrower
 scope overrides the wider one, a SKU in all regions a category in one, and the later the earlier.

@@ -283,7 +283,7 @@ class Monitor(Generic[K]):
             self._watches.older = {key: _Watch(kept) for key, kept in state.older.items()}
 
     def update(self, key: K, z: float, time_ms: int) -> Shift | None:
-        """Fold in a residual of `key`; returns the shift that it proves. Not finite: left out."""
+        """Fold in a residual of `key`, if it is finite; returns the shift that it proves."""
         watch = self._watches.get(key)
         if watch is None:
             watch = _Watch(_NEW)

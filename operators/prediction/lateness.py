@@ -103,7 +103,8 @@ class LateModel:
         moved = [
             (weigh(slots[name], 0.0) * value, name) for name, value in self._named(now) if value
         ]
-        # Names of one kind and stage have their parts alike; those of two kinds differ before.
+        # Ties compare names: of one kind and stage, parts are of like types; else these two differ
+        # first.
         moved.sort(key=lambda each: (-abs(each[0]), each[1]))
         largest = [
             Contribution(feature=in_words(name), log_odds=round(log_odds, 4))

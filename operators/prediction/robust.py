@@ -19,7 +19,7 @@ K = TypeVar("K")
 _NORMAL = 1.4826
 #: Weight of the newest value once so many were seen: about as many are remembered.
 _FADING, _SETTLED = 0.01, 100
-#: Values after which a key is judged by its own usual, and not by that of all keys.
+#: Values after which a key is judged by its own scale, and not by that of all keys.
 _OWN_AFTER = 10
 
 

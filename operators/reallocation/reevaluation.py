@@ -1,7 +1,7 @@
 """Re-evaluation desk: reviews allocations until their picking begins.
 
 An allocation moves only if that saves more than the cost of moving, keeps the promise about as
-well, and does not return to a plan that the order left. A split order may also swap legs with
+well, and does not return to a plan that the order gave up. A split order may also swap legs with
 another order (`operators.reallocation.swap`).
 """
 

@@ -39,8 +39,8 @@ _MOVED: tuple[InboundKind, ...] = ("transfer", "asked")
 class _Need(Struct):
     """Demand of the regions nearest to a node until its next supply.
 
-    `left` units are free on its shelf; demand is a count with `mean` and `variance`; a customer
-    served from the second-best node costs `spared_cents` more.
+    `free` units are there or due soon, and not reserved; demand is a count with `mean` and
+    `variance`; a customer served from the second-best node costs `spared_cents` more.
     """
 
     node: str
