@@ -74,7 +74,7 @@ class Backorder(Decision, frozen=True, kw_only=True):
 
     @property
     def news(self) -> News:
-        """Return that the order waits, without a date."""
+        """Return the notice that the order waits, without a date."""
         return News("backordered")
 
 

@@ -1,4 +1,4 @@
-"""Connect to Redis, and say what is wrong with it without giving its password away."""
+"""Connections to Redis, and errors that do not give its password away."""
 
 from typing import Any
 

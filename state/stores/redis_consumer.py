@@ -58,7 +58,7 @@ class ActionConsumer:
     `run` tries an action whose handler raises again, `attempts` times in all, first after
     `first_delay_s`, then after twice that, and so on up to `delay_cap_s`; meanwhile the others
     wait, so order holds. After that, or at once if it raises `GiveUp`, the action is moved to
-    ``{prefix}:{network}:failed:{group}`` (see `redis_failed`), acknowledged, and told to
+    ``{prefix}:{network}:failed:{group}`` (see `redis_failed`), acknowledged, and passed to
     `on_failed`. If that has happened `most_failed` times in a row in a network, for the group as a
     whole and over restarts, nothing more is put aside before an action succeeds: the next failure
     raises KeepsFailing, and leaves its action pending. None: there is no such limit.

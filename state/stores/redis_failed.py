@@ -36,7 +36,7 @@ class Failed(Struct, frozen=True, kw_only=True, gc=False):
     place: str
     #: The action's bytes as they were in its stream.
     body: bytes
-    #: Class of the last error, and the first `MOST_SAID` characters of its message.
+    #: Class of the last error, and the first `LONGEST_MESSAGE` characters of its message.
     error: str
     message: str
     #: Attempts of the handler at last; 0 if it was not, after too many deliveries.
