@@ -18,7 +18,7 @@ _MOST_REFUSED = 0.05
 
 
 class RunnerName(StrEnum):
-    """How the chain runs; all give the same actions."""
+    """Form in which the chain runs; all give the same actions."""
 
     dataflow = "dataflow"
     staged = "staged"

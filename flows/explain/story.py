@@ -61,7 +61,7 @@ def story_of(evidence: Evidence, about: str, progress: Progress) -> Story:
 
 
 class _Teller:
-    """Collector of what is about a name, and about the parcels sent for it."""
+    """Collector of what concerns a name, and the parcels sent for it."""
 
     def __init__(self, about: str) -> None:
         self.names: dict[str, None] = {about: None}

@@ -32,7 +32,7 @@ from state.recording_reader import RecordingReader
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_connection import connect
 
-#: How the chain runs; all give the same actions.
+#: Form in which the chain runs; all give the same actions.
 Runner = Literal["dataflow", "staged", "fold"]
 #: Embedded Redis keeps its data here, below the output folder.
 REDIS_FOLDER = "redis"

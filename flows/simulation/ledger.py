@@ -1,4 +1,4 @@
-"""The ledger: what each order cost, when it arrived, and what became of every promise.
+"""The ledger: the cost of each order, its arrival, and the outcome of every promise.
 
 It keeps open orders only; a closed one is added to its window, by the time it was placed.
 """

@@ -147,7 +147,7 @@ class Signals:
             self._agenda.at(max(now_ms, onset_ms - lead_ms), self._observe, "weather", pull, 1.0)
 
     def foretell(self, now_ms: int, kind: Kind, pull: Pull) -> None:
-        """Have demand follow `pull`, and a signal of `kind` say so now."""
+        """Have demand follow `pull`, and a signal of `kind` announce it now."""
         self._demand.pull(pull)
         self._observe(now_ms, kind, pull, 1.0)
 

@@ -50,9 +50,9 @@ class Simulation:
     """One run of one world; `run` may be called once.
 
     With `days`, customers order for so many days, and the run ends when all orders are finished
-    (or, at the latest, three weeks after the last day). Without, it goes on for as long as anybody
-    asks for events. The same seed, config, scenario and policy give the same events; another policy
-    gives other decisions in the same demand, weather, supply and luck.
+    (or, at the latest, three weeks after the last day). Without, it runs for as long as events are
+    asked for. The same seed, config, scenario and policy give the same events; another policy gives
+    other decisions in the same demand, weather, supply and luck.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Simulation:
     ) -> Iterator[Event]:
         """Let time flow; yields events as they are recorded.
 
-        `heard` gets each event and the actions that followed from it.
+        `observer` gets each event and the actions that followed from it.
         """
         self._begin()
         outbox, agenda = self.outbox, self.agenda

@@ -15,7 +15,7 @@ from operators.core.contract import Operator
 from state.errors import SnapshotError
 
 _VERSION = b"crossdock checkpoint 1\n"
-#: The fastest level: a checkpoint is short-lived, and is read in anger only.
+#: The fastest level: a checkpoint is short-lived, and read only at a restart.
 _LEVEL = -1
 
 
