@@ -25,7 +25,7 @@ from tests.chaos.loads import Mangle, Publisher
 from tests.chaos.verdict import Verdict, judge
 from tests.services import Child
 
-#: Nothing here takes that long; what does hangs.
+#: Longer than anything here takes; what takes longer hangs.
 HANGS_S = 120.0
 _POLL_S = 0.02
 _SOON_S = 5.0
@@ -37,7 +37,7 @@ ROLES: tuple[Role, ...] = ("ingest", "run")
 
 
 class Engine:
-    """A `crossdock` process that is started again and again; its log goes on."""
+    """A `crossdock` process that is started again and again, with one log."""
 
     def __init__(self, arguments: Sequence[str], config: Path, log: Path) -> None:
         env = {**os.environ, "CROSSDOCK_CONFIG": str(config)}
@@ -47,12 +47,12 @@ class Engine:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         return self._child.pid
 
     @property
     def runs(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Return whether it was started and has not ended."""
         return self._child.runs
 
     def start(self) -> None:
@@ -61,18 +61,18 @@ class Engine:
         self._child.start()
 
     def kill(self) -> bool:
-        """SIGKILL it; whether it still ran."""
+        """Send SIGKILL; return whether it still ran."""
         ran = self._child.runs
         self._child.kill()
         return ran
 
     def ask_to_stop(self) -> None:
-        """SIGTERM it."""
+        """Send SIGTERM."""
         if self.runs:
             os.kill(self.pid, signal.SIGTERM)
 
     def ended(self) -> int:
-        """Wait for its end; returns its exit code."""
+        """Wait for its end; return its exit code."""
         until = time.monotonic() + HANGS_S
         while (code := self._child.exit_code) is None:
             assert time.monotonic() < until, f"it does not end: {self.output()}"
@@ -173,7 +173,7 @@ replication = {replication}
             publisher.abandon()
 
     def topic(self, family: str) -> str:
-        """The raw topic of a family."""
+        """Return the raw topic of a family."""
         return f"{self.name}.{family}"
 
     def publish(
@@ -193,11 +193,11 @@ replication = {replication}
 
     @property
     def is_published(self) -> bool:
-        """Whether all that is to be published has been."""
+        """Return whether all that is to be published has been."""
         return all(publisher.is_done for publisher in self._publishers)
 
     def engine(self, name: str, *arguments: str) -> Engine:
-        """The process of that name, made with `arguments` (by default its name) if it is new."""
+        """Return the process of that name, made with `arguments` (by default its name) if new."""
         if name not in self.engines:
             log = self.folder / f"{name.replace('/', '-')}.log"
             self.engines[name] = Engine(arguments or (name,), self.config, log)
@@ -209,7 +209,7 @@ replication = {replication}
             self.engine(role).start()
 
     def kill(self, name: str) -> None:
-        """SIGKILL it. One that had ended by itself is kept in `deaths`, with what it said."""
+        """Send SIGKILL. One that had already ended is kept in `deaths`, with its output."""
         engine = self.engines[name]
         if engine.kill():
             self.kills[name] += 1
@@ -217,7 +217,7 @@ replication = {replication}
             self.deaths.append(f"{name}: {engine.output()[-600:]}")
 
     def keep_alive(self, names: Iterable[str] | None = None) -> None:
-        """Start again what has ended by itself, as whoever looks after a deployment does."""
+        """Start again each process that has ended, as a deployment's supervisor does."""
         for name in list(self.engines) if names is None else names:
             engine = self.engines[name]
             if not engine.runs:
@@ -225,7 +225,7 @@ replication = {replication}
                 engine.start()
 
     def stop(self, *names: str) -> None:
-        """SIGTERM what runs, and wait: it must end well."""
+        """Send SIGTERM to all that run, and wait: they must end well."""
         running = [n for n in names or list(self.engines) if self.engines[n].runs]
         for name in running:
             self.engines[name].ask_to_stop()
@@ -244,7 +244,7 @@ replication = {replication}
         return engine
 
     def fails(self, role: Role, *options: str) -> str:
-        """Run it: it must end by itself with an error of ours; returns what it said."""
+        """Run it: it must end with an error of ours; return its output."""
         engine = self.engine(" ".join((role, "failing", *options)), role, *options)
         engine.start()
         code, output = engine.ended(), engine.output()
@@ -267,7 +267,7 @@ replication = {replication}
             publisher.join()
 
     def _is_soon_ingested(self) -> bool:
-        """Whether the ingest that runs, if one does, gets to the end within a few seconds."""
+        """Return whether the ingest that runs, if any, gets to the end within a few seconds."""
         counts = KafkaTopics(self.settings.kafka).partitions()
         topics = [feed.topic for feed in self.settings.feeds]
         places = [(topic, number) for topic in topics for number in range(counts[topic])]
@@ -287,16 +287,16 @@ replication = {replication}
         return False
 
     def verify(self) -> Verdict:
-        """Hold all that is there against a fold; see `tests.chaos.verdict`."""
+        """Compare all that is there with a fold; see `tests.chaos.verdict`."""
         with self.client() as client:
             return judge(self.settings, client)
 
     def client(self) -> redis.Redis:
-        """A client of the Redis, the caller's to close."""
+        """Return a client of the Redis, the caller's to close."""
         return redis.Redis.from_url(self.redis_url, protocol=2)
 
     def entries(self) -> int:
-        """Actions and KPIs in Redis now; 0 where it does not answer."""
+        """Return the number of actions and KPIs in Redis now; 0 where it does not answer."""
         try:
             with self.client() as client:
                 keys = list(client.scan_iter(f"{self.name}:*", count=1_000, _type="stream"))
@@ -305,7 +305,7 @@ replication = {replication}
             return 0
 
     def until(self, what: str, holds: Callable[[], bool], *, alive: bool = False) -> None:
-        """Wait until it `holds`; with `alive`, start again what ends meanwhile."""
+        """Wait until `holds` returns True; with `alive`, restart processes that end meanwhile."""
         end = time.monotonic() + HANGS_S
         while not holds():
             assert time.monotonic() < end, f"waited in vain for {what}: {self._last_words()}"
@@ -329,7 +329,7 @@ replication = {replication}
     def until_logged(
         self, name: str, event: str, times: int = 1, *, alive: bool = False
     ) -> list[dict[str, Any]]:
-        """Wait until a process has logged `event` so often; returns these lines."""
+        """Wait until a process has logged `event` so many times; return these lines."""
         engine = self.engines[name]
         self.until(f"{event!r} of {name}", lambda: len(engine.logged(event)) >= times, alive=alive)
         return engine.logged(event)

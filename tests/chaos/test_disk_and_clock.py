@@ -26,7 +26,7 @@ _RATE = 800.0
 
 @contextmanager
 def small_disk(path: Path, size_kb: int) -> Iterator[Path]:
-    """A disk of that size at `path`; skips where that takes rights that we lack."""
+    """Mount a disk of that size at `path`; skip where that takes rights that we lack."""
     path.mkdir(parents=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "none", str(path)]
     if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:

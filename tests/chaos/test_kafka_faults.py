@@ -155,7 +155,7 @@ def test_poison_among_the_messages_is_kept_as_dead_letters(
         writer = KafkaWriter(rig.settings.kafka)
         straight = poison(luck)
         while not rig.is_published:
-            # Somebody writes to the journal itself.
+            # Messages from outside, in the journal itself.
             for key in (None, b"demo", b"\xff"):
                 writer.send(
                     rig.settings.topics.journal,

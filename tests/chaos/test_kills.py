@@ -51,7 +51,7 @@ def kill_while_it_lasts(rig: Rig, luck: random.Random, most: int) -> None:
 
 
 def has_ticked(rig: Rig) -> bool:
-    """Whether there is something in the journal by now that came of no raw message.
+    """Return whether the journal has a record by now that came of no raw message.
 
     The journal goes on growing, so it is read up to where it ends at this moment.
     """
@@ -105,7 +105,7 @@ def children(pid: int) -> list[int]:
 def test_killed_with_a_checkpoint_in_the_making_it_starts_again_at_once(
     make_rig: MakeRig, log_of: MakeLog
 ) -> None:
-    """What makes the checkpoint must not hold on to what the next start needs."""
+    """The child that makes the checkpoint must not hold on to what the next start needs."""
     with make_rig() as rig:
         rig.publish([log_of(seed=1, events=_EVENTS)], rate=_RATE)
         rig.start()

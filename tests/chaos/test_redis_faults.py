@@ -94,7 +94,7 @@ def test_a_redis_behind_a_slow_and_breaking_line_gets_everything_once(
         time.sleep(1.0)
         proxy.delay_s = 0.0
         for _ in range(max(5, KILLS // 5)):
-            # Appended, but the writer does not hear of it: it has to find out.
+            # Appended, but the writer gets no answer: it has to find out.
             proxy.swallows = True
             time.sleep(luck.uniform(0.02, 0.2))
             proxy.cut()

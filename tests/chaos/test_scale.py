@@ -99,7 +99,7 @@ def test_workers_that_are_killed_are_started_again(make_rig: MakeRig, log_of: Ma
         rig.start("ingest", "run")
         rig.until_logged("run", "running", _PARTITIONS)
         for number, worker in enumerate(running_workers(rig, "run")):
-            # Killed, or asked to stop by somebody who does not know of the supervisor.
+            # Killed, or asked to stop from outside, past the supervisor.
             os.kill(worker, signal.SIGKILL if number % 2 else signal.SIGTERM)
         rig.until_logged("run", "running", 2 * _PARTITIONS)
         settle_and_verify(rig)
