@@ -71,7 +71,7 @@ def any_run(request: pytest.FixtureRequest) -> Ran:
 
 
 def units_by_hand(ran: Ran) -> Counter[Shelf]:
-    """What lies on each shelf and what got lost there silently, by all that is written of it."""
+    """Return the units on each shelf, and those lost there silently, by all that is written."""
     units: Counter[Shelf] = Counter()
     begin_ms = ran.simulation.config.start_ms
     for event, fact in ran.of(Fact):
@@ -96,7 +96,7 @@ def units_by_hand(ran: Ran) -> Counter[Shelf]:
 
 
 def books_by_hand(ran: Ran) -> dict[Shelf, int]:
-    """What a warehouse system believes that has read all that was written, in that order."""
+    """Return the books of a warehouse system that has read all that was written, in that order."""
     books: dict[Shelf, int] = defaultdict(int)
     seen: set[tuple[str, str]] = set()
     for event in ran.reported:
@@ -201,7 +201,7 @@ def test_no_order_is_unaccounted_for(any_run: Ran) -> None:
 
 
 def test_freight_and_handling_are_what_the_rate_cards_say() -> None:
-    """Re-derived from the journal alone, through a change of rates; nobody intervenes here."""
+    """Re-derived from the journal alone, through a change of rates, without interventions."""
     shock = PriceShock(start_h=30, end_h=70, factor=2.5)
     simulation = Simulation(
         1,

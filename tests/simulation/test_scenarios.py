@@ -56,7 +56,7 @@ SAMPLED = {"perfect_storm"}
 
 
 def within(ran: Ran, start_h: float, end_h: float, *kinds: type[F]) -> list[tuple[Event, F]]:
-    """What happened between two hours of a scenario."""
+    """Return the events between two hours of a scenario."""
     return [(e, f) for e, f in ran.of(*kinds) if start_h <= ran.hour(e) < end_h]
 
 

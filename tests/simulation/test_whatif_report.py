@@ -151,7 +151,7 @@ def of(arms: list[Arm], seeds: int = 3) -> Result:
 
 
 class Page(HTMLParser):
-    """What a browser would see: texts, attributes, and whether all elements are closed."""
+    """A page as a browser sees it: texts, attributes, and whether all elements are closed."""
 
     _VOID = frozenset(("meta", "br", "hr", "img", "link", "input"))
 

@@ -1,4 +1,4 @@
-"""What is not believable is marked before anything learns from it, and still takes effect."""
+"""Facts that are not believable are marked before any model learns, and still take effect."""
 
 from typing import Any
 

@@ -42,7 +42,7 @@ def test_nothing_is_let_in_twice_and_memory_is_bounded(
         happened: dict[tuple[str, int], int] = {}
         for (source, number), pause in zip(said, pauses, strict=False):
             now_ms += pause
-            # The same event says the same time whenever it is delivered.
+            # An event has the same time whenever it is delivered.
             time_ms = happened.setdefault((source, number), now_ms - ages[number])
             if seen.knows(source, str(number)) or time_ms <= seen.forgotten_ms(source):
                 continue
