@@ -67,9 +67,9 @@ class Watched(ChainController):
         # (node, SKU) -> when a transfer there was asked for last.
         self._came: dict[tuple[str, str], int] = {}
 
-    def hear(self, event: Event) -> list[Action]:
+    def take(self, event: Event) -> list[Action]:
         """Fold the event in, and look at what is moved."""
-        actions = super().hear(event)
+        actions = super().take(event)
         for action in actions:
             moved = action.data.decision
             if isinstance(moved, Transfer) and not moved.order and action.data.mode == "act":

@@ -7,7 +7,7 @@
     replay          recorded logs in, actions and a summary out
     simulate        a network that does not exist, as the log of its events
 
-What is imported from `flows`, `operators` and `state` may change with any version.
+Names imported from `flows`, `operators` and `state` may change with any version.
 """
 
 from importlib.metadata import version as _version

@@ -79,14 +79,14 @@ def _well_explained(folder: Path) -> list[Action]:
     for action in actions_in(folder):
         because = action.data.because
         sure = because.confidence
-        said = (
+        reasons = (
             len(because.alternatives)
             + len(because.eliminated)
             + len(because.flips_if)
             + (len(sure.contributions) if sure is not None else 0)
         )
         others = [other.score_cents for other in because.alternatives]
-        rank = (said, min(others, default=0) - because.score_cents)
+        rank = (reasons, min(others, default=0) - because.score_cents)
         if action.kind in _SHOWN and rank > best.get(action.kind, ((-1, 0), action))[0]:
             best[action.kind] = (rank, action)
     return [best[kind][1] for kind in _SHOWN if kind in best][:_SHOWN_MOST]

@@ -41,8 +41,8 @@ from state.twin import Twin
 
 H = TypeVar("H")
 
-_VERSION = "orchestrate/5"
-#: How often, in journal time, open work is looked through for what nobody will finish.
+_VERSION = "orchestrate/6"
+#: Interval, in journal time, of searching open work for what will not finish.
 _SWEEP_MS = DAY_MS
 
 
@@ -80,7 +80,7 @@ class Orchestrate(Operator, Desk):
         self._deadlines = _in_order(desk.deadlines() for desk in desks)
 
     def facts(self) -> FactHandlers:
-        """Return handlers of what becomes of actions, which several desks may have decided."""
+        """Return handlers of closed proposals and refusals, which concern the desk that decided."""
         return {
             ProposalClosed: lambda f, at, e: self._closed(f),
             Refused: lambda f, at, e: self._refused(f),
@@ -141,7 +141,7 @@ class Orchestrate(Operator, Desk):
         return derived
 
     def _handle_messages(self) -> list[Derived]:
-        """Hand the desks what others posted for them; publish changes of cases behind it."""
+        """Hand posted messages to the desks that take them; changes of cases wait for `_note`."""
         messages = self._context.messages
         out: list[Derived] = []
         while shelves := messages.take(Uncovered):
@@ -168,7 +168,7 @@ class Orchestrate(Operator, Desk):
     def _closed(self, closed: ProposalClosed) -> list[Derived]:
         """Act on an approved proposal, or undo what a closed one had reserved.
 
-        The gate tells it, as it alone knows which action of a record an id names.
+        The gate closes proposals: it alone knows which action of a record an id names.
         """
         seq = record_of(closed.action, self._context.network)
         is_approved = closed.outcome == "approved"
@@ -186,11 +186,11 @@ class Orchestrate(Operator, Desk):
         return []
 
     def _refused(self, refused: Refused) -> list[Derived]:
-        said = refused.said
-        seq = record_of(said.action, self._context.network)
-        is_unnamed = not said.kind and said.order is None
-        # What the record decided of orders as well, only the refusal's kind can tell apart.
-        is_transfer = said.kind == Transfer.verb or (
+        refusal = refused.refusal
+        seq = record_of(refusal.action, self._context.network)
+        is_unnamed = not refusal.kind and refusal.order is None
+        # Where the record decided on orders as well, only the refusal's kind tells them apart.
+        is_transfer = refusal.kind == Transfer.verb or (
             is_unnamed and seq not in self._context.state.decided
         )
         if is_transfer and self._transfers.failed(seq):
@@ -206,7 +206,7 @@ class Orchestrate(Operator, Desk):
         return out
 
     def _sweep(self) -> list[Derived]:
-        """Look through open work for what nobody will finish."""
+        """Look through open work for what will not finish."""
         out = self._shipments.sweep() + self._orders.sweep()
         self._transfers.sweep()
         self._context.deadlines.set(self._context.now_ms + _SWEEP_MS, Sweep())
@@ -217,7 +217,7 @@ class Orchestrate(Operator, Desk):
         return pack(_VERSION, self._context.state)
 
     def restore(self, data: bytes) -> None:
-        """Become what the snapshot says; quotes are made anew from it."""
+        """Restore the state of a snapshot; quotes are made from it on use."""
         self._open(unpack(_VERSION, data, ContextState))
 
 

@@ -74,7 +74,7 @@ class Backorder(Decision, frozen=True, kw_only=True):
 
     @property
     def news(self) -> News:
-        """Return that the order waits, without a date."""
+        """Return the notice that the order waits, without a date."""
         return News("backordered")
 
 
@@ -233,7 +233,7 @@ class Refund(Decision, frozen=True, kw_only=True):
     cents: TotalCents
     reason: Text
     lines: Annotated[
-        tuple[LegLine, ...], doc("goods paid back, which nobody sends any more; none: goodwill")
+        tuple[LegLine, ...], doc("goods paid back, which are not sent any more; none: goodwill")
     ] = ()
 
 

@@ -32,13 +32,13 @@ def wrong_value(error: msgspec.ValidationError, document: Any, of: type) -> str:
             value, place = value[key], f"{place}.{key}" if place else key
         steps[depth] = key
     where = f", at {place}" if place else ""
-    said = _AT.sub("", message)
-    if unknown := _UNKNOWN.match(said):
+    text = _AT.sub("", message)
+    if unknown := _UNKNOWN.match(text):
         known = ", ".join(_keys(info, value))
         return f"expected one of the keys {known}, was {unknown.group(1)!r}{where}"
-    if missing := _MISSING.match(said):
+    if missing := _MISSING.match(text):
         return f"expected the key {missing.group(1)!r}, was a table without it{where}"
-    allowed = _allowed(info) or said.removeprefix("Expected ")
+    allowed = _allowed(info) or text.removeprefix("Expected ")
     was = "another" if _is_secret(info) else _shown(value)
     return f"expected {allowed}, was {was}{where}"
 

@@ -191,7 +191,7 @@ def line(raw: bytes, seq: int = 1) -> JournalLine:
 
 @dataclass
 class Run:
-    """What folding a log gave."""
+    """Result of folding a log."""
 
     chains: dict[str, Chain]
     records: list[Record]
@@ -240,7 +240,7 @@ def fold(
     policy: Policy | None = None,
     each: Callable[[Run], None] | None = None,
 ) -> Run:
-    """Fold a log through the whole chain; `each` looks at the run after every line."""
+    """Fold a log through the whole chain; `each` gets the run after every line."""
     run = Run({}, [])
     lines: Iterable[JournalLine] = log.lines() if isinstance(log, Log) else log
     for one in lines:

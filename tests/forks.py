@@ -22,12 +22,12 @@ from state.quantities import DAY_MS
 
 #: Everything that can happen to a fork besides the usual.
 ALL_SCENARIOS = (NONE, *SCENARIOS)
-#: What a world is cut down to where a sample has to be cheap; the rest of it is as shipped.
+#: Settings of a world that make a sample cheap; the rest of it is as shipped.
 _CHEAP_SKUS, _CHEAP_ORDERS = 40, 25.0
 
 
 def hurried(name: str, hours: float) -> Scenario:
-    """A shipped scenario with all that it has within the first `hours`."""
+    """Return a shipped scenario with all its disturbances within the first `hours`."""
     scenario = find_scenario(name)
     if not scenario.disturbances:
         return scenario
@@ -42,14 +42,14 @@ def hurried(name: str, hours: float) -> Scenario:
 
 
 def cheap(name: str) -> WorldConfig:
-    """A shipped world with less in it."""
+    """Return a shipped world with less in it."""
     world = find_world(name)
     return replace(world, skus=_CHEAP_SKUS, orders_per_day=_CHEAP_ORDERS, tick_s=900)
 
 
 @cache
 def journal_of(world: WorldConfig, days: float, seed: int = 1) -> list[Event]:
-    """So many days of a world under the engine."""
+    """Return the journal of so many days of a world under the engine."""
     end_ms = world.start_ms + round(days * DAY_MS)
     events = []
     for event in Simulation(seed, world).run(ChainController(world.network, Policy())):
@@ -62,7 +62,7 @@ def journal_of(world: WorldConfig, days: float, seed: int = 1) -> list[Event]:
 def fork_of(
     events: list[Event], until_seq: int | None = None, policy: Policy | None = None
 ) -> Fork:
-    """Fork a journal; raises JournalError where there is nothing to go on with yet."""
+    """Fork a journal; raise JournalError where there is nothing to fork yet."""
     with TemporaryDirectory() as folder:
         log = Path(folder) / "log.jsonl"
         log.write_bytes(b"".join(encode(event) + b"\n" for event in events))
@@ -82,7 +82,7 @@ def run_on(fork: Fork, scenario: Scenario, *, days: float, seed: int = 1) -> lis
         out = step(record)
         for each in out:
             if isinstance(each.fact, DeadLetter):
-                # A scan may be so late that nobody knows the parcel any more, as in any feed.
+                # A scan may be so late that its parcel is forgotten, as in any feed.
                 assert each.fact.reason == "unknown_reference", each.fact
         return out
 
@@ -92,7 +92,7 @@ def run_on(fork: Fork, scenario: Scenario, *, days: float, seed: int = 1) -> lis
 
 
 def random_case(seed: int) -> tuple[str, str, float]:
-    """A world, a scenario and a share of a journal, by seed; few seeds see most of each."""
+    """Return a world, a scenario and a share of a journal, by seed; few seeds see most."""
     world = WORLDS[seed % len(WORLDS)]
     scenario = ALL_SCENARIOS[seed * 5 % len(ALL_SCENARIOS)]
     return world, scenario, Random(seed).uniform(0.85, 1.0)

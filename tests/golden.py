@@ -1,4 +1,4 @@
-"""The recorded log and what it gives; needs no test tools, so that any supported Python can run it.
+"""The recorded log and its digest; needs no test tools, so that any supported Python can run it.
 
 ``python -m tests.golden`` prints what this Python makes of it, and of a simulated world.
 """
@@ -33,7 +33,7 @@ def replayed(engine: Runner = "fold", batch: int = 1_000) -> dict[str, object]:
 
 
 def simulated() -> str:
-    """The digest of a simulated journal."""
+    """Return the digest of a simulated journal."""
     world = find_world("small")
     run = Simulation(1, world).run(ChainController(world.network, Policy()))
     digest = sha256()

@@ -21,12 +21,12 @@ _LEFT = ("action",)
 
 
 def acting(text: str) -> list[str]:
-    """The characters that would act or hide if `text` were shown as it is."""
+    """Return the characters that would act or hide if `text` were shown as it is."""
     return [char for char in text if not char.isprintable() or char in _BLANK]
 
 
 def spoiled_event(event: Event) -> Event:
-    """The same event with every name and every text in it spoiled, always in the same way."""
+    """Return the event with every name and every text in it spoiled, always in the same way."""
     fact: Fact = _spoiled(event.fact, inspect.type_info(type(event.fact)))
     return msgspec.structs.replace(event, fact=fact)
 

@@ -16,7 +16,7 @@ FEEDS = ("inventory", "telemetry", "demand", "control")
 def deployment(
     bootstrap: str, redis_url: str, name: str, folder: Path, **sections: dict[str, Any]
 ) -> Settings:
-    """Settings with topics and keys of `name`'s own; `sections` are laid over them."""
+    """Return settings with topics and keys of `name`'s own; `sections` override them."""
     document: dict[str, Any] = {
         "kafka": {"bootstrap": bootstrap},
         "topics": {
@@ -60,7 +60,7 @@ def sent(settings: Settings, topic: str, *values: bytes | None, key: bytes = b"d
 
 
 def messages_of(settings: Settings, topic: str) -> list[Message]:
-    """All messages of a topic, partition by partition."""
+    """Return all messages of a topic, partition by partition."""
     partitions = KafkaTopics(settings.kafka).partitions()[topic]
     found: list[Message] = []
     for partition in range(partitions):

@@ -1,4 +1,4 @@
-"""Where things of the project are, for tests that read files or start processes."""
+"""Paths of the project, for tests that read files or start processes."""
 
 from pathlib import Path
 

@@ -19,7 +19,7 @@ from tests.places import ROOT
 
 #: As pyproject.toml says: `requires-python`.
 SUPPORTED = ((3, 11), (3, 12))
-#: What a deployment has, without the tools.
+#: Requirements of a deployment, without the tools.
 _REQUIREMENTS = ROOT / "docker" / "requirements.txt"
 _ENVIRONMENTS = ROOT / ".venv" / "pythons"
 
@@ -37,13 +37,13 @@ class Python:
 
 @cache
 def other_pythons() -> tuple[Python, ...]:
-    """One for each supported version but ours."""
+    """Return one for each supported version but ours."""
     others = [version for version in SUPPORTED if version != sys.version_info[:2]]
     return tuple(Python(version, _find(version)) for version in others)
 
 
 def environment_of(python: Python) -> str:
-    """The interpreter of an environment with the locked requirements; skips where there is none."""
+    """Return an interpreter with the locked requirements installed; skip where there is none."""
     if python.path is None:
         pytest.skip(f"there is no Python {python} here")
     folder = _ENVIRONMENTS / str(python)
@@ -69,7 +69,7 @@ def _find(version: tuple[int, int]) -> str | None:
 
 
 def _runs(path: str, version: tuple[int, int]) -> bool:
-    """Whether an interpreter starts and is what its name says; a shim of pyenv may not."""
+    """Return whether an interpreter starts and has its name's version; a shim may not."""
     script = "import sys; print(*sys.version_info[:2])"
     done = subprocess.run([path, "-c", script], capture_output=True, text=True, check=False)
     return done.returncode == 0 and done.stdout.split() == [str(part) for part in version]

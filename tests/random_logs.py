@@ -167,7 +167,7 @@ def logs(
     most: int = 40,
     carriers: tuple[CarrierRegistered, ...] = (),
 ) -> Log:
-    """A stocked world, and up to `most` things that happen in it."""
+    """Draw a stocked world, and up to `most` things that happen in it."""
     stock = {(node, sku): 4 for node in NODES for sku in SKUS}
     log = Log().network_of(stock, *carriers)
     for fact, pause in draw(st.lists(st.tuples(facts, PAUSES), max_size=most)):

@@ -15,7 +15,7 @@ from operators.prediction import linear
 from state.codec import JournalLine
 from tests.builders import line
 
-#: What fields of facts are names of; all else is left as it is.
+#: Kind of name in each field of facts; all other fields stay as they are.
 KIND_OF = {
     "node": "node",
     "origin": "node",
@@ -37,7 +37,7 @@ Names = dict[str, dict[str, str]]
 
 
 def names_in(lines: Iterable[JournalLine]) -> dict[str, list[str]]:
-    """All names in a log by kind, in order."""
+    """Return all names in a log by kind, in order."""
     found: dict[str, dict[str, None]] = {}
 
     def note(kind: str, name: str) -> str:
@@ -50,7 +50,7 @@ def names_in(lines: Iterable[JournalLine]) -> dict[str, list[str]]:
 
 
 def tokens_of(names: Mapping[str, list[str]]) -> Names:
-    """A token for each name, in the order of the names."""
+    """Return a token for each name, in the order of the names."""
     return {
         kind: {name: f"Q{kind}{number:05}Q" for number, name in enumerate(known)}
         for kind, known in names.items()
@@ -58,7 +58,7 @@ def tokens_of(names: Mapping[str, list[str]]) -> Names:
 
 
 def in_order(names: Mapping[str, list[str]], new: Callable[[str, int], list[str]]) -> Names:
-    """Other names, of like order, from `new`: by kind, so many."""
+    """Return other names of like order, drawn from `new`, by kind."""
     renamed = {}
     for kind, known in names.items():
         others = sorted(new(kind, len(known)))
@@ -68,7 +68,7 @@ def in_order(names: Mapping[str, list[str]], new: Callable[[str, int], list[str]
 
 
 def renamed(lines: Iterable[JournalLine], names: Names) -> list[JournalLine]:
-    """The log under other names."""
+    """Return the log under other names."""
     found = []
     for each in lines:
         event = orjson.loads(each.raw)
@@ -79,7 +79,7 @@ def renamed(lines: Iterable[JournalLine], names: Names) -> list[JournalLine]:
 
 
 def replaced(raw: bytes, tokens: Names, names: Names) -> bytes:
-    """What was said with tokens, as it has to be said with names."""
+    """Return the bytes with each token replaced by its name."""
     text = raw.decode()
     for kind, known in tokens.items():
         for old, token in known.items():
@@ -89,7 +89,7 @@ def replaced(raw: bytes, tokens: Names, names: Names) -> bytes:
 
 
 def _renamed(data: dict[str, Any], name: Callable[[str, str], str]) -> dict[str, Any]:
-    """Fields of a fact with `name` of each name in it."""
+    """Return the fields of a fact with `name` applied to each name in it."""
     new: dict[str, Any] = {}
     for field, value in data.items():
         if field == "policy":
@@ -106,7 +106,7 @@ def _renamed(data: dict[str, Any], name: Callable[[str, str], str]) -> dict[str,
 
 
 def _scope(kind: str, scope: str, name: Callable[[str, str], str]) -> str:
-    """The scope of a hold: of two names as a JSON list, which is never ambiguous."""
+    """Return the scope of a hold: two names as a JSON list, which is never ambiguous."""
     marks = {"service": ("/", "carrier", "service"), "lane": (">", "node", "region")}
     if kind not in marks:
         return name(kind, scope)
@@ -118,7 +118,7 @@ def _scope(kind: str, scope: str, name: Callable[[str, str], str]) -> str:
 
 @contextmanager
 def luck_apart_from_names() -> Iterator[None]:
-    """Chances that are drawn by name, and slots that names are hashed to, by nothing but order."""
+    """Draw chances, and hash names to slots, by order of appearance instead of by name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("operators.sourcing.exploration.blake2b", lambda *_, **__: _NoLuck())
         patch.setattr("operators.forecasts.delay_shipment.crc32", lambda raw: 0)

@@ -1,18 +1,18 @@
-"""How tests wait: for a condition, for as long as a busy machine may need."""
+"""Waiting in tests: for a condition, for as long as a busy machine may need."""
 
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-#: Longer than anything takes that will come to pass, however busy the machine is.
+#: Longer than anything takes that will happen at all, however busy the machine is.
 LONG_S = 180.0
 
 
 def eventually(
     found: Callable[[], T], *, but: tuple[type[Exception], ...] = (), every_s: float = 0.02
 ) -> T:
-    """What `found` gives as soon as that is true; errors named in `but` are as good as false."""
+    """Return what `found` gives as soon as that is true; errors named in `but` count as false."""
     until = time.monotonic() + LONG_S
     while True:
         try:

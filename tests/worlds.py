@@ -1,4 +1,4 @@
-"""Worlds to run tests in: tiny ones, and what is kept of a run."""
+"""Worlds to run tests in: tiny ones, and records of their runs."""
 
 import random
 from collections import Counter
@@ -96,33 +96,33 @@ Shelf = tuple[str, str]
 class Ran:
     """A finished run: its journal, what was decided, and who decided.
 
-    `told` also has what was still on its way to the journal at the end. `closed` counts how often
-    each order was closed.
+    `reported` also has events still on their way to the journal at the end. `closed` counts how
+    often each order was closed.
     """
 
     simulation: Simulation
     controller: Controller
     journal: list[Event] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
-    told: list[Event] = field(default_factory=list)
+    reported: list[Event] = field(default_factory=list)
     closed: Counter[str] = field(default_factory=Counter)
 
     def of(self, *kinds: type[F]) -> list[tuple[Event, F]]:
-        """Events of such facts and the facts, by when they happened; second deliveries left out."""
+        """Return events of such facts, with them, by time; second deliveries left out."""
         seen: set[tuple[str, str]] = set()
         found = []
-        for event in self.told:
+        for event in self.reported:
             if isinstance(event.fact, kinds) and (event.source, event.id) not in seen:
                 seen.add((event.source, event.id))
                 found.append((event, event.fact))
         return sorted(found, key=lambda pair: pair[0].time_ms)
 
     def hour(self, event: Event) -> float:
-        """Hours of the scenario that had passed when it happened."""
+        """Return the hours of the scenario that had passed when it happened."""
         return (event.time_ms - self.simulation.config.start_ms - BEGIN_MS) / HOUR_MS
 
     def decisions(self, kind: type[Decision]) -> list[Any]:
-        """What was to be carried out, of a kind."""
+        """Return the actions of a kind that were to be carried out."""
         return [
             action.data.decision
             for action in self.actions
@@ -131,7 +131,7 @@ class Ran:
 
     @property
     def digest(self) -> str:
-        """Of the journal and the actions."""
+        """Return the digest of the journal and the actions."""
         found = sha256()
         for event in self.journal:
             found.update(encode(event) + b"\n")
@@ -160,9 +160,9 @@ def run(
         if event.recorded_ms >= end_ms:
             break
     simulation.check()
-    ran.told = list(ran.journal)
+    ran.reported = list(ran.journal)
     while simulation.outbox.next_ms() is not None:
-        ran.told.append(simulation.outbox.take())
+        ran.reported.append(simulation.outbox.take())
     return ran
 
 
@@ -175,7 +175,7 @@ def engine_run(
     world: WorldConfig = TINY,
     days: float = 5,
 ) -> Ran:
-    """A run of an engine under a built-in policy."""
+    """Return a run of an engine under a built-in policy."""
     found = PROPOSING if policy == "proposing" else find_policy(policy)
     simulation = Simulation(seed, world, days=days, scenario=find_scenario(scenario))
     return run(simulation, ChainController(world.network, found))
@@ -184,14 +184,14 @@ def engine_run(
 def disturbed_run(
     *disturbances: Disturbance, policy: str = "nearest", seed: int = 1, days: float = 5
 ) -> Ran:
-    """A run in the tiny world, with disturbances of one's own."""
+    """Return a run in the tiny world, with disturbances of one's own."""
     scenario = Scenario(name="own", title="our own", disturbances=disturbances)  # type: ignore[arg-type]
     simulation = Simulation(seed, TINY, days=days, scenario=scenario)
     return run(simulation, ChainController(TINY.network, find_policy(policy)))
 
 
 def both(policy: str) -> tuple[Ran, Ran, int]:
-    """Runs of two policies in a world that is hit by much, and until when both can be compared."""
+    """Return runs of two policies in a disturbed world, and until when they can be compared."""
     ours = engine_run("ours", "perfect_storm", days=6)
     theirs = engine_run(policy, "perfect_storm", days=6)
     return ours, theirs, min(ours.journal[-1].recorded_ms, theirs.journal[-1].recorded_ms)

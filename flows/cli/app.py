@@ -131,7 +131,7 @@ def main() -> None:
         complain(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # The reader of our output left; that is its right.
+        # The reader of our output closed it; that is its right.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:

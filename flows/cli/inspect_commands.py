@@ -97,7 +97,7 @@ def actions(
 
 
 def _one_line(action: "Action") -> str:
-    """Return the action in one line: when, which, kind, reason."""
+    """Return the action in one line: time, id, kind, reason."""
     mode = "" if action.data.mode == "act" else " (proposed)"
     return (
         f"{action.time:%Y-%m-%d %H:%M:%S}  {action.id}  {action.kind}{mode}  "
@@ -110,7 +110,7 @@ def serve_redis(
         Path, typer.Argument(help="Output folder of a replay.", exists=True, file_okay=False)
     ],
 ) -> None:
-    """Open the Redis that a replay with --redis embedded left, until interrupted."""
+    """Open the Redis kept by a replay with --redis embedded, until interrupted."""
     from flows.replay.replay import REDIS_FOLDER
     from state.errors import StoreError
     from state.stores.embedded_redis import EmbeddedRedis, find_server

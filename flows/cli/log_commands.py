@@ -62,8 +62,8 @@ def simulate(
         policy=named(find_policy, policy, "--policy"),
         scenario=named(find_scenario, scenario, "--scenario"),
     )
-    told = {"seed": seed, "world": world, "scenario": scenario, "policy": policy}
-    _write(made, out_log, split, f"simulating seed {seed}", events, told, json)
+    details = {"seed": seed, "world": world, "scenario": scenario, "policy": policy}
+    _write(made, out_log, split, f"simulating seed {seed}", events, details, json)
 
 
 def import_olist(
@@ -82,8 +82,8 @@ def import_olist(
 
     report = OlistReport()
     made = run(folder, network, report)
-    told: Any = asdict(report) if is_dataclass(report) else msgspec.to_builtins(report)
-    _write(made, out_log, False, "importing Olist", None, {"report": told}, json)
+    details: Any = asdict(report) if is_dataclass(report) else msgspec.to_builtins(report)
+    _write(made, out_log, False, "importing Olist", None, {"report": details}, json)
 
 
 def check(
@@ -111,7 +111,7 @@ def _write(
     split: bool,
     title: str,
     expected: int | None,
-    told: dict[str, Any],
+    details: dict[str, Any],
     json: bool,
 ) -> None:
     """Write events, with a progress bar, and report what was written."""
@@ -141,7 +141,7 @@ def _write(
         "first": rfc3339(first),
         "last": rfc3339(last),
         "files": files,
-        **told,
+        **details,
     }
     if json:
         print_json(document)

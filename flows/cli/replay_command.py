@@ -18,7 +18,7 @@ _MOST_REFUSED = 0.05
 
 
 class RunnerName(StrEnum):
-    """How the chain runs; all give the same actions."""
+    """Form in which the chain runs; all give the same actions."""
 
     dataflow = "dataflow"
     staged = "staged"
@@ -109,8 +109,8 @@ def replay(
             note(f"Redis for this run: {url}")
 
     if follow:
-        told = f"; what it does goes to {out_folder}/parts" if out_folder else ""
-        note(f"following {logs[0]}{told}; ^C ends it with a summary")
+        target = f"; what it does goes to {out_folder}/parts" if out_folder else ""
+        note(f"following {logs[0]}{target}; ^C ends it with a summary")
     with progress_bar("replaying") as progress:
         summary = run(plan, stop=stop, progress=progress, started=started)
     if json:

@@ -79,11 +79,11 @@ def _proposals(summary: Summary) -> str:
     why = ", ".join(
         f"{count:,} by {gate.replace('_', ' ')}" for gate, count in summary.held_back.items()
     )
-    said = ", ".join(
+    decisions = ", ".join(
         f"{count:,} {kind} {outcome}"
         for kind, outcomes in summary.people.items()
         for outcome, count in outcomes.items()
     )
     trips = summary.blast_radius_trips
     tripped = f"; the blast radius tripped {trips:,} times" if trips else ""
-    return f"held back {why}; {said or 'nobody decided on any'}{tripped}"
+    return f"held back {why}; {decisions or 'no person decided on any'}{tripped}"

@@ -78,7 +78,7 @@ class Table:
         return self._table
 
 
-#: Things that can be shown. A bare string is not among it: it would have to say what it looks like.
+#: Things that can be shown. A bare string is none of them: it has no style.
 View = Words | Table | Drawing
 
 

@@ -56,25 +56,25 @@ def story_of(evidence: Evidence, about: str, progress: Progress) -> Story:
     for record in records(evidence.logs, progress):
         if record.network != NO_NETWORK:
             for each in chains[record.network].step(record):
-                teller.hear(each)
+                teller.take(each)
     return Story(about, tuple(teller.names)[1:], tuple(teller.chapters))
 
 
 class _Teller:
-    """Collector of what is about a name, and about the parcels sent for it."""
+    """Collector of what concerns a name, and the parcels sent for it."""
 
     def __init__(self, about: str) -> None:
         self.names: dict[str, None] = {about: None}
         self.chapters: list[Chapter] = []
 
-    def hear(self, record: Record) -> None:
+    def take(self, record: Record) -> None:
         fact = record.fact
         if isinstance(fact, ShipmentDispatched) and fact.order in self.names:
             self.names[fact.shipment] = None
         if self._concerns(fact):
-            told = _told(fact)
-            if told is not None:
-                sort, text = told
+            found = _sort_and_text(fact)
+            if found is not None:
+                sort, text = found
                 name = fact.id if isinstance(fact, Action) else ""
                 self.chapters.append(
                     Chapter(record.now_ms, record.network, record.seq, sort, text, name)
@@ -99,7 +99,7 @@ class _Teller:
         return any(getattr(fact, field, None) in self.names for field in ("order", "shipment"))
 
 
-def _told(fact: Any) -> tuple[str, str] | None:
+def _sort_and_text(fact: Any) -> tuple[str, str] | None:
     """Return the sort of a fact and its words; None for facts outside of stories."""
     match fact:
         case OrderPlaced():

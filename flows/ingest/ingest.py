@@ -70,7 +70,7 @@ def ingest(
         health.turned()
         return stop.allows(settings.run.stop_s / 2)
 
-    def told(text: str) -> None:
+    def warn(text: str) -> None:
         logs.warn("kafka", message=text)
 
     def reached(is_up: bool) -> None:
@@ -82,14 +82,14 @@ def ingest(
         starts,
         group=settings.ingest.group,
         to_end=once,
-        told=told,
+        warn=warn,
         reached=reached,
     )
     followed = NetworksTopic(settings.kafka, settings.topics.networks)
     try:
         _require_kept(reader, starts, accept_loss)
         networks = Networks(settings.ingest, followed.known())
-        writer = KafkaWriter(settings.kafka, linger_ms=0, told=told, may_wait=may_wait)
+        writer = KafkaWriter(settings.kafka, linger_ms=0, warn=warn, may_wait=may_wait)
         flow = _Ingest(settings, reader, writer, networks, followed, metrics, health, once, stop)
         logs.info(
             "ingesting",
@@ -97,7 +97,7 @@ def ingest(
             networks=len(networks.last_ms),
             journal=settings.topics.journal,
         )
-        metrics.tells_ready(health.obstacles)
+        metrics.report_ready(health.obstacles)
         port = monitor_port
         if port is None:  # after those of the journal's partitions
             port = settings.monitor.port and settings.monitor.port + settings.topics.partitions

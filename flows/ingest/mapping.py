@@ -51,7 +51,7 @@ def _rule(feed: FeedSettings, document: Any) -> MappingRule:
         if all(_at(document, path) == value for path, value in rule.when.items()):
             return rule
     tested = sorted({path for rule in feed.rules for path in rule.when})
-    seen = {path: _told(_at(document, path)) for path in tested}
+    seen = {path: _shown(_at(document, path)) for path in tested}
     raise Unmapped(f"a message that a rule of feed {feed.topic} is for", f"{seen}")
 
 
@@ -92,14 +92,14 @@ def _looked_up(field: FieldRule, value: Any) -> Any:
     if word not in field.map:
         if field.default is not None:
             return field.default
-        raise Unmapped(f"one of {', '.join(sorted(field.map))} at {field.from_}", _told(value))
+        raise Unmapped(f"one of {', '.join(sorted(field.map))} at {field.from_}", _shown(value))
     return field.map[word]
 
 
 def _each(field: FieldRule, value: Any) -> list[dict[str, Any]]:
     assert field.each is not None
     if not isinstance(value, list) or len(value) > _MOST_ELEMENTS:
-        raise Unmapped(f"a list of at most {_MOST_ELEMENTS} at {field.from_}", _told(value))
+        raise Unmapped(f"a list of at most {_MOST_ELEMENTS} at {field.from_}", _shown(value))
     return [_fields(field.each, element) for element in value]
 
 
@@ -109,7 +109,7 @@ def _instant(field: FieldRule, value: Any) -> str:
     try:
         return rfc3339(round(ms))
     except (OverflowError, ValueError) as error:
-        raise Unmapped(f"an instant as {field.time} at {field.from_}", _told(value)) from error
+        raise Unmapped(f"an instant as {field.time} at {field.from_}", _shown(value)) from error
 
 
 def _scaled(field: FieldRule, value: Any) -> int:
@@ -117,9 +117,9 @@ def _scaled(field: FieldRule, value: Any) -> int:
     try:
         scaled = round(_number(field, value) * field.scale)
     except (OverflowError, ValueError) as error:
-        raise Unmapped(f"a number at {field.from_}", _told(value)) from error
+        raise Unmapped(f"a number at {field.from_}", _shown(value)) from error
     if abs(scaled) > _LARGEST:
-        raise Unmapped(f"a number of at most {_LARGEST} at {field.from_}", _told(value))
+        raise Unmapped(f"a number of at most {_LARGEST} at {field.from_}", _shown(value))
     return scaled
 
 
@@ -128,9 +128,9 @@ def _number(field: FieldRule, value: Any) -> float:
         try:
             value = float(value)
         except ValueError:
-            raise Unmapped(f"a number at {field.from_}", _told(value)) from None
+            raise Unmapped(f"a number at {field.from_}", _shown(value)) from None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unmapped(f"a number at {field.from_}", _told(value))
+        raise Unmapped(f"a number at {field.from_}", _shown(value))
     return float(value)
 
 
@@ -147,7 +147,7 @@ def _at(document: Any, path: str) -> Any:
     return value
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     if value is _MISSING:
         return "nothing"
     text = repr(value)

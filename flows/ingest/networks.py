@@ -61,7 +61,7 @@ class Networks:
     def learn(self, messages: Iterable[Message]) -> list[str]:
         """Take in what the topic says; return the networks that are known only since then."""
         found = []
-        for network, is_there in map(said, messages):
+        for network, is_there in map(announcement, messages):
             if not is_there:
                 self.last_ms.pop(network, None)
             elif network not in self.last_ms and _NAME.fullmatch(network):
@@ -70,7 +70,7 @@ class Networks:
         return found
 
 
-def said(message: Message) -> tuple[str, bool]:
+def announcement(message: Message) -> tuple[str, bool]:
     """Return the network of a topic's message, and whether it is there or retired."""
     key = message.key() or b""
     name = key if isinstance(key, str) else key.decode("utf-8", "replace")
@@ -87,7 +87,7 @@ class NetworksTopic:
         """Return networks remembered, in order of their first appearance. Raises StoreError."""
         found: dict[str, None] = {}
         for message in self._reader.read_to_end():
-            network, is_there = said(message)
+            network, is_there = announcement(message)
             if not is_there:
                 found.pop(network, None)
             elif _NAME.fullmatch(network):

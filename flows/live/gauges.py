@@ -31,7 +31,7 @@ class Gauges:
         self.seq = 0
 
     def reads(self, reader: KafkaJournal) -> None:
-        """Take in the reader whose lag is measured."""
+        """Set the reader whose lag is measured."""
         self._reader = reader
         self.seq = reader.progress()[0]
 

@@ -1,6 +1,6 @@
 """Keeper of Redis within bounds, once a minute, in a thread and over a connection of its own.
 
-The stream never waits for it. Where it fails, Redis keeps more than it should, and says so.
+The stream never waits for it. Where it fails, Redis keeps more than it should, which is logged.
 """
 
 import threading

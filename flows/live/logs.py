@@ -54,15 +54,15 @@ class SparingHandler(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write it, unless it has just been written."""
-        said = _said(record) if record.levelno >= logging.WARNING else None
+        subject = _subject_of(record) if record.levelno >= logging.WARNING else None
         now = self._clock()
-        self._own_up(now, but=said)
-        if said is not None:
-            at, left_out, _ = self._seen.pop(said, (now - _REPEAT_S, 0, record))
+        self._write_counts(now, but=subject)
+        if subject is not None:
+            at, left_out, _ = self._seen.pop(subject, (now - _REPEAT_S, 0, record))
             if now < at + _REPEAT_S:
-                self._seen[said] = (at, left_out + 1, record)
+                self._seen[subject] = (at, left_out + 1, record)
                 return
-            self._seen[said] = (now, 0, record)
+            self._seen[subject] = (now, 0, record)
             if left_out:
                 record = _counted(record, left_out)
         super().emit(record)
@@ -71,17 +71,17 @@ class SparingHandler(logging.StreamHandler[TextIO]):
 
     def close(self) -> None:
         """Write what was left out."""
-        self._own_up(float("inf"))
+        self._write_counts(float("inf"))
         super().close()
 
-    def _own_up(self, now: float, but: object = None) -> None:
-        """Write how many were left out of messages that are not repeated for a while."""
-        for said, (at, _, _) in list(self._seen.items()):
-            if said != but and now >= at + _REPEAT_S:
-                self._write_count(said)
+    def _write_counts(self, now: float, but: object = None) -> None:
+        """Write the counts of warnings left out that have not been repeated for a while."""
+        for subject, (at, _, _) in list(self._seen.items()):
+            if subject != but and now >= at + _REPEAT_S:
+                self._write_count(subject)
 
-    def _write_count(self, said: object) -> None:
-        _, left_out, last = self._seen.pop(said)
+    def _write_count(self, subject: object) -> None:
+        _, left_out, last = self._seen.pop(subject)
         if left_out:
             super().emit(_counted(last, left_out))
 
@@ -91,7 +91,7 @@ def _counted(record: logging.LogRecord, left_out: int) -> logging.LogRecord:
     return record
 
 
-def _said(record: logging.LogRecord) -> object:
+def _subject_of(record: logging.LogRecord) -> object:
     fields = getattr(record, "fields", {})
     texts = tuple(
         (name, _NUMBER.sub("#", value) if isinstance(value, str) else value)

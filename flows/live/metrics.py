@@ -55,7 +55,7 @@ class StreamMetrics:
             registry=registry,
         )
 
-    def tells_ready(self, obstacles: Callable[[], list[str]]) -> None:
+    def report_ready(self, obstacles: Callable[[], list[str]]) -> None:
         """Ask `obstacles` at each scrape whether the process is ready."""
         self._ready.set_function(lambda: float(not obstacles()))
 

@@ -136,7 +136,7 @@ def _send(
     topic, _, _ = place_of(stored.origin)
     network = stored.letter.network
     key = network.encode() if network else None
-    # A message that was put in before says itself where it first stood.
+    # A message that was put in before names the place where it first stood.
     headers = list({ORIGIN: stored.origin.encode(), **stored.headers}.items())
     if topic == settings.topics.journal:
         raw = _stamped(raw, now_ms)

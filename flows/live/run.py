@@ -87,7 +87,7 @@ def run_partition(
         health.turned()
         return stop.allows(settings.run.stop_s / 2)
 
-    def told(text: str) -> None:
+    def warn(text: str) -> None:
         logs.warn("kafka", message=text)
 
     def reached(is_up: bool) -> None:
@@ -122,7 +122,7 @@ def run_partition(
             is_ours=tenure.require,
             may_wait=may_wait,
             failed=failure.keep,
-            told=told,
+            warn=warn,
         )
         stack.callback(writer.close)
         arrivals = Arrivals()
@@ -149,7 +149,7 @@ def run_partition(
                 at,
                 once=once,
                 arrivals=arrivals,
-                told=told,
+                warn=warn,
                 reached=reached,
             )
             gauges.reads(reader)
@@ -184,7 +184,7 @@ def run_partition(
             paused=metrics.pause.observe,
         )
         flow = Flow(source, outlets, live.policy, checkpoints=checkpoints)
-        metrics.tells_ready(health.obstacles)
+        metrics.report_ready(health.obstacles)
         port = monitor_port
         if port is None:
             port = settings.monitor.port and settings.monitor.port + partition_number

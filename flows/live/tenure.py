@@ -20,8 +20,8 @@ _AGAIN_S = 0.5
 class Tenure:
     """Context manager that takes the partition's lease, and reports another process ousted.
 
-    Raises TakenOver where another process ended this folder's last run and still runs, unless told
-    to `take_over`. If another one takes the partition meanwhile, the folder keeps that in mind.
+    Raises TakenOver where another process ended this folder's last run and still runs, unless
+    `take_over` is set. If another one takes the partition meanwhile, the folder keeps that in mind.
     """
 
     def __init__(

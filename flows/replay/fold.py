@@ -8,7 +8,7 @@ from operators.hygiene.hygiene import Hygiene
 from operators.reporting.rollups import Rollups
 from state.events import PolicyChanged
 
-#: Of each network, the operators that a summary is made from.
+#: The operators of each network that a summary is made from.
 Counted = dict[str, tuple[Hygiene, Rollups]]
 
 

@@ -32,7 +32,7 @@ from state.recording_reader import RecordingReader
 from state.stores.embedded_redis import EmbeddedRedis
 from state.stores.redis_connection import connect
 
-#: How the chain runs; all give the same actions.
+#: Form in which the chain runs; all give the same actions.
 Runner = Literal["dataflow", "staged", "fold"]
 #: Embedded Redis keeps its data here, below the output folder.
 REDIS_FOLDER = "redis"
@@ -176,15 +176,15 @@ def _flow(
     def open_reader(position: bytes | None) -> JournalReader | RecordingReader:
         nonlocal reader
         reader = open_journal(plan.logs, position, follow=plan.follow)
-        tell(0, *reader.progress())
+        report(0, *reader.progress())
         return reader
 
-    def tell(_seq: int, done: int, size: int) -> None:
+    def report(_seq: int, done: int, size: int) -> None:
         if progress is not None and reader is not None:
             progress(reader.lines, done, size)
 
     source = JournalSource(
-        open_reader, batch=plan.batch, stop=stop, progress=tell, checkpoints=checkpoints
+        open_reader, batch=plan.batch, stop=stop, progress=report, checkpoints=checkpoints
     )
     staged = plan.engine == "staged"
     flow = Flow(source, outputs.outlets, plan.policy, staged=staged, checkpoints=checkpoints)

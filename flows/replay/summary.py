@@ -226,6 +226,6 @@ def _rounded(value: float | None) -> float | None:
 
 
 def to_builtins(summary: Summary) -> dict[str, Any]:
-    """Return the summary as JSON takes it."""
+    """Return the summary as builtins, ready for JSON."""
     plain: dict[str, Any] = msgspec.to_builtins(summary)
     return plain

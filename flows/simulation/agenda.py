@@ -38,6 +38,6 @@ class Agenda:
         return self._heap[0][0] if self._heap else None
 
     def happen(self) -> None:
-        """Let the next happening happen."""
+        """Call the next happening."""
         now_ms, _, happening, args = heapq.heappop(self._heap)
         happening(now_ms, *args)

@@ -166,7 +166,7 @@ class Service:
         )
 
     def accept(self, now_ms: int) -> bool:
-        """Take one more parcel at this moment's pickup, if the day has room for it."""
+        """Take one more parcel at this moment's pickup; return whether the day had room for it."""
         day = now_ms // DAY_MS
         if self.load.get(day, 0) >= self.capacity.at(now_ms):
             return False

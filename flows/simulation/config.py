@@ -49,7 +49,7 @@ class WorldConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         float, Meta(gt=0, le=400), doc("days after the promise at which half would have cancelled")
     ] = 6.0
 
-    failed_attempt_share: Annotated[Share, doc("delivery attempts that find nobody")] = 0.03
+    failed_attempt_share: Annotated[Share, doc("delivery attempts that find no one")] = 0.03
     lost_share: Annotated[Share, doc("parcels that a carrier loses")] = 0.003
     spoiled_share: Annotated[Share, doc("parcels damaged, or refused at the door")] = 0.0015
 

@@ -14,7 +14,7 @@ from state.policy import Policy
 class Controller(Protocol):
     """Receiver of every event of the journal, in order, which returns the actions due."""
 
-    def hear(self, event: Event) -> list[Action]:
+    def take(self, event: Event) -> list[Action]:
         """Take in the next event; returns the actions that follow from it, in order."""
         ...
 
@@ -22,7 +22,7 @@ class Controller(Protocol):
 class Idle:
     """A controller that does nothing: for what happens without decisions."""
 
-    def hear(self, event: Event) -> list[Action]:
+    def take(self, event: Event) -> list[Action]:
         """Return nothing: no action follows."""
         return []
 
@@ -41,7 +41,7 @@ class ChainController:
         self.dead_letters = 0
         self.journal = hashlib.sha256()
 
-    def hear(self, event: Event) -> list[Action]:
+    def take(self, event: Event) -> list[Action]:
         """Fold the event in."""
         self.seq += 1
         raw = encode(event)

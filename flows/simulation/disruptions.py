@@ -81,16 +81,16 @@ class Disruptions:
             default=0,
         )
 
-    def begin(self, now_ms: int, trouble: Disruption, said_ms: int, expected_ms: int) -> None:
-        """Begin trouble; the carrier reports it at `said_ms`, to be over at `expected_ms`.
+    def begin(self, now_ms: int, trouble: Disruption, reported_ms: int, expected_ms: int) -> None:
+        """Begin trouble; the carrier reports it at `reported_ms`, to be over at `expected_ms`.
 
         If it is over before that, the carrier admits it just before its end.
         """
         if not self.remembers_all:
             self._known = [t for t in self._known if t.until_ms > now_ms - _REMEMBERED_MS]
         self._known.append(trouble)
-        said_ms = min(said_ms, trouble.until_ms - 1)
-        self._agenda.at(said_ms, self._say, trouble, trouble.delay_ms, expected_ms)
+        reported_ms = min(reported_ms, trouble.until_ms - 1)
+        self._agenda.at(reported_ms, self._report, trouble, trouble.delay_ms, expected_ms)
         self._agenda.at(trouble.until_ms, self._end, trouble)
 
     def cut(self, now_ms: int, service: Service, share: float, until_ms: int, why: str) -> None:
@@ -120,14 +120,14 @@ class Disruptions:
             reason=luck.choice(_REASONS),
         )
         # The carrier admits it after a while, and is too hopeful or too gloomy about its end.
-        said_ms = now_ms + round(luck.uniform(0, 1.5) * HOUR_MS)
+        reported_ms = now_ms + round(luck.uniform(0, 1.5) * HOUR_MS)
         expected_ms = now_ms + round((trouble.until_ms - now_ms) * luck.uniform(0.7, 1.3))
-        self.begin(now_ms, trouble, said_ms, max(expected_ms, said_ms + HOUR_MS))
+        self.begin(now_ms, trouble, reported_ms, max(expected_ms, reported_ms + HOUR_MS))
 
     def _end(self, now_ms: int, trouble: Disruption) -> None:
-        self._say(now_ms, trouble, 0, now_ms)
+        self._report(now_ms, trouble, 0, now_ms)
 
-    def _say(self, now_ms: int, trouble: Disruption, delay_ms: int, until_ms: int) -> None:
+    def _report(self, now_ms: int, trouble: Disruption, delay_ms: int, until_ms: int) -> None:
         region = trouble.region
         fact = CarrierDisrupted(
             carrier=trouble.carrier,

@@ -111,11 +111,11 @@ class Disturber:
         for service in self._of(carrier):
             share = 1.0 - strike.strength
             self._disruptions.cut(now_ms, service, share, end_ms, name)
-        said_ms = now_ms + round(strike.announced_h * HOUR_MS)
+        reported_ms = now_ms + round(strike.announced_h * HOUR_MS)
         trouble = Disruption(
             name, carrier, None, None, round(strike.delay_h * HOUR_MS), now_ms, end_ms, "strike"
         )
-        self._disruptions.begin(now_ms, trouble, said_ms, end_ms)
+        self._disruptions.begin(now_ms, trouble, reported_ms, end_ms)
 
     def _burn(self, now_ms: int, name: str, fire: NodeFire, node: int, end_ms: int) -> None:
         self._upkeep.cut(now_ms, node, 1.0 - fire.strength, end_ms, name)

@@ -59,7 +59,7 @@ class Fulfilment:
         transport.on_ended = self._ended
 
     def placed(self, now_ms: int, order: Order) -> None:
-        """Take note of an order; nothing is done about it until it is allocated."""
+        """Take note of an order; no work on it begins until it is allocated."""
         self.orders[order.id] = order
         self._ledger.placed(now_ms, order)
         days = order.luck.lognormal("patience", 0, _PATIENCE_SIGMA) * self._config.patience_days

@@ -260,10 +260,10 @@ class Journeys:
             )
             admits = luck.share(f"admits {drawn}") < _ADMITTED_SHARE
             if tour == 0 and tour_ms - trip.due_ms > _ADMITTED_MS and admits:
-                said_ms = min(
+                admitted_ms = min(
                     tour_ms, now_ms + round(luck.uniform(f"admitted {drawn}", 0, HOUR_MS))
                 )
-                yield Stop(said_ms, "delivery_delayed", place, tour_ms + 4 * HOUR_MS)
+                yield Stop(admitted_ms, "delivery_delayed", place, tour_ms + 4 * HOUR_MS)
             now_ms = tour_ms
             severity = self._conditions.severity(place, now_ms)
             if severity > _TOUR_STOPS_AT and luck.share(f"stops {drawn}") < severity - 0.2:

@@ -1,4 +1,4 @@
-"""The ledger: what each order cost, when it arrived, and what became of every promise.
+"""The ledger: the cost of each order, its arrival, and the outcome of every promise.
 
 It keeps open orders only; a closed one is added to its window, by the time it was placed.
 """
@@ -29,7 +29,7 @@ class Account:
     parcels: int = 0
     is_local: bool = True
     arrived_ms: int = 0
-    told_ms: int | None = None
+    notified_ms: int | None = None
     warned: bool = False
     first_handed_ms: int | None = None
     is_withdrawn: bool = False
@@ -47,7 +47,7 @@ class Window:
     filled: int = 0
     on_time: int = 0
     late: int = 0
-    told: int = 0
+    notified: int = 0
     warned: int = 0
     false_alarms: int = 0
     parcels: int = 0
@@ -189,14 +189,14 @@ class Ledger:
         self.paid["transfer"] += cents
         self.general["transfer"] += cents
 
-    def told(self, now_ms: int, order: str, topic: str) -> None:
+    def notified(self, now_ms: int, order: str, topic: str) -> None:
         """Note a notice to a customer."""
         account = self._open.get(order)
         if account is None:
             return
         account.warned = account.warned or topic == "delayed"
-        if account.told_ms is None:
-            account.told_ms = now_ms
+        if account.notified_ms is None:
+            account.notified_ms = now_ms
 
     def ended(self, now_ms: int, parcel: Parcel, how: str) -> None:
         """Note the end of a parcel's journey."""
@@ -232,8 +232,8 @@ class Ledger:
         window.on_time += on_time
         if not on_time and not order.cancelled and not order.is_short:
             window.late += 1
-            told_ms = account.told_ms
-            window.told += told_ms is not None and told_ms <= order.promised_ms
+            notified_ms = account.notified_ms
+            window.notified += notified_ms is not None and notified_ms <= order.promised_ms
         window.warned += account.warned
         window.false_alarms += account.warned and on_time
         window.parcels += account.parcels

@@ -1,4 +1,4 @@
-"""Luck: seeded random numbers that do not depend on anyone's decisions.
+"""Luck: seeded random numbers that do not depend on decisions.
 
 Two kinds. A `stream` is for what decisions cannot touch: weather, demand, signals; numbers
 come one after the other. A `Luck` belongs to one entity (an order, a shelf, a lane on a day), and

@@ -23,7 +23,7 @@ def measure(simulation: Simulation) -> dict[str, float | None]:
         "fill": _per(total.filled, orders),
         "split_excess": _less_one(_per(total.parcels, total.shipped)),
         "local": _per(total.local, orders),
-        "told": _per(total.told, total.late),
+        "told": _per(total.notified, total.late),
         "false_alarms": _per(total.false_alarms, total.warned),
         "transfer_yield": _per(ledger.units_moved_sold, ledger.units_moved),
         "carbon_g": _per(total.carbon_g, orders),

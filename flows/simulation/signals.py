@@ -52,7 +52,7 @@ class Signals:
         self._outbox = outbox
         self._demand = demand
         self._luck = stream(seed, "signals")
-        self._told = 0
+        self._emitted = 0
         conditions.on_front = self._forecast
 
     def start(self, now_ms: int) -> None:
@@ -71,7 +71,7 @@ class Signals:
         """Observe that nothing is going on: what a learner compares the rest with."""
         self._agenda.at(now_ms + _USUAL_EVERY_MS, self._usual, category)
         ratio = self._luck.lognormvariate(0, _USUAL_SIGMA)
-        self._say(now_ms, SignalObserved(kind="search", category=category, ratio=round(ratio, 3)))
+        self._emit(now_ms, SignalObserved(kind="search", category=category, ratio=round(ratio, 3)))
 
     def _promote(self, now_ms: int, per_day: float) -> None:
         """Announce a promotion of a SKU, a day or so ahead, everywhere or in a region."""
@@ -147,7 +147,7 @@ class Signals:
             self._agenda.at(max(now_ms, onset_ms - lead_ms), self._observe, "weather", pull, 1.0)
 
     def foretell(self, now_ms: int, kind: Kind, pull: Pull) -> None:
-        """Have demand follow `pull`, and a signal of `kind` say so now."""
+        """Have demand follow `pull`, and a signal of `kind` announce it now."""
         self._demand.pull(pull)
         self._observe(now_ms, kind, pull, 1.0)
 
@@ -166,9 +166,9 @@ class Signals:
             sku=None if pull.sku is None else skus[pull.sku].id,
             ratio=round(max(0.05, ratio), 3),
         )
-        self._say(now_ms, signal)
+        self._emit(now_ms, signal)
 
-    def _say(self, now_ms: int, signal: SignalObserved) -> None:
-        self._told += 1
+    def _emit(self, now_ms: int, signal: SignalObserved) -> None:
+        self._emitted += 1
         about = signal.sku or signal.category
-        self._outbox.emit(SIGNALS, f"signal-{self._told}", signal, now_ms, subject=about)
+        self._outbox.emit(SIGNALS, f"signal-{self._emitted}", signal, now_ms, subject=about)

@@ -50,9 +50,9 @@ class Simulation:
     """One run of one world; `run` may be called once.
 
     With `days`, customers order for so many days, and the run ends when all orders are finished
-    (or, at the latest, three weeks after the last day). Without, it goes on for as long as anybody
-    asks for events. The same seed, config, scenario and policy give the same events; another policy
-    gives other decisions in the same demand, weather, supply and luck.
+    (or, at the latest, three weeks after the last day). Without, it runs for as long as events are
+    asked for. The same seed, config, scenario and policy give the same events; another policy gives
+    other decisions in the same demand, weather, supply and luck.
     """
 
     def __init__(
@@ -123,11 +123,11 @@ class Simulation:
     def run(
         self,
         controller: Controller,
-        heard: Callable[[Event, list[Action]], object] = lambda event, actions: None,
+        observer: Callable[[Event, list[Action]], object] = lambda event, actions: None,
     ) -> Iterator[Event]:
         """Let time flow; yields events as they are recorded.
 
-        `heard` gets each event and the actions that followed from it.
+        `observer` gets each event and the actions that followed from it.
         """
         self._begin()
         outbox, agenda = self.outbox, self.agenda
@@ -140,10 +140,10 @@ class Simulation:
                 continue
             event = outbox.take()
             self.now_ms = recorded_ms
-            actions = controller.hear(event)
+            actions = controller.take(event)
             for action in actions:
                 self._systems.execute(recorded_ms, action)
-            heard(event, actions)
+            observer(event, actions)
             yield event
         self.fulfilment.end(self.now_ms)
 

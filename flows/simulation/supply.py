@@ -92,8 +92,8 @@ class Supply:
             arrival_ms = eta_ms + late_ms
             if luck.share("warned") < _WARNED_SHARE:
                 new_eta_ms = eta_ms + round(late_ms * luck.uniform("new eta", 0.7, 1.2))
-                said_ms = round(luck.uniform("warned at", now_ms, eta_ms))
-                self._agenda.at(said_ms, self._schedule, shelf, inbound, quantity, new_eta_ms)
+                warned_ms = round(luck.uniform("warned at", now_ms, eta_ms))
+                self._agenda.at(warned_ms, self._schedule, shelf, inbound, quantity, new_eta_ms)
         self._agenda.at(max(now_ms + 1, arrival_ms), self._receive, shelf, inbound, quantity)
 
     def _schedule(

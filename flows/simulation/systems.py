@@ -202,7 +202,7 @@ class Systems:
     def _notify(self, now_ms: int, action: Action) -> str:
         decision = action.data.decision
         assert isinstance(decision, Notify)
-        self._ledger.told(now_ms, decision.order, decision.topic)
+        self._ledger.notified(now_ms, decision.order, decision.topic)
         return ""
 
     def _escalate(self, now_ms: int, action: Action) -> str:

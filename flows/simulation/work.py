@@ -9,8 +9,8 @@ from flows.simulation.luck import Luck
 #: A SKU's index and a number of units.
 Line = tuple[int, int]
 ServiceLevel = Literal["economy", "standard", "express"]
-#: Where a parcel stands: `planned` until its first line is picked, `packed` until it is handed
-#: over, `under_way` until it reached its customer; `void` if nothing came of it.
+#: Stage of a parcel: `planned` until its first line is picked, `packed` until it is handed over,
+#: `under_way` until it reached its customer; `void` if nothing came of it.
 Stage = Literal["planned", "packed", "under_way", "ended", "void"]
 
 
@@ -70,7 +70,7 @@ class Parcel:
     ready_ms: int = 0
     shipment: str = ""
     outcome: str = ""
-    #: Which of its order's parcels it is, in the order of their handover.
+    #: Its number among its order's parcels, in the order of their handover.
     number: int = 0
 
     @property

@@ -45,7 +45,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 class ForkComparison(Struct, frozen=True, kw_only=True):
-    """Scenarios and policies to compare from a fork on: as it goes on, and each scenario.
+    """Scenarios and policies to compare from a fork on: without disturbance, and in each scenario.
 
     Without `policies`, the one in force at the fork.
     """

@@ -1,8 +1,8 @@
 """Figures of a what-if as SVG: their looks, and those that show whole runs.
 
-Arms wear the colours of Okabe and Ito, terms of cost those of Tol's muted scheme: both can be told
-apart by the colour-blind, and no colour means two things. Ink and paper are replaced by the page's
-own, so that the figures follow it into the dark.
+Arms wear the colours of Okabe and Ito, terms of cost those of Tol's muted scheme: the colour-blind
+can tell both apart, and no colour means two things. Ink and paper are replaced by the page's own,
+so that the figures follow it into the dark.
 """
 
 import io

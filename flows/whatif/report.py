@@ -71,7 +71,7 @@ class ReportTable(NamedTuple):
 def write_report(result: Result, path: Path, *, command: str = "") -> None:
     """Write the report of a what-if; the same result gives the same bytes.
 
-    `command` is what it can be run again with. How long it took is not told: that differs.
+    `command` repeats it. The time that it took is left out, since it differs from run to run.
     """
     path.write_text(report(result, command=command), encoding="utf-8")
 

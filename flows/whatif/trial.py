@@ -18,7 +18,7 @@ from state.policy import Policy
 from state.quantities import HOUR_MS
 
 #: Events between two words of progress.
-_TOLD_EVERY = 500
+_REPORTED_EVERY = 500
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -60,13 +60,13 @@ def finish(
     start_ms = simulation.begin_ms
     whole_ms = days * 24 * HOUR_MS
 
-    def heard(event: Event, done: list[Action]) -> None:
+    def count(event: Event, done: list[Action]) -> None:
         for action in done:
             actions[action.kind] += 1
 
     events = 0
-    for events, _ in enumerate(simulation.run(controller, heard), 1):
-        if events % _TOLD_EVERY == 0:
+    for events, _ in enumerate(simulation.run(controller, count), 1):
+        if events % _REPORTED_EVERY == 0:
             progress(min(1.0, (simulation.now_ms - start_ms) / whole_ms))
     simulation.check()
     progress(1.0)

@@ -175,12 +175,12 @@ def _sentence(result: Result, arm: int, against: int) -> str:
         clear.append((more if changed > 0 else less).format(amount))
     opening, mine, theirs = _parties(result.arms[arm], result.arms[against])
     if not clear:
-        told = f" in {_listed(unclear, 'or')}" if unclear else ""
-        return f"{opening} {mine} and {theirs} show no clear difference{told}.".lstrip()
-    said = f"{opening} {mine} {_listed(clear, 'and')} than {theirs}"
+        topics = f" in {_listed(unclear, 'or')}" if unclear else ""
+        return f"{opening} {mine} and {theirs} show no clear difference{topics}.".lstrip()
+    sentence = f"{opening} {mine} {_listed(clear, 'and')} than {theirs}"
     if unclear:
-        said += f"; no clear difference in {_listed(unclear, 'or')}"
-    return f"{said}.".lstrip()
+        sentence += f"; no clear difference in {_listed(unclear, 'or')}"
+    return f"{sentence}.".lstrip()
 
 
 def _amount(result: Result, kpi: Kpi, difference: Difference, ratio: float) -> str:

@@ -15,7 +15,7 @@ from operators.core.contract import Operator
 from state.errors import SnapshotError
 
 _VERSION = b"crossdock checkpoint 1\n"
-#: The fastest level: a checkpoint is short-lived, and is read in anger only.
+#: The fastest level: a checkpoint is short-lived, and read only at a restart.
 _LEVEL = -1
 
 
@@ -58,8 +58,8 @@ def read_checkpoint(path: Path) -> Iterator[tuple[str, bytes]]:
                 name = unpacked.read(int.from_bytes(head[:4], "big")).decode()
                 yield name, unpacked.read(int.from_bytes(head[4:], "big"))
     except (OSError, EOFError, zstandard.ZstdError, UnicodeDecodeError) as error:
-        told = f"expected a whole checkpoint, was {error}, at {path}: {_WAY_ON}"
-        raise SnapshotError(told) from error
+        problem = f"expected a whole checkpoint, was {error}, at {path}: {_WAY_ON}"
+        raise SnapshotError(problem) from error
 
 
 _WAY_ON = "remove the recovery folder to work the state out again from the journal"

@@ -219,9 +219,9 @@ class Checkpoints:
             self._finish(None)
             return
         note = (self._folder / self._underway.file).with_suffix(".problem")
-        told = note.read_text() if note.exists() else ""  # a full disk has no room for it either
+        problem = note.read_text() if note.exists() else ""  # a full disk has no room for it either
         note.unlink(missing_ok=True)
-        self._finish(told or f"a writer that ended with status {status}")
+        self._finish(problem or f"a writer that ended with status {status}")
 
     def _finish(self, problem: str | None) -> None:
         now = time.monotonic()

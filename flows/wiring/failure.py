@@ -2,7 +2,7 @@
 
 Bytewax panics at an exception in what it calls: Rust writes lines of its own to standard error,
 before any message of ours. So nothing that it is given raises. The first error is kept here, what
-comes after it is passed over, the source ends, and whoever started the flow raises it.
+comes after it is passed over, the source ends, and the caller that started the flow raises it.
 """
 
 from collections.abc import Callable

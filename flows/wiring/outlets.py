@@ -16,7 +16,7 @@ from state.stores.redis_actions import RedisActionWriter, StreamEntry, Written
 from state.stores.redis_keys import CONTROL, DECIDED, KPIS
 from state.stores.redis_lease import Lease
 
-#: Where an outlet stands, in its own terms.
+#: Place of an outlet in its output, in its own terms.
 Mark = dict[str, int | str]
 
 

@@ -57,7 +57,7 @@ class Operator(Protocol):
         ...
 
     def restore(self, data: bytes) -> None:
-        """Become what `snapshot` described; raises SnapshotError on an unknown version."""
+        """Restore what `snapshot` returned; raises SnapshotError on an unknown version."""
         ...
 
 

@@ -55,7 +55,7 @@ class Anomaly(Derived, frozen=True, kw_only=True):
 
 
 class FeedHealth(Derived, frozen=True, kw_only=True):
-    """Health of a family of feeds, 0 to 1; below the policy's bound it may only propose."""
+    """Health of a family of feeds, 0 to 1; below the policy's bound, its actions are proposed."""
 
     family: str
     score: float
@@ -301,7 +301,7 @@ class HeldBack(Derived, frozen=True, kw_only=True):
 
 
 class BlastRadiusTripped(Derived, frozen=True, kw_only=True):
-    """All kinds together went as far as they may: from here on, everything is only proposed."""
+    """All kinds of action together reached their limit: from here on, all are only proposed."""
 
     reason: str
 
@@ -324,12 +324,12 @@ class ProposalClosed(Derived, frozen=True, kw_only=True):
 
 
 class Refused(Derived, frozen=True, kw_only=True):
-    """Refusal, as `said`, of an action that is no open proposal: its decider undoes it.
+    """A refusal of an action that is no open proposal: its decider undoes it.
 
     `proposed` are (order, kind) of what the same record decided and is an open proposal still.
     """
 
-    said: ActionFailed | ActionRejected
+    refusal: ActionFailed | ActionRejected
     proposed: tuple[tuple[str, str], ...] = ()
 
 

@@ -1,8 +1,8 @@
 """A loop: operators in a line, the last of which derives facts that concern the first.
 
-What a proposal reserved is known where it was decided, and that it came to nothing is known only
-behind the gate. So the operators from one to the other are stepped together: a fact of a kind that
-returns goes through all of them once more, caused by the same journal record.
+The operator that decides on a proposal knows what it reserved; only the gate, behind it, knows that
+it came to nothing. So the operators from one to the other are stepped together: a fact of a kind
+that returns goes through all of them once more, caused by the same journal record.
 """
 
 from collections.abc import Sequence

@@ -110,12 +110,12 @@ class Forecaster:
         self._late.note(way.service, way.node, way.region, way.hour, late)
 
     def learn_transit(
-        self, guesses: Sequence[Guess], ended_ms: int, told_ms: int | None = None
+        self, guesses: Sequence[Guess], ended_ms: int, learned_ms: int | None = None
     ) -> None:
-        """Learn how long one took; `learn_underway` learned of it at `told_ms`, if at all."""
+        """Learn the transit of a shipment; `learn_underway` saw it at `learned_ms`, if at all."""
         for guess in guesses:
             took_s = (ended_ms - guess.time_ms) / 1000
-            so_far_s = -inf if told_ms is None else (told_ms - guess.time_ms) / 1000
+            so_far_s = -inf if learned_ms is None else (learned_ms - guess.time_ms) / 1000
             self._transit.learn(guess.of_transit, guess.usual, guess.remaining, took_s, so_far_s)
 
     def learn_underway(self, guesses: Sequence[Guess], now_ms: int) -> None:
@@ -161,7 +161,7 @@ class Forecaster:
         )
 
     def _heed(self, alarms: list[Alarm], now_ms: int) -> list[Alarm]:
-        """Learn faster for a while about what alarms speak of, and be less sure of it."""
+        """Learn faster for a while in the scopes of alarms, and widen their bands."""
         for alarm in alarms:
             service = ServiceId(alarm.carrier, alarm.service)
             self._late.hurry(service, alarm.node, alarm.region)

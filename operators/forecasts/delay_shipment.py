@@ -65,7 +65,7 @@ class OpenShipment(Struct, array_like=True):
     expected_ms: int = 0
     predicted: int = 0
     labelled: bool = False
-    told_ms: int = 0
+    learned_ms: int = 0
     carrier_eta_ms: int | None = None
     eta_beside_ms: int = 0
     # Scans by status.

@@ -77,7 +77,7 @@ class TransitWatch:
         took_s: float,
         now_ms: int,
     ) -> list[Alarm]:
-        """Fold in a parcel that is not delivered after `took_s`, as what such a one is usually off.
+        """Fold in a parcel not delivered after `took_s`, by the mean surprise of such parcels.
 
         E[Z | Z > z] = φ(z) ÷ (1 − Φ(z)), the inverse Mills ratio.
         """

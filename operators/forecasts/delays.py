@@ -173,7 +173,7 @@ class Delays(Operator):
         if record.suspect:
             return out
         if shipment.labelled:
-            self._forecaster.learn_transit(guesses, time_ms, shipment.told_ms)
+            self._forecaster.learn_transit(guesses, time_ms, shipment.learned_ms)
         else:
             self._keep(shipment, name, time_ms > shipment.promised_ms, time_ms)
         alarms = self._forecaster.learn_delivery(shipment, guesses, time_ms, record.now_ms)
@@ -201,7 +201,7 @@ class Delays(Operator):
             guesses = guesses_of(shipment.kept)
             self._forecaster.learn_label(guesses, shipment.way, late=True)
             self._forecaster.learn_underway(guesses, record.now_ms)
-            shipment.labelled, shipment.told_ms = True, record.now_ms
+            shipment.labelled, shipment.learned_ms = True, record.now_ms
             shipment.p_latest = 1.0
             shipment.due_ms = due_ms + state.rules.give_up_s * 1000
             state.deadlines.set(shipment.due_ms, _Due("lost", name))
@@ -209,7 +209,7 @@ class Delays(Operator):
         return out
 
     def _keep(self, shipment: OpenShipment, name: str, late: bool, ended_ms: int | None) -> None:
-        """Keep what became of one until its promise passes; None where it never arrived."""
+        """Keep the outcome of a shipment until its promise passes; None where it never arrived."""
         self._state.ended[name, shipment.due_ms] = _Ended(
             shipment.way, late, ended_ms, shipment.kept
         )
@@ -237,7 +237,7 @@ class Delays(Operator):
         return self._risk(record, name, shipment, (low_ms, mid_ms, high_ms), contributions)
 
     def _publish_late(self, record: Record, name: str, shipment: OpenShipment) -> Record:
-        """Say that the promise has passed; the band is what is usual of late ones."""
+        """Return the risk once the promise has passed; its band is that of late parcels."""
         now_ms = record.now_ms
         typical_ms = self._forecaster.typical_lateness_ms
         return self._risk(record, name, shipment, (now_ms, now_ms, now_ms + 2 * typical_ms), ())
@@ -276,7 +276,7 @@ class Delays(Operator):
         )
 
     def snapshot(self) -> bytes:
-        """Open shipments and the models as plain values."""
+        """Return open shipments and the models as plain values."""
         state = self._state
         state.forecaster = self._forecaster.state()
         data = pack(_VERSION, state)

@@ -1,4 +1,4 @@
-"""Demand outlook per (region, SKU): how many units a bucket will bring, and what that rests on.
+"""Demand outlook per (region, SKU): the units expected of a bucket, and the reasons.
 
 A series is the units ordered per bucket of journal time (a day, unless the policy sets another).
 An outlook is made when a bucket's first order comes, which also closes the bucket before: so all

@@ -39,12 +39,12 @@ from state.quantities import from_ms
 from state.sums import int_sum
 
 _VERSION = "govern/3"
-#: Named on every action, so that a reader knows which code decided.
+#: Version of the code, named on every action.
 MODEL = "crossdock 0.1"
 #: (The gate that keeps an action from acting, and why in words.)
 _Doubt = tuple[str, str]
 _Outcome = Literal["approved", "rejected", "expired", "withdrawn"]
-#: States in which an order needs nothing sent any more; what is owed or told of it stands.
+#: States in which an order needs nothing sent any more; refunds and notices of it stand.
 _ENDED = ("delivered", "lost", "abandoned")
 
 
@@ -246,19 +246,19 @@ class Govern(Operator):
     def _overtake(self, record: Record, order: str, decision: Decision) -> list[Record]:
         """Close what a decision about its order overtakes.
 
-        Approved later, it would send units twice, or to nobody.
+        Approved later, it would send units twice, or units that are not wanted any more.
         """
         overtaken = self._state.proposals.take_overtaken(order, decision)
         return [self._close(record, proposal, outcome) for proposal, outcome in overtaken]
 
     def _refuse(self, record: Record, refused: ActionFailed | ActionRejected) -> Record:
-        """Close the proposal that is refused; what was carried out, whoever decided it undoes."""
+        """Close a refused proposal; a refusal of other actions goes to the desk that decided."""
         proposal = self._state.proposals.take(refused.action)
         if proposal is None:
             of = ActionId.parse(refused.action)
             is_ours = of is not None and of.network == self._state.network
             proposed = self._state.proposals.of_record(of.seq) if of and is_ours else ()
-            return record.derive(Refused(said=refused, proposed=proposed))
+            return record.derive(Refused(refusal=refused, proposed=proposed))
         by = refused.by if isinstance(refused, ActionRejected) else ""
         return self._close(record, proposal, "rejected", by, refused.reason)
 
@@ -286,10 +286,10 @@ class Govern(Operator):
             return [record.derive(NoAction(kind="approve", about=approved.action, reason=reason))]
         closed = self._close(record, proposal, "approved", approved.by, approved.reason)
         self._state.numbered += 1
-        said = f": {approved.reason}" if approved.reason else ""
+        reason = f": {approved.reason}" if approved.reason else ""
         because = msgspec.structs.replace(
             proposal.data.because,
-            summary=f"{proposal.data.because.summary} Approved by {approved.by}{said}.",
+            summary=f"{proposal.data.because.summary} Approved by {approved.by}{reason}.",
             causes=tuple(sorted({*proposal.data.because.causes, proposal.seq, record.seq})),
         )
         data = msgspec.structs.replace(
@@ -356,5 +356,5 @@ class Govern(Operator):
         return pack(_VERSION, self._state)
 
     def restore(self, data: bytes) -> None:
-        """Become what the snapshot says."""
+        """Restore the state of a snapshot."""
         self._state = unpack(_VERSION, data, _State)

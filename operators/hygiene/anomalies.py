@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from operators.core.facts import Anomaly
 from operators.hygiene.parcel_anomalies import PARCEL_CHECKS, Parcels
 from operators.prediction.recent import Recent
-from operators.prediction.robust import Usuals
+from operators.prediction.robust import RobustScales
 from state.events import (
     Event,
     InboundScheduled,
@@ -41,7 +41,7 @@ _LEAST_QUANTITY, _LEAST_SIGNAL, _LEAST_OFF = 0.25, 0.35, 0.25
 
 
 class _Shelf(Struct, array_like=True):
-    """Units as the facts add up; and as they did without the last count, while that is doubted."""
+    """Units by all facts; and by all but the last count, while that one is doubted."""
 
     book: int
     undoubted: int | None = None
@@ -69,12 +69,12 @@ class Anomalies(Struct):
     shelves: Recent[ShelfKey, _Shelf] = field(default_factory=lambda: Recent(_POSITIONS))
     inbounds: Recent[str, int] = field(default_factory=lambda: Recent(_POSITIONS))
     # By SKU.
-    orders: Usuals[str] = field(default_factory=lambda: Usuals(_LEAST_QUANTITY))
+    orders: RobustScales[str] = field(default_factory=lambda: RobustScales(_LEAST_QUANTITY))
     # By SKU; what was scheduled, against that, under no SKU.
-    receipts: Usuals[str] = field(default_factory=lambda: Usuals(_LEAST_QUANTITY))
-    signals: Usuals[_SignalOf] = field(default_factory=lambda: Usuals(_LEAST_SIGNAL))
+    receipts: RobustScales[str] = field(default_factory=lambda: RobustScales(_LEAST_QUANTITY))
+    signals: RobustScales[_SignalOf] = field(default_factory=lambda: RobustScales(_LEAST_SIGNAL))
     # By kind of change to the book, and node.
-    jumps: Usuals[tuple[str, str]] = field(default_factory=lambda: Usuals(_LEAST_OFF))
+    jumps: RobustScales[tuple[str, str]] = field(default_factory=lambda: RobustScales(_LEAST_OFF))
 
     def look(self, event: Event, rules: Rules) -> Anomaly | None:
         """Fold one fact in; returns what is wrong with it, if anything is."""

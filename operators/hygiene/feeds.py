@@ -27,7 +27,7 @@ class Feed(Struct):
     """Health of one producer; `bad` and `gap_ms` are exponentially weighted means."""
 
     family: str
-    heard: int = 0
+    received: int = 0
     late: int = 0
     duplicates: int = 0
     quarantined: int = 0
@@ -56,7 +56,7 @@ class Feeds(Struct):
     published: dict[str, float] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Forget all producers: others speak from here on, and silence of the old means nothing."""
+        """Forget all producers: others deliver from here on, and the old are not silent."""
         self.feeds.clear()
 
     def duplicated(self, event: Event) -> str:
@@ -77,7 +77,7 @@ class Feeds(Struct):
         feed.doubted += 1
         feed.bad = _mean(feed.bad, 1.0)
 
-    def heard(
+    def received(
         self, event: Event, now_ms: int, rules: Hygiene, doubted: bool = False
     ) -> list[FeedHealth]:
         """Count a fact; returns the family's health where it crossed the trusted bound.
@@ -86,10 +86,10 @@ class Feeds(Struct):
         """
         feed = self._feed(event)
         late = event.time_ms < now_ms - rules.lateness_s * 1000
-        if feed.heard:
+        if feed.received:
             gap = float(max(0, now_ms - feed.last_ms))
             feed.gap_ms = _mean(feed.gap_ms, gap)
-        feed.heard += 1
+        feed.received += 1
         feed.late += late
         feed.doubted += doubted
         feed.bad = _mean(feed.bad, 1.0 if late or doubted else 0.0)
@@ -109,7 +109,7 @@ class Feeds(Struct):
         """Return the health of families that lost a feed to silence since the last look."""
         out: list[FeedHealth] = []
         for key, feed in self.feeds.items():
-            if feed.silent or feed.heard < _JUDGED_AFTER or feed.family not in _JUDGED_FAMILIES:
+            if feed.silent or feed.received < _JUDGED_AFTER or feed.family not in _JUDGED_FAMILIES:
                 continue
             quiet = now_ms - feed.last_ms
             if quiet > rules.silent_s * 1000 and quiet > _SILENT_GAPS * feed.gap_ms:
@@ -122,7 +122,7 @@ class Feeds(Struct):
         judged = [
             0.0 if f.silent else 1.0 - f.bad
             for f in self.feeds.values()
-            if f.family == family and f.heard >= _JUDGED_AFTER
+            if f.family == family and f.received >= _JUDGED_AFTER
         ]
         score = min(judged, default=1.0)
         before = self.published.get(family, 1.0)

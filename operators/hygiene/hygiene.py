@@ -22,15 +22,15 @@ from state.keys import Ref
 from state.policy import Policy, parse_policy
 from state.quantities import rfc3339
 
-_VERSION = "hygiene/3"
-#: So many records in a row beyond the largest jump, and the world is believed to have moved on.
+_VERSION = "hygiene/4"
+#: Records in a row beyond the largest jump, after which the jump is believed.
 _JUMPS_BELIEVED = 3
 #: Interval, in journal time, of dropping old names and looking for silent feeds.
 _FORGET_EVERY_MS = 60_000
 
 
 class _GivenUp(Struct, frozen=True, array_like=True, gc=False):
-    """A parked line, when it has waited long enough for what is `missing`."""
+    """Deadline of a parked line that waits for the reference `missing`."""
 
     missing: Ref
     seq: int
@@ -110,8 +110,8 @@ class Hygiene(Operator):
         missing = state.references.missing(event.fact)
         entering = self._look(record) if missing is None else [record]
         doubted = len(entering) > 1
-        heard = state.feeds.heard(event, state.now_ms, rules, doubted)
-        out += (record.derive(health) for health in heard)
+        changed = state.feeds.received(event, state.now_ms, rules, doubted)
+        out += (record.derive(health) for health in changed)
         out += self._admit(entering) if missing is None else [self._park(record, missing)]
         return out
 
@@ -138,7 +138,7 @@ class Hygiene(Operator):
         elif event.time_ms <= state.seen.forgotten_ms(event.source) and not (
             state.references.is_news(event.fact, event.time_ms)
         ):
-            return self._too_old_to_tell(record, event)
+            return self._perhaps_redelivered(record, event)
         elif type(event.fact) is StockCounted and event.time_ms < now_ms - rules.lateness_s * 1000:
             # The ledger before the bound is settled; sales since then are unknown.
             reason, expected = "too_late", f"a count at most {rules.lateness_s} s old"
@@ -155,7 +155,7 @@ class Hygiene(Operator):
         at = Record(record.network, record.seq, state.now_ms, record.fact, event, record.line)
         return dead_letter(at, reason, expected, rfc3339(event.time_ms))
 
-    def _too_old_to_tell(self, record: Record, event: Event) -> Record:
+    def _perhaps_redelivered(self, record: Record, event: Event) -> Record:
         """Return a dead letter for a possible redelivery, which costs its feed no health."""
         state = self._state
         state.feeds.duplicated(event)
@@ -208,8 +208,10 @@ class Hygiene(Operator):
         learned = state.references.learn(event.fact, event.time_ms, state.now_ms)
         if not learned or not state.parked:
             return learned
-        said = (each for each in state.parked if each.kind in ("service", "lane") and not each.part)
-        return learned + [each for each in said if state.references.is_known(each)]
+        named = (
+            each for each in state.parked if each.kind in ("service", "lane") and not each.part
+        )
+        return learned + [each for each in named if state.references.is_known(each)]
 
     def _retry(self, record: Record) -> list[Record]:
         assert record.event is not None
@@ -263,7 +265,7 @@ class Hygiene(Operator):
         return out
 
     def _quarantine(self, event: Event) -> None:
-        """Count it against its feed; forget its id, so that it can be put in again."""
+        """Count an event against its feed, and forget its id, so that it can be put in again."""
         self._state.feeds.quarantined(event)
         self._state.seen.drop(event.source, event.id)
 

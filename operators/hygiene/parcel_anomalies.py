@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from operators.core.facts import Anomaly
 from operators.core.wording import span
 from operators.prediction.recent import Recent
-from operators.prediction.robust import Usuals
+from operators.prediction.robust import RobustScales
 from state.events import (
     NodeRegistered,
     RegionRegistered,
@@ -54,7 +54,7 @@ class Parcels(Struct):
     nodes: dict[str, Place] = field(default_factory=dict)
     regions: dict[str, Place] = field(default_factory=dict)
     parcels: Recent[str, _Parcel] = field(default_factory=lambda: Recent(_PARCELS))
-    detours: Usuals[ServiceId] = field(default_factory=lambda: Usuals(_LEAST_DETOUR))
+    detours: RobustScales[ServiceId] = field(default_factory=lambda: RobustScales(_LEAST_DETOUR))
 
     def place(self, fact: NodeRegistered | RegionRegistered, *_: object) -> None:
         """Learn where a place is."""

@@ -97,7 +97,7 @@ class Remembered(Struct, array_like=True):
             ids.latest_ms = time_ms
 
     def drop(self, source: str, event: str) -> None:
-        """Let an event in once more, should it come again."""
+        """Forget an event, so that it is let in if it comes again."""
         for each in (self.newer, self.older):
             ids = each.by_source.get(source)
             if ids is not None:

@@ -100,11 +100,11 @@ class References(Struct):
             case _:
                 return False
 
-    def is_known(self, said: Ref) -> bool:
+    def is_known(self, named: Ref) -> bool:
         """Return whether a service or lane that a hold names can be a registered one."""
-        if said.kind == "lane":
-            return bool(lanes_named(said.name, self.nodes, self.regions))
-        return bool(services_named(said.name, self.services))
+        if named.kind == "lane":
+            return bool(lanes_named(named.name, self.nodes, self.regions))
+        return bool(services_named(named.name, self.services))
 
     def forget(self, now_ms: int, lateness_ms: int) -> None:
         """Drop what ended longer than the lateness bound ago, and what has long been silent."""
@@ -158,8 +158,8 @@ class References(Struct):
             case "region":
                 return self._region(fact.scope)
             case "service" | "lane":
-                said = Ref(fact.kind, fact.scope)
-                return None if self.is_known(said) else said
+                named = Ref(fact.kind, fact.scope)
+                return None if self.is_known(named) else named
 
 
 _Find = Callable[[References, Any], Ref | None]

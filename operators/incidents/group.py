@@ -78,8 +78,8 @@ class Group(Struct):
     reports: dict[MemberKey, str] = field(default_factory=dict)
     seqs: list[int] = field(default_factory=list)
     name: str = ""
-    told_scope: Traits = field(default_factory=dict)
-    told_observations: int = 0
+    published_scope: Traits = field(default_factory=dict)
+    published_observations: int = 0
     closed: bool = False
 
     @property
@@ -179,13 +179,13 @@ class Group(Struct):
     @property
     def cause(self) -> str:
         """Return the worst report by a carrier on the scope or a part of it; empty if none."""
-        scope, worst, said = self.scope(), 0.0, ""
+        scope, worst, cause = self.scope(), 0.0, ""
         for key, text in self.reports.items():
             report = self.members[key]
             of_it = all(scope.get(name, value) == value for name, value in report.traits.items())
             if of_it and report.weight > worst:
-                worst, said = report.weight, text
-        return said
+                worst, cause = report.weight, text
+        return cause
 
     def summary(self) -> str:
         """Summarise the group for a person, with numbers and units."""

@@ -2,9 +2,9 @@
 
 An alarm joins the open group that it has most in common with, or one that accounts for it through
 the parcels they share, or starts one. A carrier's own report of trouble starts one too, which stays
-silent until something is seen of it. A group is published, and escalated, once it is worth telling;
-again when its scope or size changes materially; and when it has been quiet. An alarm the other way
-is its recovery, not another incident.
+silent until something is seen of it. A group is published, and escalated, once it is large enough
+to report; again when its scope or size changes materially; and when it has been quiet. An alarm the
+other way is its recovery, not another incident.
 """
 
 from typing import Literal
@@ -30,7 +30,7 @@ from state.policy import Incidents as Rules
 from state.policy import Policy
 from state.quantities import DAY_MS, HOUR_MS, to_ms
 
-_VERSION = "incidents/2"
+_VERSION = "incidents/3"
 #: Interval, in journal time, of looking for groups that are over.
 _LOOK_MS = HOUR_MS
 #: A closed group is kept so long, so that a late recovery is not taken for news.
@@ -97,7 +97,7 @@ class Incidents(Operator):
             group = self._start(alarm.measure, is_up, now_ms)
         group.add(member, record.seq)
         group.lasts_ms = max(group.lasts_ms, now_ms)
-        return self._tell(record, group)
+        return self._publish_news(record, group)
 
     def _reported(self, record: Record, report: CarrierDisrupted) -> None:
         now_ms = record.now_ms
@@ -182,12 +182,12 @@ class Incidents(Operator):
         groups.append(group)
         return group
 
-    def _tell(self, record: Record, group: Group) -> list[Record]:
+    def _publish_news(self, record: Record, group: Group) -> list[Record]:
         """Publish the group if that is news, and have a person look at it if it is new."""
         scope, observations = group.scope(), group.observations
         if group.name:
-            grown = observations >= _GROWN * group.told_observations
-            if scope == group.told_scope and not grown:
+            grown = observations >= _GROWN * group.published_observations
+            if scope == group.published_scope and not grown:
                 return []
             return [record.derive(self._publish(group, "grown"))]
         rules, factor = self._state.rules, group.factor
@@ -200,8 +200,8 @@ class Incidents(Operator):
         return [record.derive(incident), record.derive(_escalate(group, incident))]
 
     def _publish(self, group: Group, state: Literal["open", "grown", "closed"]) -> Incident:
-        group.told_scope, group.told_observations = group.scope(), group.observations
-        scope = group.told_scope
+        group.published_scope, group.published_observations = group.scope(), group.observations
+        scope = group.published_scope
         service = scope.get("service")
         names = {name: value for name, value in scope.items() if isinstance(value, str)}
         return Incident(

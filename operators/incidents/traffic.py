@@ -13,7 +13,7 @@ from state.keys import Lane, ServiceId
 from state.quantities import DAY_MS
 from state.sums import int_sum
 
-#: Counts cover so long and are dropped after as long again; the most ways that are counted.
+#: Period of the counts, kept for one more; and the most lanes that are counted.
 _PERIOD_MS = 7 * DAY_MS
 _MOST_WAYS = 10_000
 

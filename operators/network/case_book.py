@@ -1,7 +1,7 @@
-"""The case book: what goes otherwise than planned, from its opening until the facts close it.
+"""The case book: exceptions from the plan, from their opening until facts close them.
 
-A case is known by its kind and by what it is about; while it is open, the same trouble opens no
-second one. Cases of an order close with the order, so that the book is bounded by open work.
+A case is known by its kind and its subject; while it is open, the same trouble opens no second one.
+Cases of an order close with the order, so that the book is bounded by open work.
 """
 
 from msgspec import Struct, field
@@ -20,12 +20,12 @@ from state.keys import ShelfKey, TroubleKey
 #: Kinds that are over once all of the order was handed over: what follows is another matter.
 UNTIL_HANDOVER: tuple[ExceptionKind, ...] = ("short_pick", "oversold", "unfillable", "refused")
 
-#: What a case is about: an order, a parcel or a node by its name, a shelf, a carrier's trouble.
+#: Subject of a case: an order, a parcel or a node by its name, a shelf, a carrier's trouble.
 About = str | ShelfKey | TroubleKey
 
 
 class CaseKey(Struct, frozen=True, array_like=True, gc=False):
-    """A kind of case and the names of what it is about; the kind says what they are names of."""
+    """Kind of a case and the names of its subject; the kind tells what they name."""
 
     kind: ExceptionKind
     names: tuple[str, ...]
@@ -37,7 +37,7 @@ class CaseKey(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Case(Struct, array_like=True):
-    """An open case. `needs_person`: somebody was asked, or had to decide something about it."""
+    """An open case. `needs_person`: a person was asked, or had to decide something about it."""
 
     name: str
     kind: ExceptionKind
@@ -78,10 +78,10 @@ class CaseBook:
         case = self._state.open[key] = Case(name, kind, party, str(about), order, self.now_ms)
         if order:
             self._state.by_order.setdefault(order, []).append(key)
-        self._say(case, "opened")
+        self._post(case, "opened")
 
     def act(self, kind: ExceptionKind, about: About, *, needs_person: bool = False) -> None:
-        """Note that something is done about a case, by a person if it is one's to decide."""
+        """Note that something is done about a case, by a person if `needs_person`."""
         self._act(CaseKey.of(kind, about), needs_person)
 
     def _act(self, key: CaseKey, needs_person: bool) -> None:
@@ -91,7 +91,7 @@ class CaseBook:
         case.needs_person = case.needs_person or needs_person
         if not case.is_acting:
             case.is_acting = True
-            self._say(case, "acting")
+            self._post(case, "acting")
 
     def act_of(self, order: str, *, needs_person: bool = False) -> None:
         """Note that something is done about an order, and so about its cases."""
@@ -104,7 +104,7 @@ class CaseBook:
             self._state.open[key].needs_person = True
 
     def close(self, kind: ExceptionKind, about: About) -> None:
-        """Close a case, if it is open: the facts say that it is over."""
+        """Close a case, if it is open, as facts show that it is over."""
         self._close(CaseKey.of(kind, about))
 
     def _close(self, key: CaseKey) -> None:
@@ -116,7 +116,7 @@ class CaseBook:
             keys.remove(key)
             if not keys:
                 del self._state.by_order[case.order]
-        self._say(case, "closed")
+        self._post(case, "closed")
 
     def close_of(self, order: str, *kinds: ExceptionKind) -> None:
         """Close the cases of an order: those of `kinds`, else all."""
@@ -128,7 +128,7 @@ class CaseBook:
         """Return whether such a case is open."""
         return CaseKey.of(kind, about) in self._state.open
 
-    def _say(self, case: Case, state: CaseState) -> None:
+    def _post(self, case: Case, state: CaseState) -> None:
         closed_by: ClosedBy = ""
         if state == "closed":
             closed_by = "person" if case.needs_person else "itself"

@@ -30,20 +30,20 @@ class ContextState(Struct):
     twin: Twin = field(default_factory=Twin)
     outlook: Outlook = field(default_factory=Outlook)
     deadlines: Deadlines[Due] = field(default_factory=Deadlines[Due])
-    # What carriers reported -> (extra transit in s, until in ms)
+    # Trouble that carriers reported -> (extra transit in s, until in ms)
     disruptions: dict[TroubleKey, tuple[int, int]] = field(default_factory=dict)
-    # Until when stock that was moved away, or there, must not be moved back, ms.
-    left: dict[ShelfKey, int] = field(default_factory=dict)
-    come: dict[ShelfKey, int] = field(default_factory=dict)
-    # What transfers brought to a shelf and is followed to its yield.
+    # Shelf -> until when stock that transfers moved out of it, or in, must not be moved back, ms.
+    moved_out: dict[ShelfKey, int] = field(default_factory=dict)
+    moved_in: dict[ShelfKey, int] = field(default_factory=dict)
+    # Shelf -> units that transfers brought, until their yield is reported.
     landed: dict[ShelfKey, list[Landed]] = field(default_factory=dict)
     pickups: Pickups = field(default_factory=Pickups)
     cases: CaseBookState = field(default_factory=CaseBookState)
     # Journal seq -> (order, kind of action, the seq that first decided it), of open orders.
     decided: dict[int, list[tuple[str, str, int]]] = field(default_factory=dict)
     prices: PriceState = field(default_factory=PriceState)
-    # What desks have to tell each other. What is moved on account of supply frees some again, for
-    # the next record to offer.
+    # Messages between desks. An order that moves to freed supply frees some again, which the next
+    # record offers.
     messages: Messages = field(default_factory=Messages)
 
 
@@ -64,12 +64,12 @@ class Context:
         self.network = ""
         self.seq = 0
         self.now_ms = 0
-        # Whether the fact in hand is not believed: it takes effect, nothing is learned from it.
+        # True if the fact in hand is not believed: it takes effect, nothing is learned from it.
         self.suspect = False
 
     @property
     def policy(self) -> Policy:
-        """The policy in force."""
+        """Return the policy in force."""
         return self.state.policy
 
     def free(self, skus: Iterable[str]) -> None:
@@ -108,13 +108,13 @@ class Context:
 
     def forget_decision(self, order: str, seq: int) -> None:
         """Forget what record `seq` decided of an order."""
-        left = [each for each in self.state.decided.get(seq, ()) if each[0] != order]
-        if left:
-            self.state.decided[seq] = left
+        others = [each for each in self.state.decided.get(seq, ()) if each[0] != order]
+        if others:
+            self.state.decided[seq] = others
         else:
             self.state.decided.pop(seq, None)
 
     @property
     def settled_ms(self) -> int:
-        """Facts before this instant will not come any more."""
+        """Return the instant before which no more facts will come, ms."""
         return self.now_ms - self.policy.hygiene.lateness_s * 1000

@@ -7,7 +7,7 @@ from operators.core.facts import Derived
 from operators.network.due import Due
 from state.events import Fact
 
-#: Handles a fact that happened at an instant, ms, by the event with an id; a derived fact's is "".
+#: Handles a fact, given its time in ms and the id of its event, "" for a derived fact.
 FactHandler = Callable[[Any, int, str], list[Derived]]
 FactHandlers = Mapping[type[Fact] | type[Derived], FactHandler]
 #: Handles what falls due.

@@ -75,10 +75,10 @@ def _pretend(context: Context, legs: list[PlannedLeg], sign: int) -> None:
 def leave(
     context: Context, order: OpenOrder, legs: list[PlannedLeg], reason: ReleaseReason
 ) -> list[Derived]:
-    """Give legs up for a better plan; the order never returns to the plan it left."""
-    left = [nodes_and_lines(legs), ways(legs)]
+    """Give legs up for a better plan; the order never returns to the plan it had."""
+    shapes = [nodes_and_lines(legs), ways(legs)]
     out = give_up(context, order, legs, reason)
-    order.left += left
+    order.given_up += shapes
     order.moves += 1
     return out
 

@@ -1,4 +1,4 @@
-"""Messages between desks: one ordered queue, and a type for each thing that desks tell each other.
+"""Messages between desks: one ordered queue, and a type for each kind of message.
 
 A desk posts, and the orchestrator hands the messages of a kind to the desk that takes them, in the
 order in which they were posted, within the same record. Supply that is freed while supply is served

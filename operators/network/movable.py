@@ -65,7 +65,7 @@ def movable(context: Context, order: OpenOrder) -> list[PlannedLeg]:
 def may_take(context: Context, order: OpenOrder, old: Plan, plan: Plan) -> bool:
     """Return whether `plan` is new to the order and about as likely to keep its promise."""
     legs = planned(plan)
-    if nodes_and_lines(legs) in order.left or ways(legs) in order.left:
+    if nodes_and_lines(legs) in order.given_up or ways(legs) in order.given_up:
         return False
     most = worst(old) + context.policy.reevaluation.most_later
     return worst(plan) <= most

@@ -19,7 +19,7 @@ def planned(plan: Plan) -> list[PlannedLeg]:
 
 
 def nodes_and_lines(legs: Iterable[PlannedLeg]) -> Shape:
-    """Return a plan's shape by node and lines; an order never returns to a shape it left."""
+    """Return a plan's shape by node and lines; an order never returns to a shape it gave up."""
     return tuple(sorted((leg.node, tuple(sorted(leg.lines)), ANY_SERVICE) for leg in legs))
 
 

@@ -1,1 +1,1 @@
-"""Tell customers what changed for them."""
+"""Notify customers of changes."""

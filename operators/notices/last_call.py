@@ -14,7 +14,7 @@ class Odds(Struct, array_like=True):
     """The latest prediction for a parcel under way; all but `p_late` in ms since epoch."""
 
     p_late: float
-    said_ms: int
+    predicted_ms: int
     earliest_ms: int
     expected_ms: int
     latest_ms: int
@@ -39,10 +39,10 @@ class Odds(Struct, array_like=True):
     def _beyond(self, at_ms: int) -> float:
         """Return the probability of arriving after an instant, by the band alone."""
         p_beyond, _ = lateness(
-            (at_ms - self.said_ms) / 1000,
-            (self.earliest_ms - self.said_ms) / 1000,
-            (self.expected_ms - self.said_ms) / 1000,
-            (self.latest_ms - self.said_ms) / 1000,
+            (at_ms - self.predicted_ms) / 1000,
+            (self.earliest_ms - self.predicted_ms) / 1000,
+            (self.expected_ms - self.predicted_ms) / 1000,
+            (self.latest_ms - self.predicted_ms) / 1000,
         )
         return p_beyond
 

@@ -21,7 +21,7 @@ from state.policy import NEVER, Policy, is_reached
 from state.policy import Notices as NoticeRules
 from state.quantities import from_ms, to_ms
 
-_VERSION = "notices/3"
+_VERSION = "notices/4"
 #: Topics of notices that wait for quiet, in words that follow "Your order X".
 TOPICS: dict[Topic, str] = {
     "delayed": "is delayed",
@@ -46,14 +46,15 @@ class _Pending(Struct, array_like=True):
 class _Customer(Struct, array_like=True):
     """Customer of an order, the promise made, and the last notice sent.
 
-    `planned_ms` is the planned arrival of its last parcel.
+    `notified_date_ms` is the arrival that the last notice gave, if any; `planned_ms` is the
+    planned arrival of its last parcel.
     """
 
     customer: str
     promised_ms: int
     seq: int
-    told: str = ""
-    told_ms: int | None = None
+    notified_topic: str = ""
+    notified_date_ms: int | None = None
     pending: _Pending | None = None
     is_shipped: bool = False
     planned_ms: int | None = None
@@ -62,9 +63,9 @@ class _Customer(Struct, array_like=True):
 
 
 class _Due(Struct, frozen=True, array_like=True, gc=False):
-    """A deadline of an order: its customer is notified, or it is the last call."""
+    """A deadline of an order: its notice has waited for quiet, or it is the last call."""
 
-    what: Literal["tell", "last call"]
+    what: Literal["quiet", "last call"]
     order: str
 
 
@@ -168,7 +169,7 @@ class Notices(Operator):
         """Return the notice of a refund, at once: the order and its pending notice may end."""
         customer = self._state.orders[decision.order]
         customer.pending = None
-        customer.told = "refunded"
+        customer.notified_topic = "refunded"
         amount = money(decision.cents, self._state.currency)
         gone = "We are sorry that we cannot deliver all of it" if decision.lines else "It came late"
         return Draft(
@@ -211,7 +212,7 @@ class Notices(Operator):
         pending.confidence = confidence
         pending.causes = sorted({*pending.causes, record.seq})[-4:]
         due_ms = self._due_ms(pending, customer.promised_ms)
-        self._state.deadlines.set(due_ms, _Due("tell", order))
+        self._state.deadlines.set(due_ms, _Due("quiet", order))
 
     def _due_ms(self, pending: _Pending, promised_ms: int) -> int:
         rules = self._state.rules
@@ -231,19 +232,18 @@ class Notices(Operator):
                 self._last_call(record, customer)
             if customer.pending is None:
                 continue
-            if what == "tell" and self._due_ms(customer.pending, customer.promised_ms) > (
+            if what == "quiet" and self._due_ms(customer.pending, customer.promised_ms) > (
                 record.now_ms
             ):
                 continue  # a later change extended the session; its own deadline follows
             pending, customer.pending = customer.pending, None
-            told = self._tell(order, customer, pending)
-            out.append(record.derive(told))
+            out.append(record.derive(self._notify(order, customer, pending)))
         return out
 
     def _last_call(self, record: Record, customer: _Customer) -> None:
         """Judge an order once more before its promise; its notice waits for quiet no longer."""
         state = self._state
-        if customer.told or state.notify_above >= NEVER:
+        if customer.notified_topic or state.notify_above >= NEVER:
             return
         promised_ms, now_ms = customer.promised_ms, record.now_ms
         late = [
@@ -262,14 +262,14 @@ class Notices(Operator):
         causes = [*(customer.pending.causes if customer.pending else ()), record.seq]
         customer.pending = _Pending("delayed", expected_ms, now_ms, now_ms, causes)
 
-    def _tell(self, order: str, customer: _Customer, pending: _Pending) -> Draft | NoAction:
+    def _notify(self, order: str, customer: _Customer, pending: _Pending) -> Draft | NoAction:
         expected_ms = pending.expected_ms
         in_time = expected_ms is not None and expected_ms <= customer.promised_ms
-        if in_time and not customer.told:
+        if in_time and not customer.notified_topic:
             return NoAction(kind="notify", about=order, reason="it will be in time after all")
         if not self._is_news(customer, pending):
             return NoAction(kind="notify", about=order, reason="the customer knows already")
-        customer.told, customer.told_ms = pending.topic, expected_ms
+        customer.notified_topic, customer.notified_date_ms = pending.topic, expected_ms
         new_date = f" We now expect it on {day(expected_ms)} UTC." if expected_ms else ""
         message = f"Your order {order} {TOPICS[pending.topic]}.{new_date}"
         return Draft(
@@ -295,11 +295,11 @@ class Notices(Operator):
 
     def _is_news(self, customer: _Customer, pending: _Pending) -> bool:
         """Return whether it differs materially from the last notice."""
-        if customer.told != pending.topic:
+        if customer.notified_topic != pending.topic:
             return True
-        if customer.told_ms is None or pending.expected_ms is None:
-            return customer.told_ms is None and pending.expected_ms is not None
-        return pending.expected_ms - customer.told_ms > self._state.rules.material_s * 1000
+        if customer.notified_date_ms is None or pending.expected_ms is None:
+            return customer.notified_date_ms is None and pending.expected_ms is not None
+        return pending.expected_ms - customer.notified_date_ms > self._state.rules.material_s * 1000
 
     def snapshot(self) -> bytes:
         """Return orders and pending notices as versioned plain values."""

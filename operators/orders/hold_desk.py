@@ -1,4 +1,4 @@
-"""The hold desk: keeps what is on hold, says so, and tries again what waited when it is over.
+"""The hold desk: puts orders and parts of the network on hold, and resumes what waited.
 
 People place and lift holds; the engine places them on orders whose quantity is not believed.
 """
@@ -18,9 +18,9 @@ from state.spoken import readings
 from state.sums import int_sum
 from state.twin.holds import Held
 
-#: Who places the engine's own holds.
+#: Name under which the engine places its own holds.
 _ENGINE = "crossdock"
-#: What a hold of each kind keeps from happening.
+#: Effect of a hold, by its kind, as a clause.
 _MEANS: dict[HoldKind, str] = {
     "order": "it is not sourced, and what is reserved for it stays so",
     "node": "nothing is sourced from there",
@@ -32,7 +32,7 @@ _MEANS: dict[HoldKind, str] = {
 
 
 class HoldDesk(Desk):
-    """Puts on hold and lifts. Methods return what they derive, in order."""
+    """Desk that places and lifts holds. Methods return derived facts, in order."""
 
     def __init__(self, context: Context, orders: OrderDesk) -> None:
         self._context, self._orders = context, orders
@@ -74,7 +74,7 @@ class HoldDesk(Desk):
         return []
 
     def suspect(self, placed: OrderPlaced) -> list[Derived]:
-        """Hold an order that is not believed, before it is sourced; nothing for all others."""
+        """Hold an order that is not believed, before it is sourced; pass over all others."""
         context = self._context
         rules = context.policy.holds
         reasons = [
@@ -99,9 +99,9 @@ class HoldDesk(Desk):
         return self._over(self._context.twin.holds[meant[0]], lifted.by, lifted.reason)
 
     def withdraw(self, hold: Hold, seq: int) -> list[Derived]:
-        """End a hold of the engine's that record `seq` proposed and nobody approved.
+        """End a hold of the engine's that record `seq` proposed and that was not approved.
 
-        A later one stands, and so does a person's: that is in force whoever is told of it.
+        A later one stands, and so does a person's, which no proposal can end.
         """
         holds = self._context.twin.holds
         ours = [holds[each] for each in self._in_force(hold.kind, hold.scope)]
@@ -211,7 +211,7 @@ def _readings(kind: HoldKind, scope: str) -> list[Ref]:
 
 
 def _unclear(kind: str, scope: str, meant: list[Ref], if_none: str) -> NoAction:
-    """Nothing is done about a scope that means nothing, or several things."""
+    """Return the decision to do nothing about a scope that has no reading, or several."""
     several = "it may mean several: give both names as a JSON list"
     return NoAction(kind=kind, about=scope, reason=several if meant else if_none)
 

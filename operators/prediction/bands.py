@@ -78,8 +78,8 @@ class Bands(Generic[K]):
 
     `levels` rise strictly within (0, 1); `start` are the offsets of the pool before any residual,
     such as the quantiles of a normal distribution. `step` is how far a residual moves a key's own
-    quantiles, `kept` what is kept of their deviation from the pool at each residual. To restore
-    from `state` is exact to the bit.
+    quantiles, `kept` what is kept of their deviation from the pool at each residual. Restoring from
+    `state` is exact to the bit.
     """
 
     def __init__(

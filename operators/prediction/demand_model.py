@@ -121,8 +121,8 @@ class DemandModel:
     def signalled(
         self, region: str, scope: Goods, kind: str, log_ratio: float, now_ms: int
     ) -> float:
-        """Take in a signal; returns what the signals of its scope multiply demand by now."""
-        self._signals.hear(region, scope, kind, log_ratio, now_ms)
+        """Take in a signal; returns the factor on demand of all signals of its scope now."""
+        self._signals.observe(region, scope, kind, log_ratio, now_ms)
         return self.lift(self._signals.of_scope(region, scope, now_ms))
 
     def lift(self, signals: dict[str, float]) -> float:

@@ -1,4 +1,4 @@
-"""Signals that lead demand: which were in force where and when, for a bucket that is over as well.
+"""Signals that lead demand, by scope and time: those in force now, or in a past bucket.
 
 A signal holds for a region or all of them, and for a SKU, a category or everything. The narrower
 scope overrides the wider one, a SKU in all regions a category in one, and the later the earlier.
@@ -17,7 +17,9 @@ _KEPT = 32
 class SignalsState(Struct, array_like=True):
     """Region -> goods -> kind -> [(ms, log ratio)], in order of time."""
 
-    heard: dict[str, dict[Goods, dict[str, list[tuple[int, float]]]]] = field(default_factory=dict)
+    by_region: dict[str, dict[Goods, dict[str, list[tuple[int, float]]]]] = field(
+        default_factory=dict
+    )
 
 
 class Signals:
@@ -27,13 +29,13 @@ class Signals:
         self.memory_ms = memory_ms
         self._state = state or SignalsState()
 
-    def hear(self, region: str, scope: Goods, kind: str, log_ratio: float, at_ms: int) -> None:
+    def observe(self, region: str, scope: Goods, kind: str, log_ratio: float, at_ms: int) -> None:
         """Take in a signal; `at_ms` never falls."""
-        kinds = self._state.heard.setdefault(region, {}).setdefault(scope, {})
-        heard = kinds.setdefault(kind, [])
-        heard.append((at_ms, log_ratio))
-        if len(heard) > _KEPT:
-            del heard[0]
+        kinds = self._state.by_region.setdefault(region, {}).setdefault(scope, {})
+        observed = kinds.setdefault(kind, [])
+        observed.append((at_ms, log_ratio))
+        if len(observed) > _KEPT:
+            del observed[0]
 
     def of_scope(self, region: str, scope: Goods, now_ms: int) -> dict[str, float]:
         """Return log ratios in force now in exactly this scope, by kind."""
@@ -46,7 +48,7 @@ class Signals:
     ) -> dict[str, float]:
         """Return log ratios, by kind, that were in force at some time in [start_ms, end_ms)."""
         found: dict[str, float] = {}
-        if self._state.heard:
+        if self._state.by_region:
             for scope in (ALL_GOODS, Goods("category", category), Goods("sku", series.sku)):
                 for place in (EVERYWHERE, series.region):
                     self._collect(found, place, scope, start_ms, end_ms)
@@ -59,10 +61,10 @@ class Signals:
     def _collect(
         self, found: dict[str, float], region: str, scope: Goods, start_ms: int, end_ms: int
     ) -> None:
-        kinds = self._state.heard.get(region, {}).get(scope)
+        kinds = self._state.by_region.get(region, {}).get(scope)
         if kinds is None:
             return
-        for kind, heard in kinds.items():
-            last = bisect_left(heard, (end_ms,)) - 1
-            if last >= 0 and heard[last][0] + self.memory_ms > start_ms:
-                found[kind] = heard[last][1]
+        for kind, observed in kinds.items():
+            last = bisect_left(observed, (end_ms,)) - 1
+            if last >= 0 and observed[last][0] + self.memory_ms > start_ms:
+                found[kind] = observed[last][1]

@@ -106,10 +106,10 @@ class Cusum(DriftDetector):
         else:
             self._down = 0.0
         if up > self.threshold or down > self.threshold:
-            self._drift_detected, self.shift = True, self._tell()
+            self._drift_detected, self.shift = True, self._larger_sum()
             self._up = self._down = 0.0
 
-    def _tell(self) -> Shift:
+    def _larger_sum(self) -> Shift:
         if self._up > self._down:
             return Shift("shock", self.slack + self._up / self._up_n, self._up_ms, self._up_n)
         size = -self.slack - self._down / self._down_n
@@ -283,7 +283,7 @@ class Monitor(Generic[K]):
             self._watches.older = {key: _Watch(kept) for key, kept in state.older.items()}
 
     def update(self, key: K, z: float, time_ms: int) -> Shift | None:
-        """Fold in a residual of `key`; returns the shift that it proves. Not finite: left out."""
+        """Fold in a residual of `key`, if it is finite; returns the shift that it proves."""
         watch = self._watches.get(key)
         if watch is None:
             watch = _Watch(_NEW)

@@ -103,19 +103,20 @@ class LateModel:
         moved = [
             (weigh(slots[name], 0.0) * value, name) for name, value in self._named(now) if value
         ]
-        # Names of one kind and stage have their parts alike; those of two kinds differ before.
+        # Ties compare names: of one kind and stage, parts are of like types; else these two differ
+        # first.
         moved.sort(key=lambda each: (-abs(each[0]), each[1]))
-        told = [
+        largest = [
             Contribution(feature=in_words(name), log_odds=round(log_odds, 4))
             for log_odds, name in moved[:_EXPLAINED]
             if log_odds
         ]
-        rest = float_sum(each[0] for each in moved) - float_sum(each.log_odds for each in told)
-        others = len(moved) - len(told)
+        rest = float_sum(each[0] for each in moved) - float_sum(each.log_odds for each in largest)
+        others = len(moved) - len(largest)
         if others:
             what = f"{others} smaller ones together"
-            told.append(Contribution(feature=what, log_odds=round(rest, 4)))
-        return tuple(told)
+            largest.append(Contribution(feature=what, log_odds=round(rest, 4)))
+        return tuple(largest)
 
     def state(self) -> LateState:
         """Return the plain values that restore it."""

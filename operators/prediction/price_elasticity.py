@@ -1,9 +1,10 @@
 """Demand over price: elasticities by category, learned from prices that changed.
 
 log demand is taken to be linear in log price. After a price changed, the units ordered in a window
-are compared with what was expected at the old price: y = log(ordered ÷ expected) is a noisy sight
-of elasticity × x, x = log(new ÷ old price). A category's elasticity is the Bayesian mean of its
-sights and a normal prior, so that few sales move it little (conjugate normal, known variance).
+are compared with what was expected at the old price: y = log(ordered ÷ expected) is a noisy
+observation of elasticity × x, x = log(new ÷ old price). A category's elasticity is the Bayesian
+mean of its observations and a normal prior, so that few sales move it little (conjugate normal,
+known variance).
 """
 
 from math import erfc, exp, log, pi, sqrt
@@ -34,7 +35,7 @@ class Trial(Struct, array_like=True):
 
 
 class Elasticities(Struct):
-    """By category: precision (1 ÷ variance) gathered from sights, and the sights' weighted sum."""
+    """By category: precision (1 ÷ variance) gathered from observations, and their weighted sum."""
 
     sights: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -79,7 +80,7 @@ class Asked(Struct, array_like=True):
 
 
 class PriceState(Struct):
-    """Prices as notified, the proposals for them, and the elasticities learned.
+    """Prices as reported, the proposals for them, and the elasticities learned.
 
     A price that holds everywhere is of the SKU EVERYWHERE. `quiet` is when a price may be proposed
     again, `looked` when one was weighed last, both ms; `asked` is what was proposed.

@@ -19,11 +19,11 @@ K = TypeVar("K")
 _NORMAL = 1.4826
 #: Weight of the newest value once so many were seen: about as many are remembered.
 _FADING, _SETTLED = 0.01, 100
-#: Values after which a key is judged by its own usual, and not by that of all keys.
+#: Values after which a key is judged by its own scale, and not by that of all keys.
 _OWN_AFTER = 10
 
 
-class Usual(Struct, array_like=True):
+class RobustScale(Struct, array_like=True):
     """Median and MAD of a stream of finite values that drifts."""
 
     seen: int = 0
@@ -56,26 +56,26 @@ class Usual(Struct, array_like=True):
         return off / (spread if spread > least else least)
 
 
-class Usuals(Struct, Generic[K]):
-    """Usual values by key, and one pooled over new keys as the start of the next."""
+class RobustScales(Struct, Generic[K]):
+    """Robust scales by key, and one pooled over new keys as the start of the next."""
 
     least: float
-    pool: Usual = field(default_factory=Usual)
-    keys: Recent[K, Usual] = field(default_factory=lambda: Recent(50_000))
+    pool: RobustScale = field(default_factory=RobustScale)
+    keys: Recent[K, RobustScale] = field(default_factory=lambda: Recent(50_000))
 
     def judge(self, key: K, x: float) -> float:
         """Return the robust z of a finite `x` against the values before it; fold it in.
 
         Until ten values of new keys are known, nothing is wild.
         """
-        usual = self.keys.get(key)
-        if usual is None:
+        scale = self.keys.get(key)
+        if scale is None:
             # A first value may itself be wild, so it is not where a key begins.
             pool = self.pool
-            usual = Usual(1, pool.median, pool.mad) if pool.seen else Usual()
-            self.keys.set(key, usual)
-        if usual.seen > _OWN_AFTER:
-            return usual.judge(x, self.least)
-        usual.judge(x, self.least)
+            scale = RobustScale(1, pool.median, pool.mad) if pool.seen else RobustScale()
+            self.keys.set(key, scale)
+        if scale.seen > _OWN_AFTER:
+            return scale.judge(x, self.least)
+        scale.judge(x, self.least)
         z = self.pool.judge(x, self.least)
         return z if self.pool.seen > _OWN_AFTER else 0.0

@@ -132,7 +132,7 @@ def features_of(now: Situation, rates: LateRates) -> Named:
     return features
 
 
-#: Kinds that do not read well as they are called.
+#: Kinds whose own names do not read well.
 _IN_WORDS = {
     "forecast": "transit forecast",
     "network rate": "late rate of the network",

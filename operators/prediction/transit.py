@@ -172,7 +172,7 @@ class Transit:
     ) -> Remaining:
         """Return quantiles of the remaining time; scopes under an alarm have bands of their own.
 
-        Those have learned how wide it gets. To hurry levels at an alarm was tried and left: in
+        Those have learned how wide it gets. Hurrying levels at an alarm was tried and dropped: in
         simulated worlds, where whole days are slow or quick, it made the median a quarter worse.
         """
         off_s = usual.off_s
@@ -197,7 +197,7 @@ class Transit:
         took_s: dict[str, float],
         ended_ms: int,
     ) -> None:
-        """Learn a delivery: s that remained, by the step of progress that it was seen at."""
+        """Learn a delivery by the seconds that remained, `took_s`, at each step of its progress."""
         logs = {step: _log_ratio(left_s, nominal_s) for step, left_s in took_s.items()}
         whole = logs.get("dispatched")
         if whole is not None:

@@ -111,7 +111,7 @@ def _brought(
             position = twin.position(leg.node, sku)
             is_there = position.unpromised(safety) >= units
             # Stock that a transfer brought does not leave with another one.
-            if not is_there or desk.has_come(leg.node, sku):
+            if not is_there or desk.was_moved_in(leg.node, sku):
                 return None
             way = _way(context, leg.node, home, sku, units)
             if way is None:

@@ -1,7 +1,7 @@
 """Re-evaluation desk: reviews allocations until their picking begins.
 
 An allocation moves only if that saves more than the cost of moving, keeps the promise about as
-well, and does not return to a plan that the order left. A split order may also swap legs with
+well, and does not return to a plan that the order gave up. A split order may also swap legs with
 another order (`operators.reallocation.swap`).
 """
 
@@ -204,7 +204,7 @@ class ReevaluationDesk(Desk):
         context = self._context
         old, choice, plan = side.old, side.choice, side.plan
         commit(context, order, plan)
-        order.left = [each for each in order.left if each != nodes_and_lines(planned(plan))]
+        order.given_up = [each for each in order.given_up if each != nodes_and_lines(planned(plan))]
         others = sorted(
             {
                 ways(planned(each)): each

@@ -13,7 +13,7 @@ from state.sums import int_sum
 
 
 class Cancellations(Desk):
-    """Stops all that has not left; parcels under way are paid back if they come back."""
+    """Stops all that was not handed over; parcels under way are paid back if they come back."""
 
     def __init__(self, context: Context, orders: OrderDesk, shipments: ShipmentDesk) -> None:
         self._context, self._orders, self._shipments = context, orders, shipments
@@ -32,7 +32,7 @@ class Cancellations(Desk):
         }
 
     def withdraw(self, cancelled: OrderCancelled) -> list[Derived]:
-        """Cancel an order as far as it has not left."""
+        """Cancel an order as far as it was not handed over."""
         context = self._context
         order = context.twin.orders.get(cancelled.order)
         if order is not None and order.shipments:

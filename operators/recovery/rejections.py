@@ -33,7 +33,7 @@ class Rejections:
 
     def refused(self, fact: Refused) -> list[Derived]:
         """Undo a rejected decision, and source the order again without the rejecting node."""
-        refused = fact.said
+        refused = fact.refusal
         found = [
             (name, kind, seq)
             for name, kind, seq in self._context.state.decided.get(self._record_of(refused), ())

@@ -1,1 +1,1 @@
-"""Count what was done and what it was worth."""
+"""Count decisions, and what they were worth."""

@@ -1,4 +1,4 @@
-"""Benefits: what interventions were expected to gain over doing nothing, and what they did.
+"""Benefits: expected and realised gains of interventions over doing nothing.
 
 The cost of doing nothing is a prediction and stays one: what would have happened cannot be seen.
 What was done is priced as it came: its own terms, with the lateness of the parcel as it was. An
@@ -44,8 +44,8 @@ Totals = dict[tuple[str, str], int]
 class Benefits(Struct):
     """Open interventions by parcel.
 
-    Totals are counted by kind and what: ``actions`` and ``expected_cents`` of all that were
-    carried out; ``realised``, ``realised_cents`` and ``unnecessary`` of those that are over;
+    Totals are counted by kind of action and name: ``actions`` and ``expected_cents`` of all that
+    were carried out; ``realised``, ``realised_cents`` and ``unnecessary`` of those that are over;
     ``prevented``, which were priced and not worth it.
     """
 
@@ -106,8 +106,8 @@ class Benefits(Struct):
         _add(totals, benefit.kind, "realised_cents", benefit.realised_cents)
         _add(totals, benefit.kind, "unnecessary", int(benefit.unnecessary))
 
-    def left(self, inert: NoAction, totals: Totals) -> None:
-        """Count an intervention that was priced and not made."""
+    def declined(self, inert: NoAction, totals: Totals) -> None:
+        """Count an intervention that was priced and found not worth it."""
         if inert.prevented:
             _add(totals, inert.kind, "prevented", 1)
 

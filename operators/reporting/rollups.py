@@ -65,7 +65,7 @@ class Totals(Struct):
     touchless: int = 0
     actions: dict[str, int] = field(default_factory=dict)
     proposed: int = 0
-    # Proposals by what kept them from acting; and what became of them, by kind and outcome.
+    # Proposals by the gate that held them back; and closed ones, by kind and outcome.
     held_back: dict[str, int] = field(default_factory=dict)
     people: dict[tuple[str, str], int] = field(default_factory=dict)
     trips: int = 0
@@ -160,7 +160,7 @@ class Rollups(Operator):
             case NoAction():
                 why = (fact.kind, fact.reason)
                 totals.inert[why] = totals.inert.get(why, 0) + 1
-                self._state.benefits.left(fact, totals.benefits)
+                self._state.benefits.declined(fact, totals.benefits)
             case BenefitRealised():
                 self._gained(fact)
             case HeldBack():
@@ -209,7 +209,7 @@ class Rollups(Operator):
         self._add(f"exceptions {case.state}", 1)
 
     def _delivered(self, outcome: DelayOutcome) -> None:
-        """Score what was predicted of a parcel, by then and by whom."""
+        """Score the predictions for a parcel: ours at each stage, and the carrier's."""
         totals = self._state.totals
         totals.delivered += 1
         totals.late += outcome.late

@@ -39,12 +39,12 @@ _MOVED: tuple[InboundKind, ...] = ("transfer", "asked")
 class _Need(Struct):
     """Demand of the regions nearest to a node until its next supply.
 
-    `left` units are free on its shelf; demand is a count with `mean` and `variance`; a customer
-    served from the second-best node costs `spared_cents` more.
+    `free` units are there or due soon, and not reserved; demand is a count with `mean` and
+    `variance`; a customer served from the second-best node costs `spared_cents` more.
     """
 
     node: str
-    left: int
+    free: int
     mean: float
     variance: float
     spared_cents: float
@@ -88,7 +88,7 @@ class Repositioning(Desk):
     def facts(self) -> FactHandlers:
         """Return handlers of signals that lift demand."""
         return {
-            DemandLift: lambda f, at, e: self.heard(f),
+            DemandLift: lambda f, at, e: self.lifted(f),
         }
 
     def deadlines(self) -> DueHandlers:
@@ -113,7 +113,7 @@ class Repositioning(Desk):
             context.deadlines.set(at_ms, Restock(sku))
         return []
 
-    def heard(self, lift: DemandLift) -> list[Derived]:
+    def lifted(self, lift: DemandLift) -> list[Derived]:
         """Review the SKUs of a signal at once, ahead of the demand that it announces."""
         context, rules = self._context, self._context.policy.repositioning
         if not rules.enabled or lift.factor < rules.signal_above:
@@ -144,25 +144,25 @@ class Repositioning(Desk):
             need
             for need in needs.values()
             if need.mean > 0.0
-            and need.chance(need.left) > rules.least_risk
+            and need.chance(need.free) > rules.least_risk
             and Ref("node", need.node) not in context.twin.holds
         ]
         out: list[Derived] = []
-        for need in sorted(short, key=lambda n: (-n.chance(n.left) * n.mean, n.node)):
+        for need in sorted(short, key=lambda n: (-n.chance(n.free) * n.mean, n.node)):
             out += self._restock(sku, need, needs)
         return out
 
     def _restock(self, sku: str, need: _Need, needs: dict[str, _Need]) -> list[Derived]:
         context, rules = self._context, self._context.policy.repositioning
-        if self._desk.has_left(need.node, sku):
+        if self._desk.was_moved_out(need.node, sku):
             reason = "stock of it left here not long ago"
             return [NoAction(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
         spare = [
             other
             for other in needs.values()
             if other.node != need.node
-            and other.left > 0
-            and not self._desk.has_come(other.node, sku)
+            and other.free > 0
+            and not self._desk.was_moved_in(other.node, sku)
             and Ref("node", other.node) not in context.twin.holds
             and not context.twin.capacity.nodes.is_closed(other.node)
         ]
@@ -179,8 +179,8 @@ class Repositioning(Desk):
         if context.policy.governance.is_off(Transfer.verb):  # nothing is reserved then
             reason = "switched off by the policy"
             return [NoAction(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
-        needs[best.origin].left -= best.units
-        need.left += best.units
+        needs[best.origin].free -= best.units
+        need.free += best.units
         return [self._draft(sku, priced, best, offers[1:])]
 
     def _needs(self, sku: str, stock: dict[str, Position]) -> dict[str, _Need]:
@@ -246,7 +246,7 @@ class Repositioning(Desk):
             others = [
                 self._serve_cents(other.node, region, kg)
                 for other in needs.values()
-                if other.node != need.node and other.left > 0
+                if other.node != need.node and other.free > 0
             ]
             less = min(others, default=inf) - self._serve_cents(need.node, region, kg)
             if not 0.0 < less < inf:  # not cheaper, or not both can send it there
@@ -304,11 +304,11 @@ class Repositioning(Desk):
         # Inbound to the origin cannot be loaded yet.
         safety = context.policy.sourcing.safety_stock
         there = context.twin.stock[sku][other.node].unpromised(safety)
-        for taken in range(1, min(other.left, there, rules.most_units) + 1):
-            risk = other.chance(other.left - taken)
+        for taken in range(1, min(other.free, there, rules.most_units) + 1):
+            risk = other.chance(other.free - taken)
             if risk > rules.origin_risk:
                 break
-            chance = need.chance(need.left + taken - 1)
+            chance = need.chance(need.free + taken - 1)
             # A unit lost at the origin is priced like one gained at the destination.
             if chance < rules.least_wanted:
                 break
@@ -325,7 +325,7 @@ class Repositioning(Desk):
     def _draft(self, sku: str, need: _Need, best: _Offer, others: list[_Offer]) -> Draft:
         context = self._context
         currency, rules = context.policy.currency, context.policy.repositioning
-        before = need.chance(need.left)
+        before = need.chance(need.free)
         self._desk.reserve(best.origin, need.node, sku, best.units)
         wait = span((need.until_ms - context.now_ms) / 1000)
         runners_up = [
@@ -346,7 +346,7 @@ class Repositioning(Desk):
             subject=f"{need.node}/{sku}",
             correlation=None,
             summary=f"{best.units} unit{'s' * (best.units != 1)} of {sku} move from {best.origin} "
-            f"to {need.node}, which has {need.left} free or on the way and is "
+            f"to {need.node}, which has {need.free} free or on the way and is "
             f"{before:.0%} likely to be asked for more within {wait} ({need.mean:.1f} expected). "
             f"The way costs {money(best.cost, currency)}; serving its customers from elsewhere "
             f"would cost {money(best.gain, currency)} more.",

@@ -240,7 +240,7 @@ class StockDesk(Desk):
         return out
 
     def _short(self, order: OpenOrder, short: StockShortPicked) -> None:
-        """Let go of what a picker was sent for: a part was picked, the rest is not there."""
+        """Use up what was picked of a short pick, and release the rest, which is not there."""
         node, sku = short.node, short.sku
         reserved = order.reserved.get((node, sku), 0)
         self._context.twin.pick(order, node, sku, short.picked, self._context.now_ms)
@@ -248,7 +248,7 @@ class StockDesk(Desk):
         give_back(self._context, order, node, sku, missing, is_supply=False)
 
     def uncovered(self, shelf: Uncovered) -> list[Derived]:
-        """Take back reservations on what was to be brought and is not, or not all of it."""
+        """Take back reservations on inbound that does not come, or not in full."""
         return self._uncover(shelf.node, shelf.sku, ("oversold", "retailer"))
 
     def _uncover(self, node: str, sku: str, blame: Blame) -> list[Derived]:

@@ -30,8 +30,8 @@ class TransferDesk(Desk):
         context = self._context
         self._ask(TransferRequest(origin, destination, sku, quantity, 0, context.seq))
         settle_ms = context.now_ms + context.policy.repositioning.settle_s * 1000
-        context.state.left[ShelfKey(origin, sku)] = settle_ms
-        context.state.come[ShelfKey(destination, sku)] = settle_ms
+        context.state.moved_out[ShelfKey(origin, sku)] = settle_ms
+        context.state.moved_in[ShelfKey(destination, sku)] = settle_ms
 
     def reserve_for(
         self, order: str, origin: str, destination: str, sku: str, quantity: int, due_ms: int
@@ -60,13 +60,13 @@ class TransferDesk(Desk):
             r.quantity for r in requests if r.destination == node and r.sku == sku and not r.order
         )
 
-    def has_left(self, node: str, sku: str) -> bool:
-        """Return whether stock left there not long ago: it must not come back."""
-        return self._is_recent(self._context.state.left, ShelfKey(node, sku))
+    def was_moved_out(self, node: str, sku: str) -> bool:
+        """Return whether a transfer took stock of it there lately, so that none may come back."""
+        return self._is_recent(self._context.state.moved_out, ShelfKey(node, sku))
 
-    def has_come(self, node: str, sku: str) -> bool:
-        """Return whether stock came there not long ago: it must not leave again."""
-        return self._is_recent(self._context.state.come, ShelfKey(node, sku))
+    def was_moved_in(self, node: str, sku: str) -> bool:
+        """Return whether a transfer brought stock of it there lately, so that none may leave."""
+        return self._is_recent(self._context.state.moved_in, ShelfKey(node, sku))
 
     def lapse(self, number: int) -> list[Derived]:
         """Release units that no truck took, if they are still reserved."""
@@ -178,7 +178,7 @@ class TransferDesk(Desk):
     def sweep(self) -> None:
         """Forget shelves whose transfers are long ago."""
         state = self._context.state
-        for kept in (state.left, state.come):
+        for kept in (state.moved_out, state.moved_in):
             for key in [key for key, until_ms in kept.items() if until_ms <= self._context.now_ms]:
                 del kept[key]
 

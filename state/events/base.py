@@ -12,6 +12,6 @@ class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fal
     """
 
     suffix: ClassVar[str] = ""
-    #: What has to be registered for it to take effect, by field, in the order it is asked for:
+    #: Kinds of reference that must be registered before it takes effect, by field, in this order:
     #: ``node``, ``sku``, ``region``, ``service`` (of the field ``carrier``).
     refers_to: ClassVar[tuple[Literal["node", "sku", "region", "service"], ...]] = ()

@@ -103,7 +103,7 @@ class Holds(Section, frozen=True, kw_only=True):
         bool, doc("whether an order of a quantity that is not believed waits for a person")
     ] = True
     suspect_s: Annotated[
-        Seconds, doc("s after which such an order is served all the same: nobody objected")
+        Seconds, doc("s after which such an order is served all the same, if not objected to")
     ] = DAY_S
     longest_s: Annotated[
         Annotated[int, Meta(ge=1, le=400 * DAY_S)],

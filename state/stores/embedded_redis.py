@@ -197,7 +197,7 @@ class EmbeddedRedis:
             text = self._log.read_text(errors="replace")
         except OSError:
             return "it left no log"
-        return " | ".join(text.strip().splitlines()[-lines:]) or "it said nothing"
+        return " | ".join(text.strip().splitlines()[-lines:]) or "it printed nothing"
 
 
 def find_server() -> str:

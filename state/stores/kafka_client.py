@@ -46,8 +46,8 @@ _HOPELESS = {
     KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
 }
 
-#: Takes each line of text that a client logs on its connections.
-Told = Callable[[str], object]
+#: Takes a warning, as text, on a client's connections.
+Warn = Callable[[str], object]
 
 
 def client_config(settings: KafkaSettings, **more: Any) -> dict[str, Any]:
@@ -109,16 +109,16 @@ def is_hopeless(error: KafkaError) -> bool:
 class Troubles:
     """Background reports of a client; hopeless errors are kept to be raised."""
 
-    def __init__(self, bootstrap: str, told: Told | None) -> None:
-        self._bootstrap, self._told = bootstrap, told
+    def __init__(self, bootstrap: str, warn: Warn | None) -> None:
+        self._bootstrap, self._warn = bootstrap, warn
         self._hopeless: KafkaError | None = None
 
     def __call__(self, error: KafkaError) -> None:
         """Take an error in; fits as librdkafka's ``error_cb``."""
         if is_hopeless(error):
             self._hopeless = error
-        if self._told is not None:
-            self._told(f"Kafka {self._bootstrap}: {error.str()}")
+        if self._warn is not None:
+            self._warn(f"Kafka {self._bootstrap}: {error.str()}")
 
     def raise_hopeless(self, doing: str) -> None:
         """Raise StoreError if an error was reported that waiting does not cure."""

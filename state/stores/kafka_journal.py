@@ -10,7 +10,7 @@ from msgspec import Struct
 from state.codec import JournalLine, line_of
 from state.errors import JournalError
 from state.settings import KafkaSettings
-from state.stores.kafka_client import Told
+from state.stores.kafka_client import Warn
 from state.stores.kafka_reader import KafkaReader, bytes_of
 
 #: Batches whose records may still be on their way; older ones are no longer timed.
@@ -65,14 +65,14 @@ class KafkaJournal:
         *,
         once: bool = False,
         arrivals: Arrivals | None = None,
-        told: Told | None = None,
+        warn: Warn | None = None,
         reached: Callable[[bool], object] | None = None,
     ) -> None:
         self._name, self._once = f"{topic}[{partition}]", once
         self._arrivals = arrivals
         self._next = 0 if at is None else _decoded(at)
         self._reader = KafkaReader(
-            settings, {(topic, partition): self._next}, to_end=once, told=told, reached=reached
+            settings, {(topic, partition): self._next}, to_end=once, warn=warn, reached=reached
         )
         try:
             ((low, high),) = self._reader.first_ends.values()

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from state.errors import JournalError
 from state.settings import KafkaSettings
-from state.stores.kafka_client import Told, Troubles, client_config, is_hopeless, kafka_error
+from state.stores.kafka_client import Troubles, Warn, client_config, is_hopeless, kafka_error
 
 #: Fetched ahead and not yet handed out, at most, in kB; over all partitions.
 _HELD_KB = 16 * 1024
@@ -53,11 +53,11 @@ class KafkaReader:
         *,
         group: str = "crossdock-reader",
         to_end: bool = False,
-        told: Told | None = None,
+        warn: Warn | None = None,
         reached: Callable[[bool], object] | None = None,
     ) -> None:
         self._bootstrap = settings.bootstrap
-        self._troubles = Troubles(settings.bootstrap, told)
+        self._troubles = Troubles(settings.bootstrap, warn)
         watching = {} if reached is None else _watching(reached)
         self._consumer = Consumer(
             client_config(
@@ -234,11 +234,11 @@ class KafkaReader:
 def _watching(reached: Callable[[bool], object]) -> dict[str, Any]:
     """Return settings that make librdkafka report now and then whether a broker can be reached."""
 
-    def told(statistics: str) -> None:
+    def on_statistics(statistics: str) -> None:
         brokers = orjson.loads(statistics)["brokers"].values()
         reached(any(broker["nodeid"] >= 0 and broker["state"] == "UP" for broker in brokers))
 
-    return {"statistics.interval.ms": _WATCH_EVERY_MS, "stats_cb": told}
+    return {"statistics.interval.ms": _WATCH_EVERY_MS, "stats_cb": on_statistics}
 
 
 def committed(

@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from state.errors import StoreError
 from state.settings import KafkaSettings
-from state.stores.kafka_client import Told, Troubles, client_config, is_hopeless, kafka_error
+from state.stores.kafka_client import Troubles, Warn, client_config, is_hopeless, kafka_error
 from state.stores.kafka_writer import Outgoing
 
 #: Held and not yet committed, at most; and in one transaction.
@@ -50,12 +50,11 @@ class TransactionalWriter:
         is_ours: Callable[[], object],
         may_wait: Callable[[], bool],
         failed: Callable[[Exception], object] = lambda error: None,
-        told: Told | None = None,
+        warn: Warn | None = None,
     ) -> None:
         self._settings, self._name = settings, name
         self._is_ours, self._may_wait, self._failed = is_ours, may_wait, failed
-        self._told = told
-        self._troubles = Troubles(settings.bootstrap, told)
+        self._troubles = Troubles(settings.bootstrap, warn)
         self._opened: Callable[[], object] = lambda: None
         self._is_wanted: Callable[[Outgoing], bool] = lambda message: True
         self._producer: Producer | None = None
@@ -195,7 +194,7 @@ class TransactionalWriter:
             raise kafka_error(self._settings.bootstrap, "write", error)
         time.sleep(_AGAIN_S)
 
-    def _heard(self, error: KafkaError) -> None:
+    def _on_error(self, error: KafkaError) -> None:
         """Note an error in the background; fatal ones are met in the next transaction."""
         if not error.fatal():
             self._troubles(error)
@@ -231,7 +230,7 @@ class TransactionalWriter:
                     "compression.type": "lz4",
                     "message.max.bytes": _LARGEST_BYTES,
                     "partitioner": "murmur2_random",
-                    "error_cb": self._heard,
+                    "error_cb": self._on_error,
                 },
             )
         )

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from state.errors import StoreError
 from state.settings import KafkaSettings
-from state.stores.kafka_client import Told, Troubles, client_config, kafka_error
+from state.stores.kafka_client import Troubles, Warn, client_config, kafka_error
 
 #: Held and not yet acknowledged, at most.
 _HELD_MESSAGES = 50_000
@@ -47,14 +47,14 @@ class KafkaWriter:
         *,
         linger_ms: float = 1.0,
         largest_bytes: int = 1_500_000,
-        told: Told | None = None,
+        warn: Warn | None = None,
         may_wait: Callable[[], bool] = lambda: True,
         reports: bool = False,
     ) -> None:
         self._bootstrap, self._may_wait = settings.bootstrap, may_wait
         #: The offset after the last message known to have arrived, of each partition.
         self.ends: dict[tuple[str, int], int] = {}
-        self._troubles = Troubles(settings.bootstrap, told)
+        self._troubles = Troubles(settings.bootstrap, warn)
         self._failed: list[tuple[str, KafkaError]] = []
         self._producer = Producer(
             client_config(

@@ -1,4 +1,4 @@
-"""Connect to Redis, and say what is wrong with it without giving its password away."""
+"""Connections to Redis, and errors that do not give its password away."""
 
 from typing import Any
 
@@ -86,9 +86,9 @@ def is_passing(error: StoreError) -> bool:
     if isinstance(cause, AuthenticationError):
         return False
     passing = (redis.ConnectionError, redis.TimeoutError, OutOfMemoryError, ReadOnlyError)
-    said = str(cause)
+    message = str(cause)
     return isinstance(cause, passing) or any(
-        word in said for word in ("OOM", "MISCONF", "READONLY", "NOREPLICAS", "BUSY")
+        word in message for word in ("OOM", "MISCONF", "READONLY", "NOREPLICAS", "BUSY")
     )
 
 
@@ -140,16 +140,17 @@ def redacted(url: str) -> str:
 def store_error(client: redis.Redis, doing: str, error: RedisError) -> StoreError:
     """Return the StoreError for `error`, met while `doing`: where, Redis's message, what to do."""
     # A pipeline puts the whole command, body and all, before Redis's own message.
-    said = str(error).rpartition("of pipeline caused error: ")[2] or type(error).__name__
+    message = str(error).rpartition("of pipeline caused error: ")[2] or type(error).__name__
     password = client.connection_pool.connection_kwargs.get("password")
     if password:
-        said = said.replace(str(password), "***")
+        message = message.replace(str(password), "***")
     return StoreError(
-        f"could not {doing} at Redis {place(client)}: {said.rstrip('. ')}{_advice(error, said)}"
+        f"could not {doing} at Redis {place(client)}: {message.rstrip('. ')}"
+        + _advice(error, message)
     )
 
 
-def _advice(error: RedisError, said: str) -> str:
+def _advice(error: RedisError, message: str) -> str:
     match error:
         case AuthenticationError():
             return "; check the user and password in the URL"
@@ -159,11 +160,11 @@ def _advice(error: RedisError, said: str) -> str:
             return "; this is a replica: give the address of its primary"
         case redis.ConnectionError() | redis.TimeoutError():
             return "; is it running and reachable from here?"
-        case _ if said.startswith("MISCONF"):
+        case _ if message.startswith("MISCONF"):
             return "; it cannot save to its disk: see its log"
-        case _ if said.startswith(("MOVED", "CROSSSLOT")):
+        case _ if message.startswith(("MOVED", "CROSSSLOT")):
             return "; Redis Cluster is not supported: give a single primary"
-        case _ if said.startswith("WRONGTYPE"):
+        case _ if message.startswith("WRONGTYPE"):
             return "; something else uses this key: choose another prefix"
         case _:
             return ""

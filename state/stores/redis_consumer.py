@@ -58,7 +58,7 @@ class ActionConsumer:
     `run` tries an action whose handler raises again, `attempts` times in all, first after
     `first_delay_s`, then after twice that, and so on up to `delay_cap_s`; meanwhile the others
     wait, so order holds. After that, or at once if it raises `GiveUp`, the action is moved to
-    ``{prefix}:{network}:failed:{group}`` (see `redis_failed`), acknowledged, and told to
+    ``{prefix}:{network}:failed:{group}`` (see `redis_failed`), acknowledged, and passed to
     `on_failed`. If that has happened `most_failed` times in a row in a network, for the group as a
     whole and over restarts, nothing more is put aside before an action succeeds: the next failure
     raises KeepsFailing, and leaves its action pending. None: there is no such limit.
@@ -176,13 +176,13 @@ class ActionConsumer:
         Raises KeepsFailing if one action after the other fails, StoreError where Redis does. What
         is raised that is no `Exception` (KeyboardInterrupt, SystemExit) goes through.
         """
-        with self._told():
+        with self._errors_as_ours():
             for delivery in self._deliveries():
                 self._handling.give(handler, delivery)
 
     def __iter__(self) -> Iterator[Action]:
         """Yield actions as they come, each acknowledged when the next one is asked for."""
-        with self._told():
+        with self._errors_as_ours():
             for delivery in self._deliveries():
                 yield delivery.action
 
@@ -317,7 +317,7 @@ class ActionConsumer:
         self._discover_at = 0.0
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_as_ours(self) -> Iterator[None]:
         """Raise Redis's errors as StoreError; being stopped is none."""
         try:
             yield

@@ -18,7 +18,7 @@ from state.stores.redis_connection import store_error
 from state.stores.redis_keys import FIELD, PREFIX, failed_key, networks_key, text
 
 #: Characters of an error's message that are kept.
-MOST_SAID = 500
+LONGEST_MESSAGE = 500
 _PAGE = 256
 
 
@@ -36,7 +36,7 @@ class Failed(Struct, frozen=True, kw_only=True, gc=False):
     place: str
     #: The action's bytes as they were in its stream.
     body: bytes
-    #: Class of the last error, and the first `MOST_SAID` characters of its message.
+    #: Class of the last error, and the first `LONGEST_MESSAGE` characters of its message.
     error: str
     message: str
     #: Attempts of the handler at last; 0 if it was not, after too many deliveries.
@@ -127,7 +127,7 @@ def failed_fields(one: Failed) -> dict[bytes, bytes | str | int]:
         b"failed.kind": one.kind,
         b"failed.entry": one.entry_id,
         b"failed.error": one.error,
-        b"failed.message": one.message[:MOST_SAID],
+        b"failed.message": one.message[:LONGEST_MESSAGE],
         b"failed.attempts": one.attempts,
         b"failed.deliveries": one.deliveries,
         b"failed.first": one.first_at,
@@ -141,22 +141,22 @@ def _page(client: redis.Redis, key: str, after: str) -> list[tuple[str, Mapping[
 
 
 def _read(network: str, place: str, fields: Mapping[bytes, bytes]) -> Failed:
-    def said(name: str) -> str:
+    def field(name: str) -> str:
         return text(fields.get(f"failed.{name}".encode(), b""))
 
     def count(name: str) -> int:
-        return int(said(name)) if said(name).isdecimal() else 0
+        return int(field(name)) if field(name).isdecimal() else 0
 
     return Failed(
         network=network,
-        kind=said("kind"),
-        entry_id=said("entry"),
+        kind=field("kind"),
+        entry_id=field("entry"),
         place=place,
         body=fields.get(FIELD, b""),
-        error=said("error"),
-        message=said("message"),
+        error=field("error"),
+        message=field("message"),
         attempts=count("attempts"),
         deliveries=count("deliveries"),
-        first_at=said("first"),
-        last_at=said("last"),
+        first_at=field("first"),
+        last_at=field("last"),
     )

@@ -10,7 +10,7 @@ from state.actions import Action
 from state.errors import KeepsFailing
 from state.quantities import rfc3339, to_ms
 from state.stores.redis_connection import place
-from state.stores.redis_failed import MOST_SAID, Failed, GiveUp, failed_fields
+from state.stores.redis_failed import LONGEST_MESSAGE, Failed, GiveUp, failed_fields
 from state.stores.redis_group import AT_LIMIT, NOT_MINE, Entry, GroupMember
 from state.stores.redis_keys import FIELD, failed_key, failing_key, text
 
@@ -113,8 +113,8 @@ class Handling:
         while (error := _error_of(handler, delivery.action)) is not None:
             is_last = attempt >= self._patience.attempts and not self._stopped()
             if is_last or isinstance(error, GiveUp):
-                name, said = type(error).__name__, str(error)
-                if not self._put_aside(delivery, name, said, attempt, first_at):
+                name, message = type(error).__name__, str(error)
+                if not self._put_aside(delivery, name, message, attempt, first_at):
                     self._let_go(delivery)
                     raise self._keeps_failing(delivery, error) from error
                 return
@@ -166,8 +166,8 @@ class Handling:
         before = delivery.entry.deliveries - 1
         if before < self._patience.max_deliveries:
             return False
-        said = f"delivered {before} times, and no consumer came to an end with it"
-        return self._put_aside(delivery, "DeliveredTooOften", said, 0, self._time())
+        message = f"delivered {before} times, and no consumer came to an end with it"
+        return self._put_aside(delivery, "DeliveredTooOften", message, 0, self._time())
 
     def _put_aside(
         self, delivery: Delivery, error: str, message: str, attempts: int, first_at: str
@@ -181,7 +181,7 @@ class Handling:
             place="",
             body=entry.fields[FIELD],
             error=error,
-            message=message[:MOST_SAID],
+            message=message[:LONGEST_MESSAGE],
             attempts=attempts,
             deliveries=entry.deliveries,
             first_at=first_at,
@@ -210,9 +210,10 @@ class Handling:
         return KeepsFailing(
             f"expected the handler of group {self._group} to succeed now and then, was "
             f"{self._patience.most_failed} failures in a row and now {type(error).__name__} "
-            f"({str(error)[:MOST_SAID]}) at {delivery.action.id}, which stays pending, at Redis "
-            f"{place(self._member.client)}. Mend the cause and start again: it comes first. Then "
-            f"retry_failed what is in {failed_key(self._prefix, delivery.network, self._group)}"
+            f"({str(error)[:LONGEST_MESSAGE]}) at {delivery.action.id}, which stays pending, at "
+            f"Redis {place(self._member.client)}. Fix the cause and start again: it comes "
+            f"first. Then retry_failed what is in "
+            f"{failed_key(self._prefix, delivery.network, self._group)}"
         )
 
     def _time(self) -> str:

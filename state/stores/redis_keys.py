@@ -7,7 +7,7 @@
     {prefix}:{network}:{kind}                  stream  actions of one kind, id {seq}-{n}, one field
     {prefix}:{network}:proposals               stream  actions of any kind that a person decides on
     {prefix}:{network}:decided                 stream  what became of each of these
-    {prefix}:{network}:control                 stream  what people told the engine, as it took it in
+    {prefix}:{network}:control                 stream  commands of people, as taken in
     {prefix}:{network}:kpis                    stream  what was measured, a window an entry
     {prefix}:{network}:poison:{group}          stream  entries that a consumer group could not read
     {prefix}:{network}:failed:{group}          stream  actions that it could not carry out

@@ -42,9 +42,9 @@ end
 """
 # `place`: how many entries there have ever been up to the last one that the group was given.
 _LOOK = """
-local told = redis.call('HGET', KEYS[3], 'told:' .. ARGV[2])
-if told and string.sub(told, 1, #ARGV[3]) == ARGV[3] then
-  local count, oldest = string.match(told, ' (%d+) (.*)$')
+local reported = redis.call('HGET', KEYS[3], 'told:' .. ARGV[2])
+if reported and string.sub(reported, 1, #ARGV[3]) == ARGV[3] then
+  local count, oldest = string.match(reported, ' (%d+) (.*)$')
   return {tonumber(count), oldest}
 end
 local added = redis.call('HGET', KEYS[2], 'ADDED' .. ARGV[2])

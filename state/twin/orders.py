@@ -42,10 +42,10 @@ class LineProgress(Struct, array_like=True):
 class PlannedLeg(Struct, array_like=True):
     """A planned parcel, and the journal record whose decision planned it.
 
-    `lines` are (SKU, units), `cents` is what it costs but for lateness, and
-    `shipment` is the one it is sent instead of, if any. `held` maps a SKU to the units still
-    reserved for it. Work on it has begun once a unit was picked or the parcel was handed over
-    (`is_gone`): it then keeps its rooms, whatever becomes of it.
+    `lines` are (SKU, units), `cents` is its cost without lateness, and `shipment` the one that it
+    replaces, if any. `reserved` maps a SKU to the units still reserved for it. Work on it has begun
+    once a unit was picked or the parcel was handed over (`is_gone`): it then keeps its rooms,
+    whatever becomes of it.
     """
 
     seq: int
@@ -90,11 +90,11 @@ class OpenOrder(Struct, array_like=True):
     The order as placed is kept as bytes: there are many, each is read seldom, and every snapshot
     writes them all.
 
-    `reserved` maps (node, SKU) to units held for it. `causes` are journal positions, besides `seq`,
-    that its latest decision follows from. `retries` counts fruitless attempts to source it,
+    `reserved` maps (node, SKU) to units reserved for it. `causes` are journal positions, besides
+    `seq`, that its latest decision follows from. `retries` counts fruitless attempts to source it,
     `retry_ms` is when the next is due, if one is. `legs` are the parcels planned of it that were
     neither given up nor handed over, the latest last, and `decided` the records of its latest
-    decisions; `sent_again` counts parcels that were planned instead of others. `left` are the
+    decisions; `sent_again` counts parcels that were planned instead of others. `given_up` are the
     plans that it was moved away from, and `moves` counts how often that was. `excluded` are nodes
     that refused its work, `refusals` how often it was refused. Nothing more is sent of what is
     withdrawn.
@@ -117,7 +117,7 @@ class OpenOrder(Struct, array_like=True):
     legs: list[PlannedLeg] = field(default_factory=list)
     decided: list[int] = field(default_factory=list)
     sent_again: int = 0
-    left: list[Shape] = field(default_factory=list)
+    given_up: list[Shape] = field(default_factory=list)
     moves: int = 0
     excluded: list[str] = field(default_factory=list)
     refusals: int = 0

@@ -18,7 +18,7 @@ _SETTLE_EVERY = 16
 #: node has them; `asked`: a transfer was asked for and no truck has them yet; `supposed`: a desk
 #: looks at what would be if they were to come, and takes it back in the same step.
 InboundKind = Literal["supplier", "transfer", "asked", "supposed"]
-#: Whom units are reserved for: an order, by its name, or a transfer asked for, by its number.
+#: Holder of a reservation: an order, by its name, or a transfer asked for, by its number.
 Holder = str | int
 
 
@@ -48,7 +48,7 @@ class Position(Struct, array_like=True):
     """Units of one SKU at one node.
 
     `on_hand` may turn negative when facts contradict each other (more picked than was ever there);
-    a count corrects it. `held` says how many units are reserved for whom, the oldest first.
+    a count corrects it. `reservations` has the reserved units by their holder, the oldest first.
     """
 
     on_hand: int = 0
@@ -62,7 +62,7 @@ class Position(Struct, array_like=True):
     def move(self, time_ms: int, event: str, delta: int, settled_ms: int) -> None:
         """Apply a movement, unless a later count has it already.
 
-        Movements before `settled_ms` need not be told apart any more: no count that old will come.
+        Movements before `settled_ms` need not be kept apart any more: no count that old will come.
         """
         if (time_ms, event) <= (self.counted_ms, self.counted_by):
             return

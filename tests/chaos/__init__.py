@@ -8,5 +8,5 @@ import os
 
 #: Kills of the kill tests in the suite; the other tests scale with it.
 KILLS = int(os.environ.get("CROSSDOCK_KILLS", "6"))
-#: Whether to run what takes minutes.
+#: True to run what takes minutes, too.
 THOROUGH = KILLS >= 60

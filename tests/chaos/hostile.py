@@ -15,7 +15,7 @@ from state.events import FAMILY_OF, Event
 from tests.builders import Log, order
 
 _LARGEST = 16 * 1024 * 1024
-#: How the ids of valid events begin.
+#: Beginning of the ids of valid events.
 VALID = "valid-"
 _CODECS = ("none", "gzip", "lz4", "zstd")
 _FAMILIES = ("inventory", "telemetry", "demand", "control")
@@ -32,7 +32,7 @@ class Hostile(Struct, frozen=True, kw_only=True):
 
 
 def valid(event: Event, luck: random.Random) -> Hostile:
-    """An event where it belongs, with an id of its own."""
+    """Return an event where it belongs, with an id of its own."""
     document = {**orjson.loads(encode(event)), "id": f"{VALID}{luck.getrandbits(64):x}"}
     family = FAMILY_OF[type(event.fact)]
     family = family if family in _FAMILIES else "control"
@@ -40,7 +40,7 @@ def valid(event: Event, luck: random.Random) -> Hostile:
 
 
 def hostile(luck: random.Random) -> Hostile:
-    """A message that is no event, or one of somebody who may not bring it."""
+    """Return a message that is no event, or one of a producer that may not bring it."""
     kind = luck.choice(_KINDS)
     if luck.random() < 0.004:
         kind = luck.choice(_LARGE_KINDS)
@@ -188,7 +188,7 @@ def _headers(luck: random.Random) -> Hostile:
 
 
 def _claimed(luck: random.Random) -> Hostile:
-    """Somebody who says that the message first stood elsewhere."""
+    """Return a message that claims to have first stood elsewhere."""
     place = luck.choice(
         (b"control/0/0", b"crossdock.journal/0/1", b"a/b/c", b"x/0/-1", b"9" * 6_000, b"/0/0", b"")
     )
@@ -229,14 +229,14 @@ _LARGE_KINDS = (_large_value, _large_value, _large_key, _large_headers)
 
 
 def good_events() -> Sequence[Event]:
-    """Events that are to arrive among them."""
+    """Return events that are to arrive among them."""
     log = Log().network_of({("N-NORTH", "BOOK"): 5})
     log.add(order("O-1"))
     return log.events
 
 
 class HostileProducer:
-    """Sends hostile messages to the topics ``{name}.{family}``, with each codec a client's own."""
+    """Sender of hostile messages to the topics ``{name}.{family}``, a client for each codec."""
 
     def __init__(self, bootstrap: str, name: str) -> None:
         self._name = name
@@ -254,7 +254,7 @@ class HostileProducer:
         }
 
     def send(self, message: Hostile) -> None:
-        """Hand over one message; what the broker does not take has not been sent."""
+        """Hand over one message; it counts as sent only if the broker takes it."""
         producer = self._producers[message.codec]
         while True:
             try:

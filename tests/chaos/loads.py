@@ -1,4 +1,4 @@
-"""What is published to a deployment under test: simulated logs, at a pace, in the background."""
+"""Loads of a deployment under test: simulated logs, published at a pace, in the background."""
 
 import threading
 import time
@@ -13,13 +13,13 @@ from state.journal_writer import JournalWriter
 from state.settings import Settings
 from state.stores.kafka_writer import KafkaWriter
 
-#: Where events go whose family has no topic of its own.
+#: Family of the topic for events whose own family has none.
 _ELSEWHERE = "control"
 _STEP_S = 0.01
 
 #: A raw message: its topic, and its value.
 RawValue = tuple[str, bytes | None]
-#: Makes what is published of one event's message; by default just that.
+#: Makes the messages to publish of one event's message; by default that one.
 Mangle = Callable[[RawValue], Iterable[RawValue]]
 
 
@@ -34,7 +34,7 @@ def make_log(path: Path, *, seed: int, events: int, network: str = "demo", skus:
 
 
 class Publisher:
-    """Publishes logs, merged by recorded time, from a thread; `rate` events per s, 0 for any.
+    """Publisher of logs, merged by recorded time, from a thread; `rate` events per s, 0 for any.
 
     An event goes to the topic ``{name}.{family}``, as `crossdock publish` does it without a name.
     `as_now` moves its instants to now and leaves clock ticks out. It waits for brokers.
@@ -62,17 +62,17 @@ class Publisher:
 
     @property
     def is_done(self) -> bool:
-        """Whether all has been published."""
+        """Return whether all has been published."""
         return not self._thread.is_alive()
 
     def join(self) -> None:
-        """Wait until all has been published; raises what kept it from that."""
+        """Wait until all has been published; raises the error that prevented it."""
         self._thread.join()
         if self._failure is not None:
             raise self._failure
 
     def abandon(self) -> None:
-        """End it where it stands."""
+        """Stop publishing at once."""
         self._abandoned = True
         self._thread.join()
 

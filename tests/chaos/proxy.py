@@ -11,10 +11,10 @@ _CHUNK = 64 * 1024
 
 
 class Proxy:
-    """Passes on to `port`; a context manager. It runs in a thread of its own.
+    """Forwarder to `port`; a context manager. It runs in a thread of its own.
 
-    Each piece of an answer waits `delay_s`. While `swallows`, what is asked is passed on, and no
-    answer comes back.
+    Each piece of an answer waits `delay_s`. While `swallows`, requests are passed on, and no answer
+    comes back.
     """
 
     def __init__(self, port: int) -> None:

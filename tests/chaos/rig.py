@@ -25,7 +25,7 @@ from tests.chaos.loads import Mangle, Publisher
 from tests.chaos.verdict import Verdict, judge
 from tests.services import Child
 
-#: Nothing here takes that long; what does hangs.
+#: Longer than anything here takes; what takes longer hangs.
 HANGS_S = 120.0
 _POLL_S = 0.02
 _SOON_S = 5.0
@@ -37,57 +37,57 @@ ROLES: tuple[Role, ...] = ("ingest", "run")
 
 
 class Engine:
-    """A `crossdock` process that is started again and again; its log goes on."""
+    """A `crossdock` process that is started again and again, with one log."""
 
     def __init__(self, arguments: Sequence[str], config: Path, log: Path) -> None:
         env = {**os.environ, "CROSSDOCK_CONFIG": str(config)}
         self._child = Child([*_COMMAND, *arguments], log, env)
-        self._said = 0
+        self._begin = 0
         self.log = log
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         return self._child.pid
 
     @property
     def runs(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Return whether it was started and has not ended."""
         return self._child.runs
 
     def start(self) -> None:
-        """Start it; `told` begins anew."""
-        self._said = self.log.stat().st_size if self.log.exists() else 0
+        """Start it; `logged` and `output` begin from here."""
+        self._begin = self.log.stat().st_size if self.log.exists() else 0
         self._child.start()
 
     def kill(self) -> bool:
-        """SIGKILL it; whether it still ran."""
+        """Send SIGKILL; return whether it still ran."""
         ran = self._child.runs
         self._child.kill()
         return ran
 
     def ask_to_stop(self) -> None:
-        """SIGTERM it."""
+        """Send SIGTERM."""
         if self.runs:
             os.kill(self.pid, signal.SIGTERM)
 
     def ended(self) -> int:
-        """Wait for its end; returns its exit code."""
+        """Wait for its end; return its exit code."""
         until = time.monotonic() + HANGS_S
         while (code := self._child.exit_code) is None:
-            assert time.monotonic() < until, f"it does not end: {self.said()}"
+            assert time.monotonic() < until, f"it does not end: {self.output()}"
             time.sleep(_POLL_S)
         return code
 
-    def said(self) -> str:
-        """All it wrote since it was started."""
+    def output(self) -> str:
+        """Return all its output since it was started."""
         if not self.log.exists():
             return ""
-        return self.log.read_bytes()[self._said :].decode(errors="replace")
+        return self.log.read_bytes()[self._begin :].decode(errors="replace")
 
-    def told(self, event: str) -> list[dict[str, Any]]:
-        """Its log lines of one kind since it was started."""
-        lines = [line for line in self.said().splitlines() if line.startswith("{")]
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return its log lines of one kind since it was started."""
+        lines = [line for line in self.output().splitlines() if line.startswith("{")]
         return [each for each in map(_parsed, lines) if each.get("event") == event]
 
 
@@ -173,7 +173,7 @@ replication = {replication}
             publisher.abandon()
 
     def topic(self, family: str) -> str:
-        """The raw topic of a family."""
+        """Return the raw topic of a family."""
         return f"{self.name}.{family}"
 
     def publish(
@@ -193,11 +193,11 @@ replication = {replication}
 
     @property
     def is_published(self) -> bool:
-        """Whether all that is to be published has been."""
+        """Return whether all that is to be published has been."""
         return all(publisher.is_done for publisher in self._publishers)
 
     def engine(self, name: str, *arguments: str) -> Engine:
-        """The process of that name, made with `arguments` (by default its name) if it is new."""
+        """Return the process of that name, made with `arguments` (by default its name) if new."""
         if name not in self.engines:
             log = self.folder / f"{name.replace('/', '-')}.log"
             self.engines[name] = Engine(arguments or (name,), self.config, log)
@@ -209,48 +209,48 @@ replication = {replication}
             self.engine(role).start()
 
     def kill(self, name: str) -> None:
-        """SIGKILL it. One that had ended by itself is kept in `deaths`, with what it said."""
+        """Send SIGKILL. One that had already ended is kept in `deaths`, with its output."""
         engine = self.engines[name]
         if engine.kill():
             self.kills[name] += 1
         else:
-            self.deaths.append(f"{name}: {engine.said()[-600:]}")
+            self.deaths.append(f"{name}: {engine.output()[-600:]}")
 
     def keep_alive(self, names: Iterable[str] | None = None) -> None:
-        """Start again what has ended by itself, as whoever looks after a deployment does."""
+        """Start again each process that has ended, as a deployment's supervisor does."""
         for name in list(self.engines) if names is None else names:
             engine = self.engines[name]
             if not engine.runs:
-                self.deaths.append(f"{name}: {engine.said()[-600:]}")
+                self.deaths.append(f"{name}: {engine.output()[-600:]}")
                 engine.start()
 
     def stop(self, *names: str) -> None:
-        """SIGTERM what runs, and wait: it must end well."""
+        """Send SIGTERM to all that run, and wait: they must end well."""
         running = [n for n in names or list(self.engines) if self.engines[n].runs]
         for name in running:
             self.engines[name].ask_to_stop()
         for name in running:
-            code, said = self.engines[name].ended(), self.engines[name].said()
+            code, output = self.engines[name].ended(), self.engines[name].output()
             # One that is still being loaded does not listen yet, and has done nothing.
-            is_well = code == 0 or (code == -signal.SIGTERM and not said)
-            assert is_well, f"{name} ended with {code}: {said[-2000:]}"
+            is_well = code == 0 or (code == -signal.SIGTERM and not output)
+            assert is_well, f"{name} ended with {code}: {output[-2000:]}"
 
     def once(self, role: Role, *options: str) -> Engine:
         """Run it to the end of what is there: it must end well."""
         engine = self.engine(" ".join((role, "--once", *options)), role, "--once", *options)
         engine.start()
         code = engine.ended()
-        assert code == 0, f"{role} --once ended with {code}: {engine.said()[-2000:]}"
+        assert code == 0, f"{role} --once ended with {code}: {engine.output()[-2000:]}"
         return engine
 
     def fails(self, role: Role, *options: str) -> str:
-        """Run it: it must end by itself with an error of ours; returns what it said."""
+        """Run it: it must end with an error of ours; return its output."""
         engine = self.engine(" ".join((role, "failing", *options)), role, *options)
         engine.start()
-        code, said = engine.ended(), engine.said()
-        assert code == 1, f"{role} ended with {code}: {said[-2000:]}"
-        assert "Traceback" not in said and "panicked" not in said, said[-3000:]
-        return " ".join(said.split())
+        code, output = engine.ended(), engine.output()
+        assert code == 1, f"{role} ended with {code}: {output[-2000:]}"
+        assert "Traceback" not in output and "panicked" not in output, output[-3000:]
+        return " ".join(output.split())
 
     def settle(self) -> None:
         """Publish, ingest and run all there is, to the end."""
@@ -267,7 +267,7 @@ replication = {replication}
             publisher.join()
 
     def _is_soon_ingested(self) -> bool:
-        """Whether the ingest that runs, if one does, gets to the end within a few seconds."""
+        """Return whether the ingest that runs, if any, gets to the end within a few seconds."""
         counts = KafkaTopics(self.settings.kafka).partitions()
         topics = [feed.topic for feed in self.settings.feeds]
         places = [(topic, number) for topic in topics for number in range(counts[topic])]
@@ -287,16 +287,16 @@ replication = {replication}
         return False
 
     def verify(self) -> Verdict:
-        """Hold all that is there against a fold; see `tests.chaos.verdict`."""
+        """Compare all that is there with a fold; see `tests.chaos.verdict`."""
         with self.client() as client:
             return judge(self.settings, client)
 
     def client(self) -> redis.Redis:
-        """A client of the Redis, the caller's to close."""
+        """Return a client of the Redis, the caller's to close."""
         return redis.Redis.from_url(self.redis_url, protocol=2)
 
     def entries(self) -> int:
-        """Actions and KPIs in Redis now; 0 where it does not answer."""
+        """Return the number of actions and KPIs in Redis now; 0 where it does not answer."""
         try:
             with self.client() as client:
                 keys = list(client.scan_iter(f"{self.name}:*", count=1_000, _type="stream"))
@@ -305,7 +305,7 @@ replication = {replication}
             return 0
 
     def until(self, what: str, holds: Callable[[], bool], *, alive: bool = False) -> None:
-        """Wait until it `holds`; with `alive`, start again what ends meanwhile."""
+        """Wait until `holds` returns True; with `alive`, restart processes that end meanwhile."""
         end = time.monotonic() + HANGS_S
         while not holds():
             assert time.monotonic() < end, f"waited in vain for {what}: {self._last_words()}"
@@ -326,13 +326,13 @@ replication = {replication}
             alive=alive,
         )
 
-    def until_told(
+    def until_logged(
         self, name: str, event: str, times: int = 1, *, alive: bool = False
     ) -> list[dict[str, Any]]:
-        """Wait until a process has logged `event` so often; returns these lines."""
+        """Wait until a process has logged `event` so many times; return these lines."""
         engine = self.engines[name]
-        self.until(f"{event!r} of {name}", lambda: len(engine.told(event)) >= times, alive=alive)
-        return engine.told(event)
+        self.until(f"{event!r} of {name}", lambda: len(engine.logged(event)) >= times, alive=alive)
+        return engine.logged(event)
 
     def _last_words(self) -> str:
-        return "; ".join(f"{name}: {e.said()[-800:]}" for name, e in self.engines.items())
+        return "; ".join(f"{name}: {e.output()[-800:]}" for name, e in self.engines.items())

@@ -1,11 +1,11 @@
-"""A second `run` of a rig's partition, and how the elder of two is expected to end."""
+"""A second `run` of a rig's partition, and the expected end of the elder of two."""
 
 from state.errors import TakenOver
 from tests.chaos.rig import Engine, Rig
 
 
 def elsewhere(rig: Rig, *options: str) -> Engine:
-    """A `run` of the same partition with a state folder of its own, as on another host."""
+    """Return a `run` of the same partition with its own state folder, as on another host."""
     config = rig.folder / "elsewhere.toml"
     config.write_text(rig.config.read_text().replace(str(rig.state), str(rig.folder / "other")))
     log = rig.folder / "elsewhere.log"
@@ -14,6 +14,6 @@ def elsewhere(rig: Rig, *options: str) -> Engine:
 
 
 def expect_taken_over(engine: Engine) -> None:
-    assert engine.ended() == TakenOver.exit_code, engine.said()[-2000:]
-    said = " ".join(engine.said().split())
-    assert "was taken over by" in said and "panicked" not in said and "Traceback" not in said
+    assert engine.ended() == TakenOver.exit_code, engine.output()[-2000:]
+    output = " ".join(engine.output().split())
+    assert "was taken over by" in output and "panicked" not in output and "Traceback" not in output

@@ -26,7 +26,7 @@ _RATE = 800.0
 
 @contextmanager
 def small_disk(path: Path, size_kb: int) -> Iterator[Path]:
-    """A disk of that size at `path`; skips where that takes rights that we lack."""
+    """Mount a disk of that size at `path`; skip where that takes rights that we lack."""
     path.mkdir(parents=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "none", str(path)]
     if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
@@ -50,7 +50,8 @@ def partition_folder(rig: Rig) -> Path:
 
 def checkpoint_failures(rig: Rig) -> list[str]:
     return [
-        each["reason"] for each in rig.engine("run").told("checkpoint failed; the one before stays")
+        each["reason"]
+        for each in rig.engine("run").logged("checkpoint failed; the one before stays")
     ]
 
 
@@ -71,14 +72,14 @@ def test_a_disk_without_room_for_checkpoints_holds_nothing_up(
             return bool(checkpoint_failures(rig))
 
         rig.until("the warning", is_full)
-        told = ("No space left", "ended with status")
-        assert all(any(t in reason for t in told) for reason in checkpoint_failures(rig))
+        expected = ("No space left", "ended with status")
+        assert all(any(t in reason for t in expected) for reason in checkpoint_failures(rig))
         rig.until_more()
         assert rig.engine("run").runs
         rig.kill("run")  # it resumes at the checkpoint before
         rig.start("run")
         rig.until("the warning", is_full)
-        assert rig.engine("run").told("running")[0]["resumed"]
+        assert rig.engine("run").logged("running")[0]["resumed"]
 
         kept = set(disk.glob("*.zst"))
         filler.unlink(missing_ok=True)
@@ -103,12 +104,12 @@ def test_a_disk_too_full_for_the_recovery_store_ends_the_process_which_resumes_l
 
         rig.until("the end", has_ended)
         code = rig.engine("run").ended()
-        said = rig.engine("run").said()
-        assert code == 1, f"ended with {code}: {said[-1500:]}"
-        assert "Traceback" not in said, said[-3000:]
+        output = rig.engine("run").output()
+        assert code == 1, f"ended with {code}: {output[-1500:]}"
+        assert "Traceback" not in output, output[-3000:]
         filler.unlink(missing_ok=True)
         rig.start("run")
-        assert rig.until_told("run", "running")[0]["resumed"]
+        assert rig.until_logged("run", "running")[0]["resumed"]
         rig.settle()
         assert rig.verify().actions > 300
 
@@ -123,14 +124,14 @@ def test_asked_to_stop_it_commits_all_and_goes_on_after_the_last_record(
         for _ in range(2):
             rig.until_more()
             rig.stop("run")
-            (ended,) = rig.engine("run").told("run ended")
-            assert rig.engine("run").told("running")[0]["next_seq"] == (last or 0) + 1
+            (ended,) = rig.engine("run").logged("run ended")
+            assert rig.engine("run").logged("running")[0]["next_seq"] == (last or 0) + 1
             last = ended["seq"]
             rig.start("run")
-            rig.until_told("run", "running")
-        assert rig.engine("run").told("running")[0]["next_seq"] == (last or 0) + 1
+            rig.until_logged("run", "running")
+        assert rig.engine("run").logged("running")[0]["next_seq"] == (last or 0) + 1
         rig.stop("ingest")
-        assert rig.engine("ingest").told("ingest ended")
+        assert rig.engine("ingest").logged("ingest ended")
         rig.settle()
         assert rig.verify().duplicates <= 20  # those of the log itself: ingest repeated nothing
 
@@ -153,9 +154,9 @@ def test_asked_to_stop_while_a_store_is_away_it_ends_and_resumes(
             codes = [engine.ended() for engine in engines]
         finally:
             service.resume()
-        said = [engine.said() for engine in engines]
-        assert all(code in (0, 1) for code in codes), said
-        assert not any("Traceback" in text for text in said), said
+        output = [engine.output() for engine in engines]
+        assert all(code in (0, 1) for code in codes), output
+        assert not any("Traceback" in text for text in output), output
         rig.settle()
         assert rig.verify().actions > 300
 

@@ -77,9 +77,9 @@ def test_every_hostile_message_is_an_event_or_a_dead_letter_and_none_stops_inges
 
 def _interrupted(rig: Rig, luck: random.Random) -> str:
     """Kill it, stop it or let it be; it must not have ended before."""
-    rig.until_told("ingest", "ingesting")
+    rig.until_logged("ingest", "ingesting")
     how = luck.choice(("killed", "stopped", "let be"))
-    assert rig.engines["ingest"].runs, rig.engines["ingest"].said()[-3_000:]
+    assert rig.engines["ingest"].runs, rig.engines["ingest"].output()[-3_000:]
     if how == "killed":
         rig.kill("ingest")
         rig.start("ingest")

@@ -64,7 +64,7 @@ def test_a_killed_broker_is_waited_for(
             broker.kill()
             time.sleep(luck.uniform(0, 1.0))
             broker.restart()
-        assert all(engine.runs for engine in rig.engines.values()), rig.engines["run"].said()
+        assert all(engine.runs for engine in rig.engines.values()), rig.engines["run"].output()
         settle_and_verify(rig)
 
 
@@ -119,7 +119,7 @@ def test_what_a_killed_process_had_under_way_to_a_paused_broker_does_not_come_tw
         rig.start("run")
         time.sleep(2.0)
         broker.resume()
-        rig.until_told("run", "running", alive=True)
+        rig.until_logged("run", "running", alive=True)
         settle_and_verify(rig)
 
 
@@ -155,7 +155,7 @@ def test_poison_among_the_messages_is_kept_as_dead_letters(
         writer = KafkaWriter(rig.settings.kafka)
         straight = poison(luck)
         while not rig.is_published:
-            # Somebody writes to the journal itself.
+            # Messages from outside, in the journal itself.
             for key in (None, b"demo", b"\xff"):
                 writer.send(
                     rig.settings.topics.journal,

@@ -52,7 +52,7 @@ def kill_while_it_lasts(rig: Rig, luck: random.Random, most: int) -> None:
 
 
 def has_ticked(rig: Rig) -> bool:
-    """Whether there is something in the journal by now that came of no raw message.
+    """Return whether the journal has a record by now that came of no raw message.
 
     The journal goes on growing, so it is read up to where it ends at this moment.
     """
@@ -100,11 +100,11 @@ def test_killed_anywhere_under_load_nothing_is_lost_and_nothing_comes_twice(
 def test_killed_with_a_checkpoint_in_the_making_it_starts_again_at_once(
     make_rig: MakeRig, log_of: MakeLog
 ) -> None:
-    """What makes the checkpoint must not hold on to what the next start needs."""
+    """The child that makes the checkpoint must not hold on to what the next start needs."""
     with make_rig() as rig:
         rig.publish([log_of(seed=1, events=_EVENTS)], rate=_RATE)
         rig.start()
-        rig.until_told("run", "running")
+        rig.until_logged("run", "running")
         caught: list[int] = []
 
         def is_caught() -> bool:
@@ -120,8 +120,8 @@ def test_killed_with_a_checkpoint_in_the_making_it_starts_again_at_once(
         try:
             rig.kill("run")
             rig.start("run")
-            rig.until("a start", lambda: bool(rig.engines["run"].said()))
-            assert rig.engines["run"].told("running"), rig.engines["run"].said()
+            rig.until("a start", lambda: bool(rig.engines["run"].output()))
+            assert rig.engines["run"].logged("running"), rig.engines["run"].output()
         finally:
             for child in caught:
                 with contextlib.suppress(ProcessLookupError):  # as it should be

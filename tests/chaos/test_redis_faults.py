@@ -25,7 +25,7 @@ _LOST = "has lost what it had acknowledged"
 def settle_and_verify(rig: Rig) -> None:
     """Nothing lost, nothing twice; and no process died over it."""
     assert not rig.deaths, rig.deaths
-    assert rig.engines["run"].runs, rig.engines["run"].said()[-2000:]
+    assert rig.engines["run"].runs, rig.engines["run"].output()[-2000:]
     rig.settle()
     assert rig.verify().actions > 300
 
@@ -70,12 +70,12 @@ def test_a_full_redis_is_waited_for(
         rig.until_more()
         with rig.client() as client:
             client.config_set("maxmemory", "1mb")
-            rig.until_told("run", "store away; waiting")
+            rig.until_logged("run", "store away; waiting")
             full = rig.entries()
             time.sleep(1.0)
             assert rig.entries() == full
             client.config_set("maxmemory", "0")
-        rig.until_told("run", "store back")
+        rig.until_logged("run", "store back")
         settle_and_verify(rig)
 
 
@@ -94,7 +94,7 @@ def test_a_redis_behind_a_slow_and_breaking_line_gets_everything_once(
         time.sleep(1.0)
         proxy.delay_s = 0.0
         for _ in range(max(5, KILLS // 5)):
-            # Appended, but the writer does not hear of it: it has to find out.
+            # Appended, but the writer gets no answer: it has to find out.
             proxy.swallows = True
             time.sleep(luck.uniform(0.02, 0.2))
             proxy.cut()
@@ -110,13 +110,13 @@ def test_an_emptied_redis_is_noticed_and_filled_again_by_a_rebuild(
         rig.publish([log_of()], rate=_RATE)
         rig.start()
         rig.until_entries(100)
-        rig.stop("run")  # with a checkpoint: without one it would begin anew, and heal it
+        rig.stop("run")  # with a checkpoint: without one it would begin from the start, and heal it
         rig.start("run")
         rig.until_more()
         server.restart(empty=True)
         run = rig.engine("run")
         assert run.ended() == 1
-        assert _LOST in " ".join(run.said().split())
+        assert _LOST in " ".join(run.output().split())
         assert _LOST in rig.fails("run")
         rig.stop("ingest")
         rig.join()

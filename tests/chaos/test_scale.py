@@ -53,7 +53,7 @@ def test_one_process_four_and_two_act_as_one(make_rig: MakeRig, log_of: MakeLog)
             for share, name in enumerate(names):
                 rig.engine(name, "run", "--share", f"{share}/{count}").start()
             for name in names:
-                rig.until_told(name, "running", _PARTITIONS // count)
+                rig.until_logged(name, "running", _PARTITIONS // count)
             time.sleep(1.0)
             rig.stop(*names)
         settle_and_verify(rig)
@@ -85,7 +85,7 @@ def test_processes_are_replaced_one_after_another_under_load(
         for number, name in enumerate(names):
             rig.engine(name, "run", "--partition", str(number)).start()
         for name in names:
-            rig.until_told(name, "running")
+            rig.until_logged(name, "running")
             rig.stop(name)
             rig.engines[name].start()
         settle_and_verify(rig)
@@ -96,9 +96,9 @@ def test_workers_that_are_killed_are_started_again(make_rig: MakeRig, log_of: Ma
     with make_rig(partitions=_PARTITIONS) as rig:
         rig.publish(logs(log_of), rate=_RATE)
         rig.start("ingest", "run")
-        rig.until_told("run", "running", _PARTITIONS)
+        rig.until_logged("run", "running", _PARTITIONS)
         for number, worker in enumerate(running_workers(rig, "run")):
-            # Killed, or asked to stop by somebody who does not know of the supervisor.
+            # Killed, or asked to stop from outside, past the supervisor.
             os.kill(worker, signal.SIGKILL if number % 2 else signal.SIGTERM)
-        rig.until_told("run", "running", 2 * _PARTITIONS)
+        rig.until_logged("run", "running", 2 * _PARTITIONS)
         settle_and_verify(rig)

@@ -33,7 +33,7 @@ def test_taken_over_again_and_again_each_action_is_there_once(
             if is_paused:
                 os.kill(elder.pid, signal.SIGSTOP)
             younger.start()
-            rig.until("a start", lambda younger=younger: bool(younger.told("running")))  # type: ignore[misc]
+            rig.until("a start", lambda younger=younger: bool(younger.logged("running")))  # type: ignore[misc]
             rig.until_more()
             if is_paused:
                 os.kill(elder.pid, signal.SIGCONT)

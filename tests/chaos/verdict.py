@@ -1,4 +1,4 @@
-"""The verdict: raw topics, journal, dead letters, Redis and actions topic, held against a fold.
+"""The verdict: raw topics, journal, dead letters, Redis and actions topic, compared with a fold.
 
 It reads what is there with nothing but the readers, and folds the journal plainly. So it holds for
 whatever happened to the processes in between.
@@ -26,7 +26,7 @@ from state.stores.kafka_reader import KafkaReader, Place
 from state.stores.kafka_topics import KafkaTopics
 from state.stores.redis_keys import FIELD, stream_key
 
-#: Header of what a test puts into the journal itself.
+#: Header of messages that a test puts into the journal itself.
 FOREIGN = "chaos-foreign"
 _CLOCK = "crossdock/ingest"
 _WAIT_S = 0.1
@@ -40,7 +40,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What was counted; that it exists says that nothing was lost and nothing came twice."""
+    """Counts of a deployment in which nothing was lost and nothing came twice."""
 
     raw: int
     """Messages in the raw topics that are events."""
@@ -67,7 +67,7 @@ class Verdict:
 
 
 def judge(settings: Settings, client: redis.Redis) -> Verdict:
-    """Read everything and fold it; raises AssertionError that says what does not fit."""
+    """Read everything and fold it; raise AssertionError that names what does not fit."""
     topics = settings.topics
     ours = {topics.journal, topics.dead_letters} | ({topics.actions} - {""})
     kept = read(settings, {feed.topic for feed in settings.feeds} | ours)
@@ -107,7 +107,7 @@ def judge(settings: Settings, client: redis.Redis) -> Verdict:
 
 
 def read(settings: Settings, topics: Collection[str]) -> dict[Place, list[Message]]:
-    """All messages of these topics by partition, as they stand."""
+    """Return all messages of these topics by partition, in order."""
     counts = KafkaTopics(settings.kafka).partitions()
     places = [(topic, partition) for topic in topics for partition in range(counts[topic])]
     reader = KafkaReader(settings.kafka, dict.fromkeys(places))
@@ -124,7 +124,7 @@ def read(settings: Settings, topics: Collection[str]) -> dict[Place, list[Messag
 
 
 def streams_of(client: redis.Redis, prefix: str) -> dict[str, list[Entry]]:
-    """Every stream under `prefix`, by its key."""
+    """Return every stream under `prefix`, by its key."""
     found: dict[str, list[Entry]] = {}
     for key in client.scan_iter(f"{prefix}:*", count=1_000):
         if client.type(key) == b"stream":
@@ -209,7 +209,7 @@ class _Fold:
 def _require_ingested(
     settings: Settings, good: Mapping[str, Event], journal: Sequence[Sequence[Message]]
 ) -> None:
-    """Every raw event is in the journal as it came, and nothing else is."""
+    """Require every raw event in the journal as it came, and nothing else."""
     keeps = settings.ingest.stamp == "keep"
     came: set[str] = set()
     for messages in journal:
@@ -274,7 +274,7 @@ def _require_in_topic(
 
 
 def _require_same(what: str, expected: Iterable[Hashable], found: Iterable[Hashable]) -> None:
-    """The same things as often, and in the same order if both are lists."""
+    """Require the same items as often, and in the same order if both are lists."""
     wanted, there = Counter(list(expected)), Counter(list(found))
     lost, more = wanted - there, there - wanted
     if lost or more:

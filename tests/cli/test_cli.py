@@ -42,7 +42,7 @@ SUMMARY_KEYS = {
 
 
 def json_of(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, Any]:
-    """The one JSON object on standard output; nothing else is there."""
+    """Return the one JSON object on standard output; nothing else is there."""
     assert done.returncode == code, done.stderr
     assert done.stdout.count("\n") == 1
     document = json.loads(done.stdout)
@@ -51,7 +51,7 @@ def json_of(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, 
 
 
 def message_of(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
-    """What a failed command says; on standard error, and not a traceback."""
+    """Return the message of a failed command: on standard error, and no traceback."""
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
@@ -60,7 +60,7 @@ def message_of(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
 
 @dataclass(frozen=True)
 class Replayed:
-    """A log, and what replaying it left."""
+    """A log, and the folder of its replay."""
 
     log: Path
     folder: Path
@@ -103,7 +103,7 @@ def replayed(replays: dict[str, Replayed]) -> Replayed:
 
 @pytest.fixture
 def prefix(redis_url: str) -> Iterator[str]:
-    """A prefix that nobody else has; needs no test client beforehand."""
+    """Yield a prefix of this test alone; needs no test client beforehand."""
     name = f"test-{uuid4().hex}"
     yield name
     with connect(redis_url) as client:

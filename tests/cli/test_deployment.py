@@ -1,4 +1,4 @@
-"""What a deployment is made of holds together: images, settings, metrics, alerts, rights, words."""
+"""The parts of a deployment hold together: images, settings, metrics, alerts, rights, words."""
 
 import json
 import re
@@ -65,13 +65,13 @@ _KAFKA_USERS = {
 
 
 def workloads() -> dict[str, Any]:
-    """The pods' owners, by name."""
+    """Return the pods' owners, by name."""
     each = (d for path in KUBERNETES.glob("*.yaml") for d in documents(path))
     return {d["metadata"]["name"]: d for d in each if "template" in d.get("spec", {})}
 
 
 def containers() -> Iterator[tuple[str, Any, Any]]:
-    """Owner's name, pod and container."""
+    """Yield owner's name, pod and container."""
     for name, owner in workloads().items():
         pod = owner["spec"]["template"]["spec"]
         for container in pod["containers"]:
@@ -234,7 +234,7 @@ def check_command(words: list[str], folder: Path) -> None:
 
 
 def filled_in(text: str) -> str:
-    """`${NAME:-default}` as its default."""
+    """Return the text with each `${NAME:-default}` as its default."""
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
@@ -271,7 +271,7 @@ def test_documents_name_real_commands(tmp_path: Path) -> None:
 
 
 def sample_names(registry: CollectorRegistry) -> dict[str, set[str]]:
-    """Names that a query may use, with their labels (None declared: empty)."""
+    """Return names that a query may use, with their labels (None declared: empty)."""
     found: dict[str, set[str]] = {}
     for collector in registry._collector_to_names:
         labels = set(getattr(collector, "_labelnames", ()))

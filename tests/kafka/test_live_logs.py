@@ -1,4 +1,4 @@
-"""What live processes say: what repeats is limited, and what ends them is the only word on it."""
+"""Logs of live processes: repetitions are limited, and the error that ends one is logged once."""
 
 import io
 import logging
@@ -40,7 +40,7 @@ class Clock:
 
 
 class Sayer:
-    """A logger of its own, and what came of what it said."""
+    """A logger of its own, and the lines that it wrote."""
 
     def __init__(self) -> None:
         self.clock, self.stream = Clock(), io.StringIO()
@@ -110,7 +110,7 @@ def test_no_end_of_warnings_fills_the_memory() -> None:
     assert len(lines) + sum(int(str(line.get("left_out", 0))) for line in lines) == 9_000
 
 
-# What ends a flow: an error of ours, and no words of Rust's before it
+# Ends of a flow: an error of ours, and no output of Rust's before it
 
 
 @pytest.fixture

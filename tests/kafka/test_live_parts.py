@@ -53,7 +53,7 @@ from tests.waiting import LONG_S, eventually
 
 
 class Kept:
-    """An outlet that keeps what it is given, after failing as told."""
+    """An outlet that keeps what it is given, after failing as often as asked."""
 
     def __init__(self, *failures: StoreError) -> None:
         self.failures, self.found = list(failures), list[Outcome]()

@@ -1,4 +1,4 @@
-"""Ready means that Redis and Kafka answer, whether or not there is anything to say to them."""
+"""Ready means that Redis and Kafka answer, whether or not there is anything to write."""
 
 import urllib.error
 import urllib.request
@@ -27,7 +27,7 @@ def broker() -> Iterator[KafkaBroker]:
 
 
 def problems(port: int, path: str = "readyz") -> list[str]:
-    """What is in the way; raises OSError where nobody listens."""
+    """Return the obstacles to being ready; raise OSError where no process listens."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
             assert answer.status == 200

@@ -1,4 +1,4 @@
-"""Slots are for networks that somebody introduced; others wait, are counted, and crowd out none."""
+"""Slots are for networks that were introduced; others wait, are counted, and crowd out none."""
 
 import subprocess
 import threading

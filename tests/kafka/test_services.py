@@ -88,7 +88,7 @@ def read(config: Config, topic: str, count: int, group: str = "readers") -> list
 
 
 def refusal(config: Config) -> int | None:
-    """Why a client with this config is not let in: the code of the first error it is told."""
+    """Return the code of the first error of a client with this config; None if it is let in."""
     told: list[KafkaError] = []
     # It tries again for ever, and tells of the reason on the side.
     told_to: dict[str, Any] = {"log_level": 0, "error_cb": told.append}

@@ -63,19 +63,19 @@ def test_the_younger_takes_over_and_the_elder_ends(rig: Rig, log: Path) -> None:
     rig.until_more()
     elder, younger = rig.engines["run"], elsewhere(rig)
     younger.start()
-    rig.until_told("elsewhere", "took over")
+    rig.until_logged("elsewhere", "took over")
     expect_taken_over(elder)
-    rig.until_told("elsewhere", "running")
+    rig.until_logged("elsewhere", "running")
 
     elder.start()  # by a supervisor that starts again whatever ends: no fight comes of it
     assert elder.ended() == TakenOver.exit_code
-    assert "--take-over" in elder.said()
+    assert "--take-over" in elder.output()
     assert younger.runs
 
     back = rig.engine("back", "run", "--take-over")
     back.start()
     expect_taken_over(younger)
-    rig.until_told("back", "took over")
+    rig.until_logged("back", "took over")
     rig.settle()
     assert rig.verify().actions > 100
 
@@ -88,7 +88,7 @@ def test_an_elder_that_was_paused_writes_nothing_when_it_wakes(rig: Rig, log: Pa
     elder, younger = rig.engines["run"], elsewhere(rig)
     os.kill(elder.pid, signal.SIGSTOP)  # in the midst of writing
     younger.start()
-    rig.until_told("elsewhere", "running")
+    rig.until_logged("elsewhere", "running")
     rig.until_more()
     os.kill(elder.pid, signal.SIGCONT)
     expect_taken_over(elder)
@@ -105,10 +105,10 @@ def test_one_that_ended_well_leaves_the_partition_to_any_other(rig: Rig, log: Pa
     rig.once("run")
     other = elsewhere(rig)
     other.start()
-    rig.until_told("elsewhere", "running")
-    assert not other.told("took over")
+    rig.until_logged("elsewhere", "running")
+    assert not other.logged("took over")
     rig.stop("elsewhere")
-    assert not rig.once("run").told("took over")
+    assert not rig.once("run").logged("took over")
     assert rig.verify().actions > 100
 
 

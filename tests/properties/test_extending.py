@@ -72,7 +72,7 @@ def test_the_docs_list_every_kind_and_those_without_a_way_back() -> None:
 
 
 def test_every_topic_has_its_words() -> None:
-    # A refund is told at once, in words of its own; of a loss customers hear what is done about it.
+    # Customers are notified of a refund at once, in words of its own; of a loss, by what is done.
     assert set(TOPICS) | {"refunded", "lost"} == set(get_args(Topic))
 
 

@@ -33,7 +33,7 @@ _TOKENS = (
 
 
 def mutated(raw: bytes, luck: random.Random) -> bytes:
-    """One of the ways in which a line goes wrong."""
+    """Return a line damaged in one of the ways in which lines go wrong."""
     match luck.randrange(8):
         case 0:  # truncated
             return raw[: luck.randrange(len(raw))]

@@ -1,4 +1,4 @@
-"""Names may be anything: what is decided does not depend on how things are called.
+"""Names may be anything: decisions do not depend on them.
 
 Only ties are broken by name, so names of like order lead to the same.
 """
@@ -139,7 +139,7 @@ def test_a_recorded_log_leads_to_the_same_under_hostile_names() -> None:
     assert {"allocate", "release", "transfer"} <= {action.kind for action in actions}
 
 
-# What the marks between names led to.
+# Defects that the marks between names led to.
 
 
 def two_alike(*facts: Fact) -> Log:
@@ -397,7 +397,7 @@ def test_what_falls_due_at_once_fires_in_the_order_it_was_set_also_when_restored
     assert not whole.heap
 
 
-#: Where a text is taken apart all the same: it is the engine's own, with no name in it.
+#: Places where a text is taken apart all the same: it is the engine's own, with no name in it.
 _TAKEN_APART = {
     "operators/core/contract.py": "the version before a snapshot",
     "operators/prediction/transit.py": "a status and how often it was seen",

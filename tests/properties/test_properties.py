@@ -1,4 +1,4 @@
-"""What must hold for every log: the promises that the rest of the engine rests on."""
+"""Properties of every log: the promises that the rest of the engine rests on."""
 
 import os
 import subprocess
@@ -162,7 +162,7 @@ def test_stock_is_never_oversold(log: Log) -> None:
 
 
 def ledger_by_hand(run: Run) -> dict[tuple[str, str], int]:
-    """What the facts that were let in add up to: a count sets, a movement adds, in order of time.
+    """Return the sums of the facts let in: a count sets, a movement adds, in order of time.
 
     Written without the twin, as an accountant would: a line per fact, sorted, then summed up.
     """

@@ -1,4 +1,4 @@
-"""What is folded adds floats in one way, which is the same on every Python."""
+"""Floats are added in one way wherever facts are folded, the same on every Python."""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from state.sums import float_sum, int_sum
 from tests.places import ROOT
 
-#: What decides, and what makes the journals of simulated worlds and the figures of their runs.
+#: Modules that decide, or make the journals of simulated worlds and the figures of their runs.
 FOLDED = (
     *("operators", "state", "flows/simulation", "flows/whatif"),
     *(
@@ -23,7 +23,7 @@ FOLDED = (
 )
 #: Stores move bytes and count them; nothing there reaches what is decided.
 NOT_FOLDED = ("state/stores", "state/sums.py")
-#: Of these modules, functions that add floats in their own way, or not the same on every version.
+#: Functions of these modules that add floats in their own way, or not alike on every version.
 ADDERS = {"math": {"sumprod", "fsum", "dist", "hypot"}, "statistics": None}
 #: `NormalDist` draws luck, by a formula that has not changed since it came; the other two add
 #: fractions, exactly, and round once.

@@ -1,4 +1,4 @@
-"""What is said of types and reasons is true of them: schema texts, dead letters, documents."""
+"""Texts on types and reasons are true: schema texts, dead letters, documents."""
 
 import ast
 import re

@@ -96,7 +96,7 @@ def start(redis_url: str, prefix: str, tmp_path: Path) -> Iterator[Start]:
 
 
 def outcomes(folder: Path) -> list[Event]:
-    """What the service has told the engine; every line is an event of the journal."""
+    """Return the outcomes that the service reported; every line is an event of the journal."""
     found = []
     for number, raw in enumerate((folder / "outcomes.jsonl").read_bytes().splitlines(), 1):
         event = decode(JournalLine(number, "outcomes", number, raw, len(raw)))
@@ -116,7 +116,7 @@ def ends_well(process: "subprocess.Popen[bytes]") -> None:
 
 
 class MailServer:
-    """A real SMTP server on a port of its own; knows nobody whose name begins with "no"."""
+    """A real SMTP server on a port of its own; refuses recipients whose name begins with "no"."""
 
     def __init__(self) -> None:
         self.mails: list[Message] = []

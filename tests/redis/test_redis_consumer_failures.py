@@ -17,7 +17,7 @@ from state.codec import encode_action
 from state.errors import KeepsFailing
 from state.stores.redis_actions import StreamEntry
 from state.stores.redis_consumer import ActionConsumer, GiveUp
-from state.stores.redis_failed import MOST_SAID, Failed, Retried, failed, retry_failed
+from state.stores.redis_failed import LONGEST_MESSAGE, Failed, Retried, failed, retry_failed
 from state.stores.redis_handling import Patience
 from state.stores.redis_keys import failed_key, stream_key
 from tests.redis.test_redis_actions import NOON, a_writer, an_action, an_entry
@@ -148,7 +148,7 @@ def test_a_handler_may_give_up_at_once(
     (aside,) = put_aside(redis_client, prefix)
     assert (aside.error, aside.attempts, aside.entry_id) == ("GiveUp", 1, "1-1")
     assert aside.message.startswith("no such address: xxx")
-    assert len(aside.message) == MOST_SAID
+    assert len(aside.message) == LONGEST_MESSAGE
 
 
 _DIES_AT_3 = """

@@ -1,4 +1,4 @@
-"""What `Once` promises, on a real Redis, and what it does not."""
+"""The promises of `Once`, on a real Redis, and their limits."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""Redis keeps what is young, open or still to be read, and nothing else; what is lost is told."""
+"""Redis keeps what is young, open or still to be read, and nothing else; losses are reported."""
 
 from datetime import timedelta
 from typing import Any
@@ -160,7 +160,7 @@ def test_an_open_proposal_stays_and_a_closed_one_never_looks_open_again(
         assert [action.seq for action in still_open] == [801], days
     assert seqs(redis_client, prefix, PROPOSALS)[0] <= 801
     assert seqs(redis_client, prefix, PROPOSALS)[0] > 801 - 2 * A_NODE
-    # Past its deadline nobody can approve it, and it is nobody's any more.
+    # Past its deadline it can no longer be approved, and holds nothing back.
     retention.tend("eu", START_MS + 9_001 * HOUR_MS)
     assert len(seqs(redis_client, prefix, PROPOSALS)) <= A_NODE
     assert open_in_redis(redis_client, prefix, ["eu"]) == []
@@ -193,8 +193,8 @@ def test_what_somebody_else_wrote_does_not_stop_it(redis_client: redis.Redis, pr
     assert 168 <= len(seqs(redis_client, prefix)) <= 170 + A_NODE
 
 
-# What is done to a stream, in any order: an entry is added some hours after the one before, a
-# group reads or acknowledges some entries, or Redis is tended.
+# Acts on a stream, in any order: an entry is added some hours after the one before, a group reads
+# or acknowledges some entries, or Redis is tended.
 _DEEDS = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.integers(1, 40), st.integers(0, 30)),
@@ -279,7 +279,7 @@ class _Model:
         assert self.removed == len(self.made) - len(self.there)
 
     def settle(self) -> None:
-        """Each group reads all there is: what it never got is what it was told of."""
+        """Let each group read all there is; require the entries it missed to be those reported."""
         for group in self.given:
             self.look(group)
             self.read(group, 10_000)
@@ -392,7 +392,7 @@ def test_whoever_wants_to_look_first_is_stopped_before_the_next_action(
     redis_client.xtrim(key, maxlen=2, approximate=False)
     with a_consumer("two") as consumer, pytest.raises(Halt, match=r"before 8-1"):
         consumer.run(lambda _: pytest.fail("nothing is carried out before"))
-    with a_consumer("one") as consumer:  # somebody has looked: it goes on
+    with a_consumer("one") as consumer:  # a person has looked: it continues
         consumer.run(lambda action: consumer.stop() if action.seq == 9 else None)
 
 

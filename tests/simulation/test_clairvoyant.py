@@ -212,7 +212,7 @@ def whole_order(solver, option, used):
 
 
 def fixed_cents(option, way):
-    """What a parcel costs whatever is in it: rates of the day of its pickup, and handling."""
+    """Return the cost of a parcel besides its content: rates of its pickup's day, and handling."""
     truth, node, service = option._truth, option.node[way], option.service[way]
     day = int(option.truck_ms[way]) // DAY_MS - truth.first_day
     km = truth.world.km[node][option.order.region]

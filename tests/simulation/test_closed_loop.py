@@ -101,7 +101,7 @@ def test_another_policy_or_seed_is_another_run() -> None:
     assert len({ran.digest for ran in runs}) == 4
 
 
-# Whoever decides, the world is the same.
+# The world is the same under any decisions.
 
 
 @pytest.mark.parametrize("policy", ["nearest", pytest.param("cheapest", marks=pytest.mark.slow)])
@@ -154,7 +154,7 @@ def test_parcels_sent_the_same_way_at_the_same_time_have_the_same_journey(policy
     ours, theirs, end_ms = both(policy)
 
     def journeys(ran: Ran) -> dict[tuple[object, ...], list[Event]]:
-        """By the way taken, what was told of it; reroutes and recalls are other ways."""
+        """Return the events of journeys, by the way taken; reroutes and recalls are other ways."""
         left_alone = {e.fact.shipment for e, _ in ran.of(ShipmentDispatched)}
         left_alone -= {d.shipment for d in (*ran.decisions(Reroute), *ran.decisions(Reship))}
         ways: dict[str, tuple[object, ...]] = {}
@@ -171,6 +171,6 @@ def test_parcels_sent_the_same_way_at_the_same_time_have_the_same_journey(policy
     same = these.keys() & those.keys()
     assert len(same) >= 30
     for way in same:
-        # What is in the parcel may differ: a shelf may have been short.
+        # The content of the parcel may differ: a shelf may have been short.
         assert these[way][1:] == those[way][1:]
     assert sum(isinstance(these[way][-1].fact, ShipmentDelivered) for way in same) >= 30

@@ -71,7 +71,7 @@ def any_run(request: pytest.FixtureRequest) -> Ran:
 
 
 def units_by_hand(ran: Ran) -> Counter[Shelf]:
-    """What lies on each shelf and what got lost there silently, by all that is written of it."""
+    """Return the units on each shelf, and those lost there silently, by all that is written."""
     units: Counter[Shelf] = Counter()
     begin_ms = ran.simulation.config.start_ms
     for event, fact in ran.of(Fact):
@@ -96,10 +96,10 @@ def units_by_hand(ran: Ran) -> Counter[Shelf]:
 
 
 def books_by_hand(ran: Ran) -> dict[Shelf, int]:
-    """What a warehouse system believes that has read all that was written, in that order."""
+    """Return the books of a warehouse system that has read all that was written, in that order."""
     books: dict[Shelf, int] = defaultdict(int)
     seen: set[tuple[str, str]] = set()
-    for event in ran.told:
+    for event in ran.reported:
         if (event.source, event.id) in seen:
             continue
         seen.add((event.source, event.id))
@@ -136,8 +136,8 @@ def test_the_books_are_what_was_written_and_the_engine_reads_the_same(any_run: R
     engine = any_run.controller
     assert isinstance(engine, ChainController)
     if engine.seq == len(any_run.journal):
-        for event in any_run.told[len(any_run.journal) :]:
-            engine.hear(event)
+        for event in any_run.reported[len(any_run.journal) :]:
+            engine.take(event)
     orchestrate = next(o for o in engine.chain.operators if isinstance(o, Orchestrate))
     ledger = {(node, sku): p.on_hand for node, sku, p in orchestrate.twin.positions()}
     assert books == {key: ledger.get(key, 0) for key in books}
@@ -201,7 +201,7 @@ def test_no_order_is_unaccounted_for(any_run: Ran) -> None:
 
 
 def test_freight_and_handling_are_what_the_rate_cards_say() -> None:
-    """Re-derived from the journal alone, through a change of rates; nobody intervenes here."""
+    """Re-derived from the journal alone, through a change of rates, without interventions."""
     shock = PriceShock(start_h=30, end_h=70, factor=2.5)
     simulation = Simulation(
         1,

@@ -24,7 +24,7 @@ def drawn(draw: Callable[[Luck, str], float], entity: str = "order") -> list[flo
 
 
 def near(values: list[float], mean: float, deviation: float) -> bool:
-    """Whether mean and deviation are within some standard errors of what they should be."""
+    """Return whether mean and deviation are within some standard errors of the given ones."""
     error = deviation / DRAWS**0.5
     return abs(fmean(values) - mean) < 4 * error and isclose(
         pstdev(values), deviation, rel_tol=0.05

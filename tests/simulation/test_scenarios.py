@@ -56,7 +56,7 @@ SAMPLED = {"perfect_storm"}
 
 
 def within(ran: Ran, start_h: float, end_h: float, *kinds: type[F]) -> list[tuple[Event, F]]:
-    """What happened between two hours of a scenario."""
+    """Return the events between two hours of a scenario."""
     return [(e, f) for e, f in ran.of(*kinds) if start_h <= ran.hour(e) < end_h]
 
 
@@ -90,8 +90,8 @@ def sees_a_strike(ran: Ran, without: Ran) -> None:
     assert all(f.parcels_per_day == 0 for _, f in changes if f.carrier == carrier)
     assert not [f for _, f in within(ran, 96, 168, ShipmentDispatched) if f.carrier == carrier]
     assert [f for _, f in within(ran, 168, 400, ShipmentDispatched) if f.carrier == carrier]
-    told = within(ran, 98, 98.001, CarrierDisrupted)
-    assert [(f.carrier, f.delay_s) for _, f in told] == [(carrier, 36 * 3_600)]
+    reported = within(ran, 98, 98.001, CarrierDisrupted)
+    assert [(f.carrier, f.delay_s) for _, f in reported] == [(carrier, 36 * 3_600)]
 
 
 def sees_a_fire(ran: Ran, without: Ran) -> None:
@@ -107,10 +107,10 @@ def sees_a_fire(ran: Ran, without: Ran) -> None:
 
 def sees_a_closure(ran: Ran, without: Ran) -> None:
     region = busiest_region(ran)
-    told = [f for _, f in within(ran, 97, 97.001, CarrierDisrupted) if f.region == region]
-    assert {f.carrier for f in told} == {c.carrier for c in ran.simulation.world.carriers}
+    reported = [f for _, f in within(ran, 97, 97.001, CarrierDisrupted) if f.region == region]
+    assert {f.carrier for f in reported} == {c.carrier for c in ran.simulation.world.carriers}
     over = [f for _, f in within(ran, 168, 168.001, CarrierDisrupted) if f.region == region]
-    assert len(over) == len(told)
+    assert len(over) == len(reported)
     assert all(f.delay_s == 0 for f in over)
     nodes = ran.simulation.world.nodes
     regions = [r.id for r in ran.simulation.world.regions]
@@ -251,9 +251,9 @@ def test_no_two_facts_have_the_same_id() -> None:
         short, short, Closure(start_h=24, end_h=25), PriceShock(start_h=24, end_h=30), days=2
     )
     facts: dict[tuple[str, str], list[tuple[int, Fact]]] = defaultdict(list)
-    for event in ran.told:
+    for event in ran.reported:
         facts[event.source, event.id].append((event.time_ms, event.fact))
-    assert all(told.count(told[0]) == len(told) for told in facts.values())
+    assert all(reported.count(reported[0]) == len(reported) for reported in facts.values())
 
 
 @pytest.mark.parametrize(

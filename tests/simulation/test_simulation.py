@@ -1,6 +1,6 @@
 """The simulated network is large, honest, repeatable, and its lateness has causes.
 
-That decisions come back to it is told by `tests.simulation.test_closed_loop`.
+That decisions come back to it is tested in `tests.simulation.test_closed_loop`.
 """
 
 import hashlib

@@ -151,7 +151,7 @@ def of(arms: list[Arm], seeds: int = 3) -> Result:
 
 
 class Page(HTMLParser):
-    """What a browser would see: texts, attributes, and whether all elements are closed."""
+    """A page as a browser sees it: texts, attributes, and whether all elements are closed."""
 
     _VOID = frozenset(("meta", "br", "hr", "img", "link", "input"))
 
@@ -319,7 +319,7 @@ def test_the_report_tells_all_of_it(usual: Result, html: str) -> None:
 @pytest.mark.slow
 def test_the_same_result_gives_the_same_bytes(usual: Result, tmp_path: Path) -> None:
     again = msgspec.json.decode(msgspec.json.encode(usual), type=Result)
-    again.seconds = usual.seconds + 60  # how long it took is not told
+    again.seconds = usual.seconds + 60  # the time it took is left out
     for name, result in (("a", usual), ("b", again)):
         write_report(result, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

@@ -1,4 +1,4 @@
-"""What is decided is done in the world, or reported as failed."""
+"""Actions are carried out in the world, or reported as failed."""
 
 from collections.abc import Callable, Generator
 from functools import partial
@@ -79,7 +79,7 @@ Play = Generator[list[Decision], Event, None]
 
 
 class Script:
-    """A controller that plays a script: told an event, it goes on to the next decisions."""
+    """A controller that plays a script: given an event, it takes the next decisions."""
 
     def __init__(self, play: Play, *, mode: str = "act", expires_after_ms: int | None = None):
         self._play, self._mode, self._expires_after_ms = play, mode, expires_after_ms
@@ -87,7 +87,7 @@ class Script:
         self.actions: list[Action] = []
         next(play)
 
-    def hear(self, event: Event) -> list[Action]:
+    def take(self, event: Event) -> list[Action]:
         try:
             made = [self._action(decision, event) for decision in self._play.send(event)]
         except StopIteration:
@@ -134,7 +134,7 @@ def played(
     mode: str = "act",
     expires_after_ms: int | None = None,
 ) -> Ran:
-    """What comes of a script in the quiet world."""
+    """Return the run of a script in the quiet world."""
     simulation = Simulation(4, QUIET)
     script = Script(play(simulation), mode=mode, expires_after_ms=expires_after_ms)
     return run(simulation, script, days=days, checks=0.02)

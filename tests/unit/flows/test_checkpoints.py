@@ -122,7 +122,7 @@ def test_the_child_holds_no_lock_and_no_connection_of_its_parent(tmp_path: Path)
     adapter.operators["eu"] = Slow()
     points.take(b"")
     os.close(write)
-    # It ends as soon as nobody has the other end, while the child is still at work.
+    # It ends as soon as the other end is closed, while the child is still at work.
     assert select.select([read], [], [], LONG_S)[0]
     assert os.read(read, 1) == b""
     os.close(read)

@@ -1,4 +1,4 @@
-"""The delay operator: what it learns and when, and that nothing later changes what it said."""
+"""The delay operator: what it learns and when; nothing later changes a prediction."""
 
 from itertools import product
 from math import log

@@ -99,7 +99,7 @@ def test_the_future_changes_no_earlier_prediction() -> None:
     first = keys[0]
     for key in keys:
         assert calm[key][:30] == wild[key][:30]
-    # The first series of a day is asked before that day has told anything of itself.
+    # The first series of a day is predicted before any order of that day is known.
     assert replace_seen(calm[first][30]) == replace_seen(wild[first][30])
     assert calm[first][32] != wild[first][32]
 

@@ -1,4 +1,4 @@
-"""What is learned of lanes, and what lateness it leads to expect."""
+"""Lanes as learned, and the lateness expected on them."""
 
 from random import Random
 

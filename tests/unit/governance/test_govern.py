@@ -136,7 +136,7 @@ def test_an_expired_proposal_cannot_be_approved() -> None:
     log = orders(1)
     log.add(ActionApproved(action=proposal(log).id, by="ann"), DAY + 1)
     run = fold(log, PROPOSING)
-    assert modes(run) == ["propose", "propose"]  # the order is decided on anew
+    assert modes(run) == ["propose", "propose"]  # the order is decided on again
     assert inert(run) == [
         "the proposal expired: nobody decided in time",
         "no such proposal is open",

@@ -1,4 +1,4 @@
-"""How far the engine goes on its own, and what becomes of what it only proposes."""
+"""Limits of the engine's autonomy, and the fate of what it only proposes."""
 
 from pathlib import Path
 from typing import Literal

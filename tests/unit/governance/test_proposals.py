@@ -1,4 +1,4 @@
-"""Proposals on their way: streams of their own, lists, and what people say of them."""
+"""Proposals on their way: streams of their own, lists, and decisions of people."""
 
 from pathlib import Path
 

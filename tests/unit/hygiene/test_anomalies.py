@@ -1,4 +1,4 @@
-"""What is not believable is marked before anything learns from it, and still takes effect."""
+"""Facts that are not believable are marked before any model learns, and still take effect."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from operators.chain import to_record
 from operators.core.facts import Anomaly, FeedHealth
 from operators.hygiene.hygiene import Hygiene
-from operators.prediction.robust import Usual, Usuals
+from operators.prediction.robust import RobustScale, RobustScales
 from state.events import (
     OrderPlaced,
     ShipmentDelivered,
@@ -227,15 +227,15 @@ def test_a_restored_operator_goes_on_as_before() -> None:
 
 
 def test_a_median_and_its_spread_are_not_moved_by_the_wild() -> None:
-    usual = Usual()
+    scale = RobustScale()
     for number in range(1_000):
-        usual.judge(1e12 if number % 10 == 9 else float(number % 9), 0.1)
-    assert usual.median == pytest.approx(4.4, abs=0.8)
-    assert usual.mad == pytest.approx(2.4, abs=0.8)
+        scale.judge(1e12 if number % 10 == 9 else float(number % 9), 0.1)
+    assert scale.median == pytest.approx(4.4, abs=0.8)
+    assert scale.mad == pytest.approx(2.4, abs=0.8)
 
 
 def test_a_new_key_is_judged_by_all_keys() -> None:
-    usuals = Usuals(0.1)
+    scales = RobustScales(0.1)
     for number in range(50):
-        assert usuals.judge("known", 1.0 + number % 3 / 10) < 5
-    assert usuals.judge("new", 9.0) > 20
+        assert scales.judge("known", 1.0 + number % 3 / 10) < 5
+    assert scales.judge("new", 9.0) > 20

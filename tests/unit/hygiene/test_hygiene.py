@@ -1,4 +1,4 @@
-"""What hygiene lets in, leaves out, lets wait and refuses."""
+"""Hygiene: facts let in, left out, parked and refused."""
 
 import msgspec
 import pytest

@@ -42,7 +42,7 @@ def test_nothing_is_let_in_twice_and_memory_is_bounded(
         happened: dict[tuple[str, int], int] = {}
         for (source, number), pause in zip(said, pauses, strict=False):
             now_ms += pause
-            # The same event says the same time whenever it is delivered.
+            # An event has the same time whenever it is delivered.
             time_ms = happened.setdefault((source, number), now_ms - ages[number])
             if seen.knows(source, str(number)) or time_ms <= seen.forgotten_ms(source):
                 continue
@@ -93,7 +93,7 @@ def test_a_log_that_is_published_again_has_no_second_effect(log: Log, forgets: b
     seq = len(log.events)
     for number, event in enumerate(log.events[:first], 1):
         if number in without_effect and not forgets:
-            continue  # what waited in vain may come again, as long as its id can be told
+            continue  # what waited in vain may come again, as long as its id is remembered
         seq += 1
         raw = encode(msgspec.structs.replace(event, recorded_ms=log.now_ms))
         facts = [record.fact for record in chain.step(to_record(line(raw, seq)))]

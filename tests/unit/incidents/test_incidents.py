@@ -19,7 +19,7 @@ HOUR_MS = HOUR * 1000
 
 
 class Desk:
-    """An incidents operator and what it said, hour by hour."""
+    """An incidents operator and what it emitted, hour by hour."""
 
     def __init__(self, **rules: Any) -> None:
         self.operator = Incidents(Policy(incidents=Rules(**rules)))

@@ -1,4 +1,4 @@
-"""Desks hear of every message, in the order in which it was posted."""
+"""Desks get every message, in the order in which it was posted."""
 
 from operators.network.case_book import CaseBook, CaseBookState
 from operators.network.messages import CaseChanged, Messages, SupplyFreed, Uncovered

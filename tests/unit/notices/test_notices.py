@@ -1,4 +1,4 @@
-"""What customers hear: once per change that matters, with the new date."""
+"""Customers are notified once per change that matters, with the new date."""
 
 from operators.core.contract import Record
 from operators.core.facts import DelayRisk, Draft, NoAction, OrderMoved
@@ -14,7 +14,7 @@ PROMISED_MS = START_MS + 4 * DAY * 1000
 
 
 class Desk:
-    """The operator alone, fed with risks; time goes on by what is asked."""
+    """The operator alone, fed with risks; each call says how much time passes before it."""
 
     def __init__(self, rules: Rules | None = None) -> None:
         self.operator = Notices(Policy(notices=rules or Rules()))
@@ -22,7 +22,7 @@ class Desk:
         self.feed(order("O-1"))
 
     def feed(self, fact: object, after_s: float = 1) -> list[Draft | NoAction]:
-        """What it says of one more fact."""
+        """Return the notices that one more fact leads to."""
         self.seq += 1
         self.now_ms += round(after_s * 1000)
         out = self.operator.step(Record("net", self.seq, self.now_ms, fact))

@@ -28,7 +28,7 @@ STOCK = {("N-NORTH", "BOOK"): 5, ("N-SOUTH", "BOOK"): 1, ("N-SPARE", "LAMP"): 5}
 
 
 def quiet(_lines: int, _done: int, _size: int) -> None:
-    """Nobody watches."""
+    """Show no progress."""
 
 
 def evidence(tmp_path: Path, log: Log, policy: Policy | None = None) -> Evidence:

@@ -1,4 +1,4 @@
-"""Holds: what may not move does not move, what was promised stays, and all goes on afterwards."""
+"""Holds: what may not move does not move, what was promised stays, and all resumes afterwards."""
 
 import pytest
 from hypothesis import given, settings

@@ -41,7 +41,7 @@ def reserved(run: Run, node: str = "N-NORTH", of: str = "BOOK") -> int:
 
 
 def told(run: Run) -> list[tuple[str, str]]:
-    """(kind, subject) of every action, in order."""
+    """Return (kind, subject) of every action, in order."""
     return [(action.kind, action.subject) for action in run.actions]
 
 

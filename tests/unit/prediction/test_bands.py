@@ -13,7 +13,7 @@ NORMAL = (-1.96, -1.28, 1.28, 1.96)
 
 
 def covered(bands: Bands, key: str, residuals: list[float]) -> float:
-    """Share of residuals within the 80 % band that was told before each of them."""
+    """Return the share of residuals within the 80 % band as it was before each of them."""
     hits = []
     for residual in residuals:
         _, low, high, _ = bands.offsets(key)

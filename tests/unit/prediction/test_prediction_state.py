@@ -1,4 +1,4 @@
-"""What is kept of models: plain values that outlive a River, or a clear word and a way on."""
+"""State of models: plain values that outlive a version of River, or a clear error and a way on."""
 
 from typing import Any
 

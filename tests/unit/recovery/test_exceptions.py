@@ -1,4 +1,4 @@
-"""Exceptions: what goes wrong is mended in money terms, told once, and closes by itself."""
+"""Exceptions: recovered from at the least cost, reported once, and closed by facts."""
 
 from collections import Counter
 from typing import Literal
@@ -40,7 +40,7 @@ STORM = settings(max_examples=40, deadline=None, suppress_health_check=list(Heal
 
 
 def cases(run: Run) -> list[tuple[str, str, str]]:
-    """(kind, state, closed by) of what the case book said, in order; not of late parcels."""
+    """Return (kind, state, closed by) of the cases published, in order, but for late parcels."""
     said: list[ExceptionCase] = run.facts(ExceptionCase)
     return [(case.kind, case.state, case.closed_by) for case in said if case.kind != "late"]
 
@@ -74,7 +74,7 @@ def shipped(stock: dict[tuple[str, str], int]) -> Log:
 
 @st.composite
 def troubles(draw: st.DrawFn) -> Fact:
-    """What the usual random logs leave out."""
+    """Draw a fact of a kind that the usual random logs leave out."""
     number = draw(st.integers(1, 8))
     node, of = draw(st.sampled_from(sorted(NODES))), draw(st.sampled_from(sorted(SKUS)))
     reason = draw(st.sampled_from(["damaged", "refused", "address", "returned", "other"]))

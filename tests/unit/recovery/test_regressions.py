@@ -1,4 +1,4 @@
-"""Defects that were found and mended, each as the smallest log that showed it."""
+"""Defects that were fixed, each with the smallest log that showed it."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ def readable(run: Run) -> None:
         decode_action(raw)
 
 
-# What stops the process, or leaves actions that nothing can read.
+# Defects that stop the process, or leave actions that nothing can read.
 
 
 def test_a_count_of_dear_goods_does_not_stop_the_process() -> None:
@@ -237,7 +237,7 @@ def test_an_order_is_retried_by_one_deadline() -> None:
     assert sum(isinstance(due, Retry) for _, _, due in heap) == 1
 
 
-# Stock promised twice, or held for nobody.
+# Stock promised twice, or reserved for no order.
 
 
 def test_a_dispatch_told_before_its_pick_promises_nothing_twice() -> None:
@@ -296,7 +296,7 @@ def test_a_parcel_sent_again_takes_room_at_its_service() -> None:
     assert capacity.services.planned[standard] == capacity.nodes.planned["N-NORTH"]
 
 
-# What is said and learned.
+# Texts and learning.
 
 
 def test_a_service_that_is_no_longer_registered_is_no_longer_used() -> None:
@@ -362,4 +362,6 @@ def test_a_signal_teaches_of_the_bucket_it_was_in() -> None:
 def test_a_warehouse_that_registers_itself_first_is_judged_as_inventory() -> None:
     log = Log().network_of(FIVE)
     log.add(StockReceived(node="N-NORTH", sku="BOOK", quantity=1))
-    assert fold(log).operator("hygiene")._state.feeds.feeds[FeedKey("inventory", "test")].heard == 2
+    assert (
+        fold(log).operator("hygiene")._state.feeds.feeds[FeedKey("inventory", "test")].received == 2
+    )

@@ -1,4 +1,4 @@
-"""What interventions gained: expected when they are taken, realised when their parcel arrives."""
+"""Gains of interventions: expected when they are taken, realised when their parcel arrives."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""What decisions lead to is learned: by exploring with known chances, and from nodes' records."""
+"""Learning from outcomes: by exploring with known chances, and from nodes' records."""
 
 from random import Random
 

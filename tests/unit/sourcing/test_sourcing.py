@@ -1,4 +1,4 @@
-"""Which node, carrier and service serve an order, and what the explanation of it is worth."""
+"""Sourcing: node, carrier and service of an order, and an explanation that holds."""
 
 from typing import Any
 

@@ -243,7 +243,7 @@ def test_no_assignment_of_whole_lines_is_cheaper_by_more_than_the_gap(
 
 
 def priced(costs: dict[str, int]) -> list[Remedy]:
-    """Ways on by what they are called; all but waiting do something."""
+    """Return remedies by label; all but waiting do something."""
     return [
         Remedy(
             label,

@@ -1,4 +1,4 @@
-"""Any bytes give an event or a dead letter that says what, where and why."""
+"""Any bytes give an event, or a dead letter with place and reason."""
 
 import base64
 import json

@@ -161,7 +161,7 @@ def test_a_proposed_price_that_came_is_told_what_it_gained() -> None:
     at.tick(7 * DAY)
     run = fold(at, OPEN)
     (gained,) = run.facts(BenefitRealised)
-    assert gained.kind == "reprice" and gained.realised_cents < 0  # nobody bought any more
+    assert gained.kind == "reprice" and gained.realised_cents < 0  # no one bought any more
     assert run.totals.benefits["reprice", "realised"] == 1
 
 

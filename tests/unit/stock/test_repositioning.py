@@ -1,4 +1,4 @@
-"""Repositioning: stock moves ahead of demand, is held until it departs, and never comes back."""
+"""Repositioning: stock moves ahead of demand, is reserved until then, and never comes back."""
 
 from operators.core.facts import TransferYield
 from state.actions import Transfer
