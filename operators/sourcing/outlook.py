@@ -138,6 +138,11 @@ class Outlook(Struct):
         mean *= self._lift(region, sku, category, now_ms) / DAY_MS
         return mean, mean * demand.scatter
 
+    def regions_of(self, sku: str, regions: Iterable[str]) -> list[str]:
+        """Return those of `regions` that have a demand outlook of a SKU."""
+        demand = self.demand
+        return [region for region in regions if SeriesKey(region, sku) in demand]
+
     def speed(self, sku: str, regions: Iterable[str]) -> float:
         """Return the usual demand of `regions` for a SKU, in units per day."""
         known = (self.demand.get(SeriesKey(region, sku)) for region in regions)

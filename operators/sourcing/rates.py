@@ -84,6 +84,11 @@ class LaneRates(Struct, frozen=True, gc=False):
     least_cents: float
     least_per_kg_cents: float
 
+    def least(self, kg: float, units: int) -> float:
+        """Return a lower bound of the cost of a parcel of `units` that weigh `kg`, cents."""
+        per_unit = self.node.handling_unit_cents if self.node is not None else 0
+        return self.least_cents + self.least_per_kg_cents * kg + per_unit * units
+
 
 class Option(Struct, frozen=True, gc=False, order=True):
     """One parcel priced. Options sort by score, then node, then service: ties have one winner."""
@@ -186,6 +191,7 @@ class RateBook:
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
         self._lanes: dict[str, dict[str, LaneRates]] = {}
+        self._nearest: dict[str, tuple[str, ...]] = {}
         # Trouble that carriers reported -> (extra seconds, until ms).
         self.disruptions: Mapping[TroubleKey, tuple[int, int]] = {}
 
@@ -201,9 +207,23 @@ class RateBook:
         """Return the rates to `region` made so far, by node."""
         return self._lanes.setdefault(region, {})
 
+    def nearest(self, region: str) -> tuple[str, ...]:
+        """Return the nodes by their distance to `region`, then by name."""
+        known = self._nearest.get(region)
+        if known is None:
+            geography = self._twin.geography
+            found = [
+                (distance, node)
+                for node in geography.nodes
+                if (distance := geography.distance_km(node, region)) is not None
+            ]
+            known = self._nearest[region] = tuple(node for _, node in sorted(found))
+        return known
+
     def forget_all(self) -> None:
         """Drop all rates, to be made again on use."""
         self._lanes.clear()
+        self._nearest.clear()
 
     def disrupted_s(self, service: ServiceId, region: str) -> int:
         """Return the extra transit by the worst reported trouble that applies, s."""

@@ -17,7 +17,7 @@ from operators.network.context import Context
 from operators.network.desk import Desk, DueHandlers, FactHandlers
 from operators.network.due import PlanRestocks, Restock
 from operators.prediction.demand_counts import exceeds
-from operators.sourcing.rates import HandOver, Parcel, price
+from operators.stock.serving import Serving
 from operators.stock.transfer_desk import TransferDesk
 from state.actions import Alternative, Benefit, Confidence, Switch, Transfer
 from state.keys import Ref
@@ -49,6 +49,8 @@ class _Need(Struct):
     variance: float
     spared_cents: float
     until_ms: int
+    #: Demand by region, where there is any: mean, region, variance.
+    regions: list[tuple[float, str, float]]
 
     def chance(self, units: int) -> float:
         """Return P(demand in time exceeds `units`)."""
@@ -84,6 +86,7 @@ class Repositioning(Desk):
 
     def __init__(self, context: Context, desk: TransferDesk) -> None:
         self._context, self._desk = context, desk
+        self._serving = Serving(context)
 
     def facts(self) -> FactHandlers:
         """Return handlers of signals that lift demand."""
@@ -201,90 +204,40 @@ class Repositioning(Desk):
                     free += due.quantity
                 else:
                     until_ms = min(until_ms, due.eta_ms)
-            needs[node] = _Need(node, free, 0.0, 0.0, 0.0, until_ms)
+            needs[node] = _Need(node, free, 0.0, 0.0, 0.0, until_ms, [])
         category = context.twin.skus[sku].category
-        for region in context.twin.geography.regions:
-            home = self._home(region, needs)
+        for region in context.outlook.regions_of(sku, context.twin.geography.regions):
+            # The nearest node that has, or had, the SKU serves the region.
+            home = next((node for node in context.rates.nearest(region) if node in needs), None)
             if home is None:
                 continue
             need = needs[home]
             mean, variance = context.outlook.demand_until(
                 region, sku, category, need.until_ms, context.now_ms
             )
-            need.mean += mean
-            need.variance += variance
+            if mean > 0.0:
+                need.mean += mean
+                need.variance += variance
+                need.regions.append((mean, region, variance))
         return needs
-
-    def _home(self, region: str, needs: dict[str, _Need]) -> str | None:
-        """Return the node nearest to `region` that has, or had, the SKU."""
-        geography = self._context.twin.geography
-        best: tuple[float, str] | None = None
-        for node in needs:
-            distance = geography.distance_km(node, region)
-            if distance is not None and (best is None or (distance, node) < best):
-                best = distance, node
-        return None if best is None else best[1]
 
     def _priced(self, sku: str, need: _Need, needs: dict[str, _Need]) -> _Need:
         """Return the need with the extra cost of serving a customer from the next-best node.
 
         Only regions for which the node is cheaper count, and only their demand.
         """
-        context = self._context
-        category = context.twin.skus[sku].category
-        kg = context.twin.skus[sku].weight_g / 1000
+        kg = self._context.twin.skus[sku].weight_g / 1000
+        others = [n.node for n in needs.values() if n.node != need.node and n.free > 0]
         mean = variance = spared = 0.0
-        mine = [r for r in context.twin.geography.regions if self._home(r, needs) == need.node]
-        found = []
-        for region in mine:
-            wanted, spread = context.outlook.demand_until(
-                region, sku, category, need.until_ms, context.now_ms
-            )
-            if wanted > 0.0:
-                found.append((wanted, region, spread))
-        for wanted, region, spread in sorted(found, reverse=True)[:_MOST_REGIONS]:
-            others = [
-                self._serve_cents(other.node, region, kg)
-                for other in needs.values()
-                if other.node != need.node and other.free > 0
-            ]
-            less = min(others, default=inf) - self._serve_cents(need.node, region, kg)
+        for wanted, region, spread in sorted(need.regions, reverse=True)[:_MOST_REGIONS]:
+            mine = self._serving.cents(need.node, region, kg)
+            less = self._serving.least_cents(others, region, kg) - mine
             if not 0.0 < less < inf:  # not cheaper, or not both can send it there
                 continue
             mean, variance = mean + wanted, variance + spread
             spared += wanted * less
         spared_cents = spared / mean if mean else 0.0
         return replace(need, mean=mean, variance=variance, spared_cents=spared_cents)
-
-    def _serve_cents(self, node: str, region: str, kg: float) -> float:
-        """Return the cost of a parcel of one unit from `node`: mean over usual promises, cents.
-
-        Each promise takes its cheapest service. Trouble that carriers report is left out: it will
-        have passed.
-        """
-        context = self._context
-        lane = context.rates.lane(node, region)
-        if lane.node is None:
-            return inf
-        weights = context.policy.weights
-        handling = lane.node.handling_fixed_cents + lane.node.handling_unit_cents
-        ready_ms = context.now_ms + lane.node.handling_time_s * 1000
-        ways = []
-        for quote in lane.quotes:
-            if kg * 1000 <= quote.max_weight_g:
-                at_ms = quote.next_pickup(ready_ms)
-                ratios = context.outlook.transit_ratios(quote.lane, at_ms)
-                ways.append((quote, HandOver(at_ms, ratios)))
-        total = 0.0
-        slacks = context.outlook.usual_slacks()
-        for slack_s in slacks:
-            parcel = Parcel(node, kg, handling, context.now_ms + round(slack_s * 1000))
-            best = inf
-            for quote, hand_over in ways:
-                if quote.freight(kg) + handling < best:
-                    best = min(best, price(quote, parcel, hand_over, weights).score)
-            total += best
-        return total / len(slacks)
 
     def _offer(self, sku: str, need: _Need, other: _Need) -> _Offer | None:
         """Return an offer of the units from `other` that gain more than they cost; None if none."""

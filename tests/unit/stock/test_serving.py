@@ -1,0 +1,78 @@
+"""Serving: the nodes that bounds rule out are never the cheapest."""
+
+from itertools import product
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operators.core.facts import LaneOutlook
+from operators.network.context import Context, ContextState
+from operators.stock.serving import Serving
+from state.events import CarrierRegistered, CarrierService, NodeRegistered, RegionRegistered
+from state.policy import Policy
+from state.quantities import DAY_S, HOUR_S
+from tests.builders import START_MS
+
+NODES = tuple(f"N-{number}" for number in range(6))
+REGIONS = tuple(f"R-{number}" for number in range(4))
+SERVICES = ("slow", "fast", "express")
+
+
+def a_network(luck: Random) -> Context:
+    """A network of drawn places, rate cards and lanes; some services reach few of the regions."""
+    context = Context(ContextState(policy=Policy()))
+    context.now_ms = START_MS + luck.randrange(DAY_S) * 1000
+    geography = context.twin.geography
+    for name in REGIONS:
+        at = {"latitude": luck.uniform(40, 60), "longitude": luck.uniform(-5, 25)}
+        geography.learn(RegionRegistered(region=name, **at))
+    for name in NODES:
+        geography.learn(
+            NodeRegistered(
+                node=name,
+                kind="warehouse",
+                region=luck.choice(REGIONS),
+                latitude=luck.uniform(40, 60),
+                longitude=luck.uniform(-5, 25),
+                handling_fixed_cents=luck.randrange(200),
+                handling_unit_cents=luck.randrange(100),
+                handling_time_s=luck.randrange(6) * HOUR_S,
+                parcels_per_day=100,
+            )
+        )
+    services = tuple(
+        CarrierService(
+            service=name,
+            mode="road",
+            base_cents=luck.randrange(1_000),
+            per_kg_cents=luck.randrange(200),
+            per_100km_cents=luck.randrange(100),
+            transit_base_s=luck.randrange(48) * HOUR_S,
+            transit_s_per_100km=luck.randrange(2 * HOUR_S),
+            cutoff_s=luck.randrange(24) * HOUR_S,
+            parcels_per_day=100,
+            max_weight_g=luck.choice((2_000, 31_500)),
+            max_distance_km=luck.choice((0, 600)),
+            gco2e_per_tonne_km=luck.randrange(800),
+        )
+        for name in SERVICES
+    )
+    geography.learn(CarrierRegistered(carrier="POST", services=services))
+    for service, node, region in product(SERVICES, NODES, REGIONS):
+        p50 = luck.uniform(0.8, 1.5)
+        quantiles = {"p10": p50 * 0.7, "p50": p50, "p90": p50 * 1.6}
+        of = {"carrier": "POST", "service": service, "node": node, "region": region}
+        usual = {"weekdays": (1.0,) * 7, "on_time": 0.9, "seen": 9}
+        context.outlook.learn_lane(LaneOutlook(**of, **quantiles, **usual))
+    for _ in range(8):
+        context.outlook.learn_promise(luck.randrange(5 * DAY_S))
+    return context
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from((0.1, 1.7, 12.0)))
+def test_the_least_cost_is_that_of_all_nodes(luck: Random, kg: float) -> None:
+    serving = Serving(a_network(luck))
+    for region in REGIONS:
+        every = [serving.cents(node, region, kg) for node in NODES]
+        assert serving.least_cents(NODES, region, kg) == min(every)
