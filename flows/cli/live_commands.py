@@ -1,5 +1,6 @@
 """`crossdock ingest`, `run`, `topics` and `publish`: the engine on Kafka and Redis."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -136,7 +137,7 @@ def run(
     from flows.live.cut_short import cut_short_after
     from flows.live.run import Live, run_partition
     from flows.live.share import parse_share
-    from flows.live.supervisor import supervise
+    from flows.live.supervisor import SUPERVISOR, supervise
     from flows.wiring.stop import end_with_parent
     from state.errors import SettingsError
 
@@ -147,8 +148,9 @@ def run(
     if not mine or max(mine) >= count or min(mine) < 0:
         raise SettingsError(f"expected partitions from 0 to {count - 1}, was {mine or 'none'}")
     if len(mine) == 1:
-        if partition:
-            end_with_parent()
+        supervisor = os.environ.get(SUPERVISOR)
+        if supervisor:
+            end_with_parent(int(supervisor))
         cut_short_after(settings.run.stop_s, stop)
         run_partition(
             live,

@@ -4,6 +4,7 @@ Each partition is a fold of its own, with its own state folder, so that partitio
 between hosts by moving folders, and one that fails does not take the others along.
 """
 
+import os
 import signal
 import subprocess
 import time
@@ -20,6 +21,8 @@ _WITHIN_S = 120.0
 _POLL_S = 0.05
 _SECOND_S = 1.0
 _LONGEST_PAUSE_S = 30.0
+#: Environment variable of a worker: the process id of its supervisor.
+SUPERVISOR = "CROSSDOCK_SUPERVISOR"
 
 
 class _Worker:
@@ -32,7 +35,9 @@ class _Worker:
 
     def start(self) -> None:
         self.process = subprocess.Popen(  # noqa: S603 - our own command
-            self._command, stdin=subprocess.DEVNULL
+            self._command,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, SUPERVISOR: str(os.getpid())},
         )
 
     def died(self, code: int) -> bool:

@@ -165,7 +165,9 @@ def run_all(
         return runs
     # A fresh process for each worker: threads of ours, such as a progress bar's, do not fork well.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=end_with_parent, initargs=(os.getpid(),)
+    ) as pool:
         futures: list[Future[Run]] = [pool.submit(run, trial) for trial in trials]
         open_ones = set(futures)
         try:

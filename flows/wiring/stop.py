@@ -51,13 +51,12 @@ def let_signals_through() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
 
 
-def end_with_parent() -> None:
-    """Have the kernel ask this process to stop when the one that started it is gone (Linux)."""
+def end_with_parent(parent: int) -> None:
+    """Have the kernel ask this process to stop when `parent`, which started it, is gone (Linux)."""
     if sys.platform != "linux":
         return
     import ctypes  # late: a process needs it once, and begins with this module
 
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it went before we could ask
         os.kill(os.getpid(), signal.SIGTERM)

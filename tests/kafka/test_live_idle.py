@@ -66,7 +66,7 @@ def test_a_quiet_minute_costs_a_few_turns_a_second(tmp_path: Path) -> None:
     assert turns["turns"] <= IDLE_TURNS + 60 / IDLE_WAIT_S + 3
 
 
-def test_a_followed_file_is_looked_at_no_more_than_its_pace_allows(
+def test_a_followed_file_is_looked_at_the_less_the_longer_it_is_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "log.jsonl"
@@ -76,15 +76,20 @@ def test_a_followed_file_is_looked_at_no_more_than_its_pace_allows(
     def sleep(seconds: float) -> None:
         slept.append(seconds)
         now[0] += seconds
-        if len(slept) == 200:
+        if now[0] >= 10.0 and not path.stat().st_size:
             path.write_bytes(b"{}\n")
 
     monkeypatch.setattr(state.journal.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(state.journal.time, "sleep", sleep)
     with JournalReader([path], follow=True) as reader:
-        assert reader.read(10, 2.0) == [] and len(slept) <= 101
+        assert reader.read(10, 2.0) == [] and len(slept) <= 200
+        assert slept[0] < 0.001 and slept[-1] == pytest.approx(0.02, rel=0.1)
+        looked = len(slept)
         assert [line.raw for line in reader.read(10, 60.0)] == [b"{}"]
-        assert reader.read(10) == [] and len(slept) == 200
+        assert now[0] < 10.1 and len(slept) - looked <= 8.1 / 0.02
+        looked = len(slept)
+        assert reader.read(10) == [] and len(slept) == looked
+        assert reader.read(10, 0.01) == [] and slept[looked] < 0.001
 
 
 @pytest.fixture

@@ -351,15 +351,26 @@ def test_a_worker_that_was_taken_over_is_left_alone_and_the_others_go_on(tmp_pat
 def test_a_worker_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     child = (
-        "from flows.wiring.stop import end_with_parent; import os,time; end_with_parent();"
+        "from flows.wiring.stop import end_with_parent; import os,sys,time;"
+        "end_with_parent(int(sys.argv[1]));"
         f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     )
-    parent = f"import subprocess,sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    parent = (
+        "import os,subprocess,sys;"
+        f"subprocess.run([sys.executable, '-c', {child!r}, str(os.getpid())])"
+    )
     process = subprocess.Popen([sys.executable, "-c", parent])
     eventually(lambda: note.exists() and note.read_text())
     process.send_signal(signal.SIGKILL)
     process.wait()
     eventually(lambda: not runs(int(note.read_text())))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells workers of it on Linux only")
+def test_a_worker_ends_whose_starter_was_gone_before_it_asked() -> None:
+    script = "from flows.wiring.stop import end_with_parent; import time; end_with_parent(1 << 22);"
+    done = subprocess.run([sys.executable, "-c", f"{script} time.sleep(600)"], check=False)
+    assert done.returncode == -signal.SIGTERM
 
 
 def test_the_schema_of_the_settings_is_printed() -> None:
