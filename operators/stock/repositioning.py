@@ -57,6 +57,14 @@ class _Need(Struct):
         return exceeds(units, self.mean, self.variance)
 
 
+class _Way(Struct):
+    """A way to the destination from a node that may give up to `most` units, at a cost each."""
+
+    origin: _Need
+    most: int
+    unit_cents: float
+
+
 class _Offer(Struct):
     """A transfer priced, in cents: transport, displacement at the origin, and gain."""
 
@@ -160,17 +168,11 @@ class Repositioning(Desk):
         if self._desk.was_moved_out(need.node, sku):
             reason = "stock of it left here not long ago"
             return [NoAction(kind="transfer", about=f"{need.node}/{sku}", reason=reason)]
-        spare = [
-            other
-            for other in needs.values()
-            if other.node != need.node
-            and other.free > 0
-            and not self._desk.was_moved_in(other.node, sku)
-            and Ref("node", other.node) not in context.twin.holds
-            and not context.twin.capacity.nodes.is_closed(other.node)
-        ]
+        ways = [way for o in needs.values() if (way := self._way(sku, need, o)) is not None]
+        if not ways:
+            return []
         priced = self._priced(sku, need, needs)
-        offers = [o for other in spare if (o := self._offer(sku, priced, other)) is not None]
+        offers = [offer for way in ways if (offer := self._offer(priced, way)) is not None]
         offers.sort(key=lambda offer: (offer.score, offer.origin))
         if not offers:
             return []
@@ -239,26 +241,43 @@ class Repositioning(Desk):
         spared_cents = spared / mean if mean else 0.0
         return replace(need, mean=mean, variance=variance, spared_cents=spared_cents)
 
-    def _offer(self, sku: str, need: _Need, other: _Need) -> _Offer | None:
-        """Return an offer of the units from `other` that gain more than they cost; None if none."""
+    def _way(self, sku: str, need: _Need, origin: _Need) -> _Way | None:
+        """Return the way of units from `origin`; None if it can spare none, or not in time."""
         context, rules = self._context, self._context.policy.repositioning
+        if (
+            origin.node == need.node
+            or origin.free <= 0
+            or self._desk.was_moved_in(origin.node, sku)
+            or Ref("node", origin.node) in context.twin.holds
+            or context.twin.capacity.nodes.is_closed(origin.node)
+        ):
+            return None
         distance = context.twin.geography.distance_km(
-            other.node, context.twin.geography.nodes[need.node].region
+            origin.node, context.twin.geography.nodes[need.node].region
         )
         if distance is None:
             return None
         lead_ms = round((rules.lead_s + distance / rules.road_km_h * 3600) * 1000)
         if context.now_ms + lead_ms >= need.until_ms:
             return None  # the next supply comes as soon
-        kg = context.twin.skus[sku].weight_g / 1000
-        unit_cents = rules.unit_cents + rules.kg_100km_cents * kg * distance / 100
-        gain = displaced = 0.0
-        units = 0
         # Inbound to the origin cannot be loaded yet.
         safety = context.policy.sourcing.safety_stock
-        there = context.twin.stock[sku][other.node].unpromised(safety)
-        for taken in range(1, min(other.free, there, rules.most_units) + 1):
-            risk = other.chance(other.free - taken)
+        there = context.twin.stock[sku][origin.node].unpromised(safety)
+        most = min(origin.free, there, rules.most_units)
+        if most < rules.lot or origin.chance(origin.free - 1) > rules.origin_risk:
+            return None
+        kg = context.twin.skus[sku].weight_g / 1000
+        unit_cents = rules.unit_cents + rules.kg_100km_cents * kg * distance / 100
+        return _Way(origin, most, unit_cents)
+
+    def _offer(self, need: _Need, way: _Way) -> _Offer | None:
+        """Return an offer of the units that gain more than they cost; None if there are none."""
+        rules = self._context.policy.repositioning
+        origin, unit_cents = way.origin, way.unit_cents
+        gain = displaced = 0.0
+        units = 0
+        for taken in range(1, way.most + 1):
+            risk = origin.chance(origin.free - taken)
             if risk > rules.origin_risk:
                 break
             chance = need.chance(need.free + taken - 1)
@@ -273,7 +292,8 @@ class Repositioning(Desk):
         if units < rules.lot:
             return None
         units -= units % rules.lot
-        return _Offer(other.node, units, round(unit_cents * units), round(displaced), round(gain))
+        cost = round(unit_cents * units)
+        return _Offer(origin.node, units, cost, round(displaced), round(gain))
 
     def _draft(self, sku: str, need: _Need, best: _Offer, others: list[_Offer]) -> Draft:
         context = self._context
