@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from flows.whatif.trial import Trial, run_trial
 from flows.wiring.stop import end_with_parent
 from state.policy import Policy
 from state.quantities import rfc3339
+from state.sums import float_sum
 
 P = TypeVar("P")
 
@@ -165,19 +166,37 @@ def run_all(
         return runs
     # A fresh process for each worker: threads of ours, such as a progress bar's, do not fork well.
     context = multiprocessing.get_context("spawn")
+    shares = context.Array("d", len(trials), lock=False)
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=end_with_parent, initargs=(os.getpid(),)
+        workers, mp_context=context, initializer=_begin, initargs=(os.getpid(), shares)
     ) as pool:
-        futures: list[Future[Run]] = [pool.submit(run, trial) for trial in trials]
+        futures: list[Future[Run]] = [
+            pool.submit(_run_one, run, number, trial) for number, trial in enumerate(trials)
+        ]
         open_ones = set(futures)
         try:
             while open_ones:
                 over, open_ones = wait(open_ones, _WATCHED_S, return_when=FIRST_COMPLETED)
                 for future in over:
                     future.result()
-                done = whole - len(open_ones)
-                progress(done, done / whole)
+                progress(whole - len(open_ones), float_sum(shares) / whole)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         return [future.result() for future in futures]
+
+
+#: Shares done by the number of the trial, in a worker; one writes each, so that none waits.
+_shares: MutableSequence[float] = []
+
+
+def _begin(parent: int, shares: MutableSequence[float]) -> None:
+    """Prepare a worker process."""
+    global _shares
+    end_with_parent(parent)
+    _shares = shares
+
+
+def _run_one(run: Callable[..., Run], number: int, trial: Any) -> Run:
+    """Run one trial in a worker process, which reports the share done."""
+    return run(trial, lambda share: _shares.__setitem__(number, share))

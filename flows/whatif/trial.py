@@ -15,10 +15,12 @@ from flows.whatif.result import Run, Series
 from state.actions import Action
 from state.events import Event
 from state.policy import Policy
-from state.quantities import HOUR_MS
+from state.quantities import DAY_MS, HOUR_MS
 
-#: Events between two words of progress.
+#: Events between two reports of progress.
 _REPORTED_EVERY = 500
+#: Days after the last order in which nearly all orders end; the last may take two weeks more.
+_ENDING_DAYS = 7
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -33,7 +35,7 @@ class Trial(Struct, frozen=True, kw_only=True):
 
 
 def run_trial(trial: Trial, progress: Callable[[float], object] = lambda share: None) -> Run:
-    """Run a trial to its end; `progress` receives the share of its days that has passed.
+    """Run a trial to its end; `progress` receives the share done, about.
 
     Raises AssertionError if a unit or a cent is unaccounted for at the end.
     """
@@ -58,7 +60,7 @@ def finish(
     """Run a simulation that is wired up to its end, and measure it."""
     actions: Counter[str] = Counter()
     start_ms = simulation.begin_ms
-    whole_ms = days * 24 * HOUR_MS
+    whole_ms = (days + _ENDING_DAYS) * DAY_MS
 
     def count(event: Event, done: list[Action]) -> None:
         for action in done:
@@ -67,7 +69,7 @@ def finish(
     events = 0
     for events, _ in enumerate(simulation.run(controller, count), 1):
         if events % _REPORTED_EVERY == 0:
-            progress(min(1.0, (simulation.now_ms - start_ms) / whole_ms))
+            progress(min(0.99, (simulation.now_ms - start_ms) / whole_ms))
     simulation.check()
     progress(1.0)
     return Run(

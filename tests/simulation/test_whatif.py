@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
+import flows.whatif.comparison
 from flows.cli.app import app
 from flows.replay.replay import ReplayPlan, replay
 from flows.simulation import WorldConfig
@@ -90,6 +91,13 @@ def test_arms_differ_in_what_they_decide_and_in_nothing_else() -> None:
     assert [share for _, share in heard] == sorted(share for _, share in heard)
 
 
+def test_a_worker_reports_the_share_done_of_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = [0.0, 0.0]
+    monkeypatch.setattr(flows.whatif.comparison, "_shares", shares)
+    flows.whatif.comparison._run_one(lambda trial, progress: progress(0.25), 1, None)
+    assert shares == [0.0, 0.25]
+
+
 @pytest.mark.slow
 def test_runs_in_other_processes_are_the_same_runs() -> None:
     comparison = Comparison(
@@ -101,7 +109,10 @@ def test_runs_in_other_processes_are_the_same_runs() -> None:
         policies=(("ours", Policy()),),
         workers=2,
     )
-    apart, here = compare(comparison), compare(replace(comparison, workers=1))
+    shares: list[float] = []
+    apart = compare(comparison, lambda done, share: shares.append(share))
+    here = compare(replace(comparison, workers=1))
+    assert shares == sorted(shares) and shares[-1] == 1.0
     assert [run.digest for run in apart.arms[0].runs] == [run.digest for run in here.arms[0].runs]
 
 
