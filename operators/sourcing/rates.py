@@ -129,16 +129,9 @@ def price(quote: Quote, parcel: Parcel, hand_over: HandOver, weights: Weights) -
     """Return a parcel by a service as an option, priced in every term.
 
     Freight follows the rate card, and carbon the weight. Handling and displacement come with the
-    parcel. Lateness is the expectation of a two-piece normal through the quantiles of transit.
+    parcel. Lateness is that of `expected_lateness`.
     """
-    nominal_s, ratios, trouble_s = quote.nominal_s, hand_over.ratios, hand_over.trouble_s
-    p50_s = nominal_s * ratios.p50 + trouble_s
-    p_late, late_s = lateness(
-        (parcel.promised_ms - hand_over.at_ms) / 1000,
-        nominal_s * ratios.p10 + trouble_s,
-        p50_s,
-        nominal_s * ratios.p90 + trouble_s,
-    )
+    p_late, late_s = expected_lateness(quote, parcel.promised_ms, hand_over)
     kg, handling, displacement = parcel.kg, parcel.handling, parcel.displacement
     freight = quote.freight(kg)
     carbon = carbon_cents(quote, kg, weights)
@@ -155,9 +148,25 @@ def price(quote: Quote, parcel: Parcel, hand_over: HandOver, weights: Weights) -
         quote.carbon_kg_per_kg * kg,
         p_late,
         hand_over.at_ms,
-        hand_over.at_ms + round(p50_s * 1000),
+        hand_over.at_ms + round(hand_over.median_s(quote) * 1000),
         late_s,
     )
+
+
+def expected_lateness(quote: Quote, promised_ms: int, hand_over: HandOver) -> tuple[float, float]:
+    """Return P(late) and expected s late, of a two-piece normal through the transit's quantiles."""
+    nominal_s, ratios, trouble_s = quote.nominal_s, hand_over.ratios, hand_over.trouble_s
+    return lateness(
+        (promised_ms - hand_over.at_ms) / 1000,
+        nominal_s * ratios.p10 + trouble_s,
+        nominal_s * ratios.p50 + trouble_s,
+        nominal_s * ratios.p90 + trouble_s,
+    )
+
+
+def sure_cents(quote: Quote, kg: float, handling: int, weights: Weights) -> int:
+    """Return the part of a parcel's price that is certain: freight, carbon and handling, cents."""
+    return quote.freight(kg) + carbon_cents(quote, kg, weights) + handling
 
 
 def carbon_cents(quote: Quote, kg: float, weights: Weights) -> int:

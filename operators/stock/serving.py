@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import inf
 
 from operators.network.context import Context
-from operators.sourcing.rates import HandOver, Parcel, carbon_cents, price
+from operators.sourcing.rates import HandOver, expected_lateness, lateness_cents, sure_cents
 
 
 class Serving:
@@ -30,18 +30,18 @@ class Serving:
             if kg * 1000 <= quote.max_weight_g:
                 at_ms = quote.next_pickup(ready_ms)
                 hand_over = HandOver(at_ms, context.outlook.transit_ratios(quote.lane, at_ms))
-                sure = quote.freight(kg) + carbon_cents(quote, kg, weights) + handling
-                ways.append((sure, quote, hand_over))
+                ways.append((sure_cents(quote, kg, handling, weights), quote, hand_over))
         ways.sort(key=lambda way: way[0])
         total = 0.0
         slacks = context.outlook.usual_slacks()
         for slack_s in slacks:
-            parcel = Parcel(node, kg, handling, context.now_ms + round(slack_s * 1000))
+            promised_ms = context.now_ms + round(slack_s * 1000)
             best = inf
             for sure, quote, hand_over in ways:
                 if sure >= best:
                     break  # what follows costs more, even in time
-                best = min(best, price(quote, parcel, hand_over, weights).score)
+                late = lateness_cents(*expected_lateness(quote, promised_ms, hand_over), weights)
+                best = min(best, sure + late)
             total += best
         return total / len(slacks)
 

@@ -1,6 +1,7 @@
-"""Serving: the nodes that bounds rule out are never the cheapest."""
+"""Serving: short cuts give what pricing everything would, to the cent."""
 
 from itertools import product
+from math import inf
 from random import Random
 
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from operators.core.facts import LaneOutlook
 from operators.network.context import Context, ContextState
+from operators.sourcing.rates import HandOver, Parcel, price
 from operators.stock.serving import Serving
 from state.events import CarrierRegistered, CarrierService, NodeRegistered, RegionRegistered
 from state.policy import Policy
@@ -68,6 +70,33 @@ def a_network(luck: Random) -> Context:
     for _ in range(8):
         context.outlook.learn_promise(luck.randrange(5 * DAY_S))
     return context
+
+
+def plainly(context: Context, node: str, region: str, kg: float) -> float:
+    """Return the mean over usual promises of the cheapest option, every option priced in full."""
+    lane, outlook = context.rates.lane(node, region), context.outlook
+    assert lane.node is not None
+    handling = lane.node.handling_fixed_cents + lane.node.handling_unit_cents
+    ready_ms = context.now_ms + lane.node.handling_time_s * 1000
+    best = []
+    for slack_s in outlook.usual_slacks():
+        parcel = Parcel(node, kg, handling, context.now_ms + round(slack_s * 1000))
+        scores = [inf]
+        for quote in lane.quotes:
+            if kg * 1000 <= quote.max_weight_g:
+                at_ms = quote.next_pickup(ready_ms)
+                hand_over = HandOver(at_ms, outlook.transit_ratios(quote.lane, at_ms))
+                scores.append(price(quote, parcel, hand_over, context.policy.weights).score)
+        best.append(min(scores))
+    return sum(best) / len(best)
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from((0.1, 1.7, 12.0)))
+def test_a_cost_is_that_of_the_one_price(luck: Random, kg: float) -> None:
+    context = a_network(luck)
+    serving = Serving(context)
+    for node, region in product(NODES, REGIONS):
+        assert serving.cents(node, region, kg) == plainly(context, node, region, kg)
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from((0.1, 1.7, 12.0)))
