@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flows.cli.console import print_json, progress_bar, say, show, warn
-from flows.wiring.stop import Stop
+from flows.wiring.stop import Stop, end_with_parent
 
 if TYPE_CHECKING:
     from state.settings import Settings
@@ -138,7 +138,6 @@ def run(
     from flows.live.run import Live, run_partition
     from flows.live.share import parse_share
     from flows.live.supervisor import SUPERVISOR, supervise
-    from flows.wiring.stop import end_with_parent
     from state.errors import SettingsError
 
     settings = settings_of(config)

@@ -23,8 +23,7 @@ from state.twin.orders import LineProgress, OrderStatus
 #: Waiting orders tried per fact that brings stock: bounds the work of one event.
 _MOST_SERVED = 25
 
-#: Allocates an order whose legs are committed so that they go together; None leaves them as they
-#: are.
+#: Returns facts that send an order's committed legs together; None to leave them split.
 Unite = Callable[[OpenOrder], list[Derived] | None]
 
 
