@@ -8,6 +8,7 @@ from operators.network.desk import Desk, DueHandlers
 from operators.network.due import Lapse, Retry, Serve
 from operators.network.legs import commit, give_up
 from operators.orders.allocation import RESTS_ON, allocation
+from operators.sourcing.eliminations import TOO_MANY_PARCELS
 from operators.sourcing.explanation import eliminated, shortages
 from operators.sourcing.exploration import explore
 from operators.sourcing.plan import Choice, Plan
@@ -314,10 +315,12 @@ class OrderDesk(Desk):
         context.weigh_paying_back(order)
         missing = choice.missing if choice is not None else {}
         short = ", ".join(f"{units} of {sku}" for sku, units in missing.items())
+        most = context.policy.sourcing.max_legs
+        is_spread = choice is not None and TOO_MANY_PARCELS in choice.eliminated
         text = {
             "no_stock": f"{name} waits: no node can promise {short}",
-            "no_route": f"{name} waits: stock is there, but no service can take it in time and "
-            "within limits",
+            "no_route": f"{name} waits: stock is there, but "
+            + (f"only in more than {most} parcels" if is_spread else "no service can take it"),
             "unknown_reference": f"{name} cannot be served",
         }[reason]
         decision = Backorder(

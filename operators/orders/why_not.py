@@ -167,6 +167,17 @@ class Witness:
             self._is_sure = is_it
         return choice
 
+    def beats(
+        self,
+        order: OrderPlaced,
+        lines: Lines,
+        now_ms: int,
+        cents: float,
+        excluded: Collection[str] = (),
+    ) -> bool:
+        """Compare as the replaced sourcer does."""
+        return self._sourcer.beats(order, lines, now_ms, cents, excluded)
+
 
 def _answer(
     context: Context,

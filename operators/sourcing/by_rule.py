@@ -14,6 +14,7 @@ from operators.sourcing.candidates import (
     Shares,
     cover_greedily,
     find_supplies,
+    rule_out_spread,
     spread_over_pairs,
     units_covered,
     units_missing,
@@ -56,7 +57,7 @@ class ByRule:
             rule_out_held(self._twin, order.region, lines, supplies, closed, eliminated)
         missing = units_missing(lines, supplies, closed)
         if missing:
-            return Choice(None, (), eliminated, missing, 0)
+            return Choice(None, (), eliminated, missing)
         policy = replace(self.policy, weights=_PAID_AT_ONCE)
         pricer = Pricer(
             self._twin, self._outlook, self._rates, policy, order, lines, supplies, now_ms
@@ -65,9 +66,22 @@ class ByRule:
         search = _Search(self._twin, policy, order, lines, supplies, pricer)
         plans = search.nearest(now_ms) if rules.rule == "nearest" else search.cheapest()
         if not plans:
-            return Choice(None, (), eliminated, {}, pricer.considered)
+            rule_out_spread(lines, supplies, rules.max_legs, eliminated)
+            return Choice(None, (), eliminated, {})
         runners_up = tuple(plans[1 : rules.alternatives + 1])
-        return Choice(plans[0], runners_up, eliminated, {}, pricer.considered)
+        return Choice(plans[0], runners_up, eliminated, {})
+
+    def beats(
+        self,
+        order: OrderPlaced,
+        lines: Lines,
+        now_ms: int,
+        cents: float,
+        excluded: Collection[str] = (),
+    ) -> bool:
+        """Return whether the plan that the rule chooses costs less than `cents`."""
+        plan = self.decide(order, lines, now_ms, excluded).plan
+        return plan is not None and plan.score < cents
 
 
 class _NominalRates:

@@ -6,7 +6,13 @@ Every sourcer starts here, by cost or by rule.
 from collections.abc import Collection, Iterator
 from itertools import combinations, product
 
-from operators.sourcing.eliminations import CLOSED, NOTHING_LEFT, Eliminations, Way
+from operators.sourcing.eliminations import (
+    CLOSED,
+    NOTHING_LEFT,
+    TOO_MANY_PARCELS,
+    Eliminations,
+    Way,
+)
 from operators.sourcing.pricer import Lines, Supply
 from state.policy import Sourcing
 from state.sums import int_sum
@@ -52,7 +58,9 @@ def find_supplies(
                     eliminated.setdefault(NOTHING_LEFT, []).append(Way(node, sku=sku))
                     continue
             if limits.get(node) == 0:
-                eliminated.setdefault(CLOSED, []).append(Way(node))
+                ways = eliminated.setdefault(CLOSED, [])
+                if Way(node) not in ways:
+                    ways.append(Way(node))
                 closed[index] += units
                 continue
             supply = supplies.get(node)
@@ -102,6 +110,16 @@ def spread_over_pairs(
             share_b = tuple(line for i, line in enumerate(lines) if i not in at_a)
             if share_a and share_b:
                 yield [(a, share_a), (b, share_b)]
+
+
+def rule_out_spread(
+    lines: Lines, supplies: dict[str, Supply], max_legs: int, eliminated: Eliminations
+) -> None:
+    """Add a plan over more nodes than there may be parcels, if stock is spread over so many."""
+    nodes = sorted(supplies, key=lambda node: (-int_sum(supplies[node].units), node))
+    shares = _cover(lines, nodes, supplies) or []
+    if len(shares) > max_legs:
+        eliminated[TOO_MANY_PARCELS] = [tuple(Way(node) for node, _ in shares)]
 
 
 def cover_greedily(

@@ -26,7 +26,7 @@ class Way(Struct, frozen=True, order=True, gc=False):
 class Constraint(Struct, frozen=True, gc=False, cache_hash=True):
     """Reason why an option is out; `note` is the text a person gave for it."""
 
-    kind: Literal["nothing_left", "closed", "held", "reach", "room", "weight", "barred"]
+    kind: Literal["nothing_left", "closed", "held", "reach", "room", "weight", "parcels", "barred"]
     note: str = ""
 
     def __str__(self) -> str:
@@ -41,11 +41,13 @@ _WORDS = {
     "reach": "out of the service's reach",
     "room": "no capacity within days",
     "weight": "over the service's weight limit",
+    "parcels": "in more parcels than allowed",
     "barred": "the order left it before, or it is likelier late than what it has",
 }
 NOTHING_LEFT, CLOSED = Constraint("nothing_left"), Constraint("closed")
 OUT_OF_REACH, NO_ROOM = Constraint("reach"), Constraint("room")
-TOO_HEAVY, BARRED = Constraint("weight"), Constraint("barred")
+TOO_HEAVY, TOO_MANY_PARCELS = Constraint("weight"), Constraint("parcels")
+BARRED = Constraint("barred")
 
 
 #: Constraint -> options ruled out, in the order found: ways, or all ways of a split plan.

@@ -81,7 +81,6 @@ class Choice(Struct, frozen=True):
     runners_up: tuple[Plan, ...]
     eliminated: Eliminations
     missing: dict[str, int]
-    considered: int
     gap_cents: int = 0
     known_below: float = 0.0
 
@@ -98,4 +97,15 @@ class Sourcer(Protocol):
         self, order: OrderPlaced, lines: Lines, now_ms: int, excluded: Collection[str] = ()
     ) -> Choice:
         """Choose a plan for `lines` of `order` now, not from any node in `excluded`."""
+        ...
+
+    def beats(
+        self,
+        order: OrderPlaced,
+        lines: Lines,
+        now_ms: int,
+        cents: float,
+        excluded: Collection[str] = (),
+    ) -> bool:
+        """Return whether the plan that `decide` would choose costs less than `cents`."""
         ...

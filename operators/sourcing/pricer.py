@@ -1,7 +1,7 @@
 """Pricer: the cheapest services for lines of an order from one node, within one decision."""
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -40,7 +40,7 @@ _DAYS_AHEAD = 4
 #: Units of a line whose displacement is priced; further units add little.
 _DISPLACED_UNITS = 5
 #: Above any price, cents.
-_NO_LIMIT = 2**62
+NO_LIMIT = 2**62
 
 
 class Supply(Struct):
@@ -81,8 +81,8 @@ class Pricer:
         self._goods: dict[Lines, tuple[int, int]] = {}
         self._displaced: dict[tuple[str, str, int], int] = {}
         self._cheapest: dict[tuple[str, Lines], Option | None] = {}
+        self._ruled_out: set[tuple[Constraint, Way]] = set()
         self.eliminated: Eliminations = {}
-        self.considered = 0
 
     def cheapest(self, node: str, lines: Lines) -> Option | None:
         """Return the cheapest option for a parcel of `lines` from `node`; None if none takes it."""
@@ -93,12 +93,14 @@ class Pricer:
             self._cheapest[key] = best[0] if best else None
         return self._cheapest[key]
 
-    def collect(self, node: str, lines: Lines, best: list[Option], keep: int) -> None:
+    def collect(
+        self, node: str, lines: Lines, best: list[Option], keep: int, most: int = NO_LIMIT
+    ) -> None:
         """Add the node's services to `best`, which stays sorted and at most `keep` long.
 
-        The result is exact: a service is skipped only if some of its terms, none of which is
-        negative, already exceed the last of `best`. Lateness and displacement, which are slow to
-        compute, come last.
+        Options that cost more than `most` cents are left out. The result is exact: a service is
+        skipped only if some of its terms, none of which is negative, already exceed that or the
+        last of `best`. Lateness and displacement, which are slow to compute, come last.
         """
         lane = self._lanes.get(node) or self.lane(node)
         if lane.unreachable:
@@ -106,8 +108,7 @@ class Pricer:
         at = lane.node
         if at is None or not lane.quotes:
             return
-        self.considered += len(lane.quotes)
-        to_beat = best[-1].score if len(best) == keep else _NO_LIMIT
+        to_beat = best[-1].score if len(best) == keep else most
         if lane.least_cents > to_beat:
             return
         goods = self._goods.get(lines)
@@ -274,5 +275,9 @@ class Pricer:
         usual, factor = self._outlook.usual_transit(quote.service, at_ms)
         return self._twin.capacity.services.has_room(quote.service, day), usual, factor
 
-    def _rule_out(self, constraint: Constraint, options: Iterable[Way]) -> None:
-        self.eliminated.setdefault(constraint, []).extend(options)
+    def _rule_out(self, constraint: Constraint, options: Sequence[Way]) -> None:
+        """Note options as ruled out, once however many parcels are priced."""
+        key = (constraint, options[0])
+        if key not in self._ruled_out:
+            self._ruled_out.add(key)
+            self.eliminated.setdefault(constraint, []).extend(options)

@@ -42,19 +42,17 @@ class Splits:
         pricer: Pricer,
         rules: Sourcing,
         least: dict[str, float],
+        wanted: int,
     ) -> None:
         self._lines, self._supplies, self._pricer, self._rules = lines, supplies, pricer, rules
-        self._least = least
+        self._least, self._wanted = least, wanted
         self._found: list[Split] = []
         self._seen: dict[tuple[str, int], Option | None] = {}
         self._looks = 0
         self.proven = _INFINITY
 
     def search(self, to_beat: float) -> list[Split]:
-        """Return the cheapest splits below `to_beat` cents, the best first.
-
-        At most one more than the alternatives shown.
-        """
+        """Return the cheapest splits below `to_beat` cents, the best first, as many as wanted."""
         least, rules = self._least, self._rules
         two = sorted(least.values())[:2]
         self._bound = self.proven = to_beat
@@ -70,7 +68,10 @@ class Splits:
         self._nodes = sorted(near, key=lambda node: (least[node], node))
         self._has = {node: self._whole_lines(node) for node in near}
         self._cheapest_least = least[self._nodes[0]]
-        self._branch((1 << len(self._lines)) - 1, (), 0)
+        self._unions = _unions(set(self._has.values()), rules.max_legs)
+        every = (1 << len(self._lines)) - 1
+        if self._can_cover(every, rules.max_legs):
+            self._branch(every, (), 0)
         if not self._found and to_beat == _INFINITY:
             self._cover(ranked)
             self.proven = at_least
@@ -87,7 +88,7 @@ class Splits:
         """Assign the first open line to each node in turn, with every subset of its other lines."""
         first = open_lines & -open_lines
         split = self._rules.split_fixed_cents
-        is_last = len(legs) + 1 >= self._rules.max_legs
+        more_legs = self._rules.max_legs - len(legs) - 1
         for node in self._nodes:
             has = self._has[node] & open_lines
             if not has & first or any(node == used for used, _ in legs):
@@ -100,7 +101,7 @@ class Splits:
             while True:
                 share = first | more
                 rest = open_lines ^ share
-                if not (rest and is_last) and (rest or legs):
+                if (rest or legs) and self._can_cover(rest, more_legs):
                     self._look(node, share, rest, legs, cents)
                 if not more:
                     break
@@ -141,10 +142,9 @@ class Splits:
         if score >= self._bound or found in self._found:
             return
         insort(self._found, found)
-        keep = self._rules.alternatives + 1
-        if len(self._found) > keep:
+        if len(self._found) > self._wanted:
             self._found.pop()
-        if len(self._found) == keep:
+        if len(self._found) == self._wanted:
             self._bound = min(self._bound, self._found[-1].score)
 
     def _cover(self, ranked: list[str]) -> None:
@@ -163,5 +163,17 @@ class Splits:
         ready = self._supplies[node].ready_ms
         return int_sum(1 << index for index, ms in enumerate(ready) if ms is not None)
 
+    def _can_cover(self, lines: int, legs: int) -> bool:
+        """Return whether `legs` nodes together have all of `lines`."""
+        return any(not lines & ~union for union in self._unions[legs])
+
     def _share(self, lines: int) -> Lines:
         return tuple(line for index, line in enumerate(self._lines) if lines >> index & 1)
+
+
+def _unions(sets: set[int], most: int) -> list[set[int]]:
+    """Return, for 0 to `most` nodes, the lines that so many of them have together."""
+    unions = [{0}]
+    for _ in range(most):
+        unions.append({union | more for union in unions[-1] for more in sets} | unions[-1])
+    return unions

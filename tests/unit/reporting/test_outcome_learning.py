@@ -40,7 +40,7 @@ _CHOICES = st.lists(st.integers(0, 200), min_size=1, max_size=5).map(
 def test_propensities_sum_to_one_and_only_what_is_near_enough_is_drawn(
     plans: list[Plan], share: float, extra: int, name: str
 ) -> None:
-    choice = Choice(plans[0], tuple(plans[1:]), {}, {}, 5)
+    choice = Choice(plans[0], tuple(plans[1:]), {}, {})
     drawn, draw = explore(choice, name, Exploration(share=share, most_extra_cents=extra))
     assert drawn.plan is not None and drawn.plan.score <= plans[0].score + extra
     assert {p.describe() for p in (drawn.plan, *drawn.runners_up)} == {p.describe() for p in plans}
@@ -54,7 +54,7 @@ def test_propensities_sum_to_one_and_only_what_is_near_enough_is_drawn(
 
 
 def test_options_are_drawn_as_often_as_the_log_says() -> None:
-    choice = Choice(plan("A", 1), (plan("B", 2), plan("C", 3)), {}, {}, 3)
+    choice = Choice(plan("A", 1), (plan("B", 2), plan("C", 3)), {}, {})
     taken = {"A": 0, "B": 0, "C": 0}
     for number in range(4_000):
         drawn, _ = explore(choice, f"O-{number}", Exploration(share=0.3))

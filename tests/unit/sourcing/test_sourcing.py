@@ -17,7 +17,7 @@ from state.events import (
     NodeCapacityChanged,
     OrderPlaced,
 )
-from state.policy import Policy, Sourcing, Weights
+from state.policy import Policy, Reevaluation, Sourcing, Weights
 from state.quantities import from_ms, to_ms
 from tests.builders import (
     DAY,
@@ -217,6 +217,23 @@ def test_no_more_legs_than_the_policy_allows() -> None:
     decision = action.data.decision
     assert isinstance(decision, Backorder)
     assert decision.reason == "no_route"
+    assert action.data.because.summary.endswith("stock is there, but only in more than 2 parcels.")
+    (spread,) = (e for e in action.data.because.eliminated if e.constraint.startswith("in more"))
+    assert spread.count == 1 and spread.examples[0].count(" + ") == 2
+
+
+def test_an_option_is_ruled_out_once_however_many_parcels_are_priced() -> None:
+    stock = {(name, sku): 5 for name in ("N-NORTH", "N-SOUTH") for sku in ("BOOK", "LAMP")}
+    heavy = carrier("TRUCK", service("pallet", max_weight_g=500_000, base_cents=4_000))
+    local = carrier("BIKE", service("local", max_distance_km=1))
+    three = order("O-1", {"BOOK": 1, "LAMP": 1, "SOFA": 1})
+    every = Policy(sourcing=Sourcing(alternatives=20), reevaluation=Reevaluation(enabled=False))
+    stock[("N-SPARE", "SOFA")] = 5
+    action = allocation(three, stock, carrier(), heavy, local, policy=every)
+    ruled_out = {each.constraint: each for each in action.data.because.eliminated}
+    assert ruled_out["out of the service's reach"].count == 2
+    for each in ruled_out.values():
+        assert len(set(each.examples)) == min(each.count, 3)
 
 
 def test_terms_sum_and_alternatives_are_sorted_and_dearer() -> None:

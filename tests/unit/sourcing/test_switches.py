@@ -301,6 +301,16 @@ class Proving:
             self.applied += 1
         return choice
 
+    def beats(
+        self,
+        order: OrderPlaced,
+        lines: Lines,
+        now_ms: int,
+        cents: float,
+        excluded: Collection[str] = (),
+    ) -> bool:
+        return self._sourcing.beats(order, lines, now_ms, cents, excluded)
+
 
 def recorded() -> list[JournalLine]:
     journal: list[JournalLine] = []
