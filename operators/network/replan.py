@@ -42,12 +42,16 @@ def decide(context: Context, order: OpenOrder, placed: OrderPlaced, lines: Lines
     return context.sourcing.decide(placed, lines, context.now_ms, order.excluded)
 
 
-def decide_from(
-    context: Context, order: OpenOrder, placed: OrderPlaced, lines: Lines, node: str
-) -> Choice:
-    """Return the choice for `lines` if all of them come from `node`."""
-    elsewhere = {other for other in context.twin.geography.nodes if other != node}
-    return context.sourcing.decide(placed, lines, context.now_ms, elsewhere | set(order.excluded))
+def beats(
+    context: Context, order: OpenOrder, placed: OrderPlaced, lines: Lines, cents: float
+) -> bool:
+    """Return whether the plan that `decide` would choose costs less than `cents`."""
+    return context.sourcing.beats(placed, lines, context.now_ms, cents, order.excluded)
+
+
+def elsewhere(context: Context, order: OpenOrder, node: str) -> set[str]:
+    """Return the nodes to exclude so that all comes from `node`."""
+    return {other for other in context.twin.geography.nodes if other != node} | {*order.excluded}
 
 
 def price(

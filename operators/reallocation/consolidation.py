@@ -16,11 +16,12 @@ from operators.core.wording import money
 from operators.network.context import Context
 from operators.network.legs import lifted
 from operators.network.movable import may_take
-from operators.network.replan import decide_from, lines_of, price
+from operators.network.replan import elsewhere, lines_of, price
 from operators.reallocation.swap import Side
 from operators.sourcing.pricer import Lines
 from operators.stock.transfer_desk import TransferDesk
 from state.actions import Benefit, Switch, Transfer
+from state.events import OrderPlaced
 from state.keys import Ref
 from state.sums import int_sum
 from state.twin import OpenOrder
@@ -56,7 +57,7 @@ def find_consolidation(
     rules = context.policy.reevaluation
     if not rules.consolidate or context.policy.governance.autonomy_of(Transfer.verb) != "act":
         return None
-    placed, lines = order.placed, lines_of(order, legs)
+    placed, lines, sourcing = order.placed, lines_of(order, legs), context.sourcing
     best: Consolidation | None = None
     bound = rules.churn_cents
     with lifted(context, legs):
@@ -64,18 +65,31 @@ def find_consolidation(
         if old is None:
             return None
         for home in _homes(context, lines):
+            if old.score - _least_cents(context, home, placed, lines) <= bound:
+                continue
             brought = _brought(context, desk, home, legs)
             if not brought:
                 continue
+            way_cents = int_sum(each.cents for each in brought)
+            excluded = elsewhere(context, order, home)
+            to_beat = old.score - way_cents - bound
             with _planned(context, home, brought):
-                choice = decide_from(context, order, placed, lines, home)
-            if choice.plan is None or not may_take(context, order, old, choice.plan):
-                continue
-            gain = old.score - choice.plan.score - int_sum(each.cents for each in brought)
-            if gain > bound:
+                if not sourcing.beats(placed, lines, context.now_ms, to_beat, excluded):
+                    continue
+                choice = sourcing.decide(placed, lines, context.now_ms, excluded)
+            if choice.plan is not None and may_take(context, order, old, choice.plan):
+                gain = old.score - choice.plan.score - way_cents
                 side = Side(order, legs, old, choice, choice.plan)
                 best, bound = Consolidation(side, home, brought, gain), gain
     return best
+
+
+def _least_cents(context: Context, home: str, placed: OrderPlaced, lines: Lines) -> float:
+    """Return a lower bound of the cost of one parcel from `home`."""
+    skus = context.twin.skus
+    kg = int_sum(skus[sku].weight_g * units for sku, units in lines) / 1000
+    units = int_sum(units for _, units in lines)
+    return context.rates.lane(home, placed.region).least(kg, units)
 
 
 def bring(context: Context, desk: TransferDesk, found: Consolidation) -> list[Draft]:

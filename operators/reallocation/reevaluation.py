@@ -13,6 +13,7 @@ from operators.network.due import Freeze, Look
 from operators.network.legs import commit, leave, lifted
 from operators.network.movable import may_take, movable, moves_alone
 from operators.network.replan import (
+    beats,
     decide,
     lines_of,
     nodes_and_lines,
@@ -147,7 +148,10 @@ class ReevaluationDesk(Desk):
             old = price(context, placed, old_legs)
             if old is None:
                 return []
-            choice = decide(context, order, placed, lines_of(order, old_legs))
+            lines = lines_of(order, old_legs)
+            if not beats(context, order, placed, lines, old.score - rules.churn_cents):
+                return []
+            choice = decide(context, order, placed, lines)
         plan = best_move(context, order, old, choice)
         if plan is None:
             return []
@@ -216,7 +220,7 @@ class ReevaluationDesk(Desk):
         barred = [each.ways for each in others if each.score < plan.score]
         ruled_out = choice.eliminated | ({BARRED: [*barred]} if barred else {})
         dearer = others[len(barred) :][: max(context.policy.sourcing.alternatives, 1)]
-        shown = Choice(plan, tuple(dearer), ruled_out, {}, choice.considered)
+        shown = Choice(plan, tuple(dearer), ruled_out, {})
         return [
             allocation(
                 context,
