@@ -41,7 +41,7 @@ from state.twin import Twin
 
 H = TypeVar("H")
 
-_VERSION = "orchestrate/6"
+_VERSION = "orchestrate/7"
 #: Interval, in journal time, of searching open work for what will not finish.
 _SWEEP_MS = DAY_MS
 

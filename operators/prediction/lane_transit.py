@@ -35,6 +35,14 @@ class Ratios(Struct, frozen=True, gc=False, array_like=True):
         """Return all of them times `factor`."""
         return Ratios(self.p10 * factor, self.p50 * factor, self.p90 * factor)
 
+    def differs(self, other: "Ratios", step: float) -> bool:
+        """Return whether any of them differs from its like in `other` by `step` or more."""
+        return (
+            abs(self.p10 - other.p10) >= step
+            or abs(self.p50 - other.p50) >= step
+            or abs(self.p90 - other.p90) >= step
+        )
+
 
 class LaneTransitState(Struct):
     """The model as plain values; weekdays by service and day, 0 = Monday."""

@@ -12,15 +12,22 @@ from operators.prediction.demand_counts import exceeds
 from operators.prediction.lane_transit import Ratios
 from operators.prediction.levels import Level
 from state.keys import ALL_GOODS, EVERYWHERE, Goods, Lane, SeriesKey, ServiceId
-from state.quantities import DAY_MS, weekday
+from state.quantities import DAY_MS, DAY_S, HOUR_S, weekday
 from state.sums import float_sum
 
 #: Transit ÷ nominal before a service has delivered anything.
 _UNSEEN = Ratios(0.75, 1.0, 1.35)
 
 
-#: Promises kept.
-_MOST_SLACKS = 64
+#: Promises kept, and after how many the usual one is looked at again.
+_MOST_SLACKS, _SLACKS_APART = 1024, 256
+#: Waits from an order to a pickup, which is made once a day: mid-quartiles of a uniform wait, s.
+_WAITS_S = tuple(DAY_S * eighth // 8 for eighth in (1, 3, 5, 7))
+#: Least changes of a usual lane's transit, as a share of the nominal, and of a usual promise, s.
+_RATIO_STEP, _LEAD_STEP_S = 0.05, 6 * HOUR_S
+
+#: Seconds from a pickup to the promise, at four mid-quartiles.
+Leads = tuple[int, int, int, int]
 
 
 class _Demand(Struct, array_like=True):
@@ -51,8 +58,13 @@ class Outlook(Struct):
     lanes: dict[Lane, Ratios] = field(default_factory=dict)
     # Factors of transit by weekday of handover, by service, Monday first.
     weekdays: dict[ServiceId, tuple[float, ...]] = field(default_factory=dict)
-    # Seconds from order to promise, for the latest orders.
+    # Lanes as of their last change by a step: what is computed from them holds until the next.
+    usual_lanes: dict[Lane, Ratios] = field(default_factory=dict)
+    # Seconds from order to promise, for the latest orders, and of how many in all.
     slacks: list[int] = field(default_factory=list)
+    promises: int = 0
+    # Seconds from a pickup to the promise at four mid-quartiles; two days before any order.
+    leads_s: Leads = (2 * DAY_S,) * 4
     # By node: seconds by which handovers were late, share of short picks, and the delay from both.
     handovers: dict[str, Level] = field(default_factory=dict)
     short_picks: dict[str, Level] = field(default_factory=dict)
@@ -78,7 +90,10 @@ class Outlook(Struct):
     def learn_lane(self, outlook: LaneOutlook) -> None:
         """Take in the transit outlook of a lane, or of a service as a whole."""
         lane = outlook.lane
-        self.lanes[lane] = Ratios(outlook.p10, outlook.p50, outlook.p90)
+        self.lanes[lane] = ratios = Ratios(outlook.p10, outlook.p50, outlook.p90)
+        usual = self.usual_lanes.get(lane)
+        if usual is None or usual.differs(ratios, _RATIO_STEP):
+            self.usual_lanes[lane] = ratios
         self.weekdays[lane.service] = outlook.weekdays
 
     def transit_ratios(self, lane: Lane, at_ms: int) -> Ratios:
@@ -88,6 +103,15 @@ class Outlook(Struct):
         """
         usual, factor = self.usual_transit(lane.service, at_ms)
         return self.lanes.get(lane, usual).times(factor)
+
+    def usual_ratios(self, lane: Lane) -> Ratios:
+        """Return a lane's quantiles on an average weekday; they change in steps.
+
+        Those of the service where the lane is not known, else a default. It is the same object
+        until the next step.
+        """
+        known = self.usual_lanes.get(lane)
+        return known if known is not None else self.usual_lanes.get(Lane(lane.service), _UNSEEN)
 
     def usual_transit(self, service: ServiceId, at_ms: int) -> tuple[Ratios, float]:
         """Return quantiles for unused lanes of a service, and the factor of the weekday.
@@ -149,17 +173,22 @@ class Outlook(Struct):
         return float_sum(demand.units_per_day for demand in known if demand is not None)
 
     def learn_promise(self, slack_s: int) -> None:
-        """Take in the time from an order to its promise."""
+        """Take in the time from an order to its promise.
+
+        The usual promise may change with the first orders, then with every 256th, by hours:
+        much is computed from it.
+        """
         self.slacks.append(slack_s)
         if len(self.slacks) > _MOST_SLACKS:
             del self.slacks[0]
-
-    def usual_slacks(self) -> tuple[float, ...]:
-        """Return seconds from order to promise at four mid-quartiles; two days without orders."""
-        if not self.slacks:
-            return (2 * DAY_MS / 1000,)
-        ranked = sorted(self.slacks)
-        return tuple(float(ranked[len(ranked) * eighth // 8]) for eighth in (1, 3, 5, 7))
+        self.promises += 1
+        if self.promises % _SLACKS_APART and self.promises & (self.promises - 1):
+            return
+        ranked = sorted(slack - wait for slack in self.slacks for wait in _WAITS_S)
+        a, b, c, d = (ranked[len(ranked) * eighth // 8] for eighth in (1, 3, 5, 7))
+        usual = zip((a, b, c, d), self.leads_s, strict=True)
+        if any(abs(now_s - before_s) >= _LEAD_STEP_S for now_s, before_s in usual):
+            self.leads_s = a, b, c, d
 
     def _lift(self, region: str, sku: str, category: str, now_ms: int) -> float:
         if not self.lifts:

@@ -201,6 +201,7 @@ class RateBook:
         self._twin = twin
         self._lanes: dict[str, dict[str, LaneRates]] = {}
         self._nearest: dict[str, tuple[str, ...]] = {}
+        self._cheapest: dict[str, tuple[tuple[float, str], ...]] = {}
         # Trouble that carriers reported -> (extra seconds, until ms).
         self.disruptions: Mapping[TroubleKey, tuple[int, int]] = {}
 
@@ -229,10 +230,21 @@ class RateBook:
             known = self._nearest[region] = tuple(node for _, node in sorted(found))
         return known
 
+    def cheapest(self, region: str) -> tuple[tuple[float, str], ...]:
+        """Return each node with its lower bound of cost to `region`, cents, the lowest first."""
+        known = self._cheapest.get(region)
+        if known is None:
+            bounds = (
+                (self.lane(node, region).least_cents, node) for node in self._twin.geography.nodes
+            )
+            known = self._cheapest[region] = tuple(sorted(bounds))
+        return known
+
     def forget_all(self) -> None:
         """Drop all rates, to be made again on use."""
         self._lanes.clear()
         self._nearest.clear()
+        self._cheapest.clear()
 
     def disrupted_s(self, service: ServiceId, region: str) -> int:
         """Return the extra transit by the worst reported trouble that applies, s."""

@@ -229,7 +229,7 @@ class Repositioning(Desk):
         Only regions for which the node is cheaper count, and only their demand.
         """
         kg = self._context.twin.skus[sku].weight_g / 1000
-        others = [n.node for n in needs.values() if n.node != need.node and n.free > 0]
+        others = {n.node for n in needs.values() if n.node != need.node and n.free > 0}
         mean = variance = spared = 0.0
         for wanted, region, spread in sorted(need.regions, reverse=True)[:_MOST_REGIONS]:
             mine = self._serving.cents(need.node, region, kg)
