@@ -103,11 +103,11 @@ class LeastCost:
             pricer.collect(node, lines, found, 1, ceil(cents) - 1)
             if found:
                 return True
-        if rules.max_legs == 1:
+        if rules.max_legs == 1 or len(supplies) == 1:
             return False
         if len(lines) > 1 and Splits(lines, supplies, pricer, rules, least, 1).search(cents):
             return True
-        if any(pricer.cheapest(node, lines) for node in nearest):
+        if any(pricer.takes(node, lines) for node in nearest):
             return False
         # Where neither one parcel nor whole lines in several can go, lines are divided.
         best = Splits(lines, supplies, pricer, rules, least, 1).search(inf)

@@ -158,6 +158,18 @@ class Pricer:
                 to_beat = best[-1].score
                 least_fixed = to_beat - handling
 
+    def takes(self, node: str, lines: Lines) -> bool:
+        """Return whether any service takes a parcel of `lines` from `node`, at any price."""
+        lane = self.lane(node)
+        if lane.node is None or not lane.quotes:
+            return False
+        weight_g, _ = self.weigh(lines)
+        ready_ms = self._ready_ms(node, lines) + self._work_ms(lane.node)
+        return any(
+            weight_g <= quote.max_weight_g and self._hand_over(node, quote, ready_ms) is not None
+            for quote in lane.quotes
+        )
+
     def lane(self, node: str) -> LaneRates:
         """Return rates from `node` to the order's region."""
         return self._lanes.get(node) or self._rates.lane(node, self._region)

@@ -7,6 +7,7 @@ it may miss the optimum. If no assignment of whole lines exists, lines are divid
 """
 
 from bisect import insort
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -54,11 +55,17 @@ class Splits:
     def search(self, to_beat: float) -> list[Split]:
         """Return the cheapest splits below `to_beat` cents, the best first, as many as wanted."""
         least, rules = self._least, self._rules
+        lanes = [self._pricer.lane(node) for node in self._supplies]
+        self._per_kg = min((lane.least_per_kg_cents for lane in lanes), default=0.0)
+        units = (lane.node.handling_unit_cents for lane in lanes if lane.node)
+        self._per_unit = min(units, default=0)
         two = sorted(least.values())[:2]
         self._bound = self.proven = to_beat
         if len(two) < 2 or float_sum(two) + rules.split_fixed_cents >= to_beat:
             return []
-        more = rules.split_fixed_cents + self._by_content()
+        every = (1 << len(self._lines)) - 1
+        self._content: dict[int, float] = {}
+        more = rules.split_fixed_cents + self._by_content(every)
         at_least = float_sum(two) + more
         if at_least >= to_beat:
             return []
@@ -69,7 +76,6 @@ class Splits:
         self._has = {node: self._whole_lines(node) for node in near}
         self._cheapest_least = least[self._nodes[0]]
         self._unions = _unions(set(self._has.values()), rules.max_legs)
-        every = (1 << len(self._lines)) - 1
         if self._can_cover(every, rules.max_legs):
             self._branch(every, (), 0)
         if not self._found and to_beat == _INFINITY:
@@ -89,11 +95,12 @@ class Splits:
         first = open_lines & -open_lines
         split = self._rules.split_fixed_cents
         more_legs = self._rules.max_legs - len(legs) - 1
+        content = self._by_content(open_lines)
         for node in self._nodes:
             has = self._has[node] & open_lines
             if not has & first or any(node == used for used, _ in legs):
                 continue
-            here = cents + self._least[node]
+            here = cents + self._least[node] + content
             if here + (0 if legs else split + self._cheapest_least) >= self._bound:
                 continue
             optional = has ^ first
@@ -111,7 +118,8 @@ class Splits:
         self, node: str, share: int, rest: int, legs: tuple[tuple[str, int], ...], cents: float
     ) -> None:
         ahead = self._rules.split_fixed_cents + self._cheapest_least if rest else 0.0
-        if cents + self._least[node] + ahead >= self._bound:
+        content = self._by_content(share | rest)
+        if cents + self._least[node] + content + ahead >= self._bound:
             return
         self._looks += 1
         if self._looks > _MOST_LOOKS or len(self._seen) > _MOST_PARCELS:
@@ -120,6 +128,8 @@ class Splits:
         if key not in self._seen:
             self._seen[key] = self._pricer.cheapest(node, self._share(share))
         option = self._seen[key]
+        if rest:
+            ahead += self._by_content(rest)
         if option is None or cents + option.score + ahead >= self._bound:
             return
         legs = (*legs, key)
@@ -148,20 +158,29 @@ class Splits:
             self._bound = min(self._bound, self._found[-1].score)
 
     def _cover(self, ranked: list[str]) -> None:
+        """Divide lines over nodes, if so few together can have units of all lines."""
         nodes = ranked[: self._rules.split_nodes]
+        some = {self._lines_of(self._supplies[node].units) for node in nodes}
+        every = (1 << len(self._lines)) - 1
+        if every not in _unions(some, self._rules.max_legs)[-1]:
+            return
         for shares in cover_greedily(self._lines, nodes, self._supplies, self._rules.max_legs):
             self._keep(shares)
 
-    def _by_content(self) -> float:
-        """Return a lower bound of the cents that weight and units cost in any plan."""
-        lanes = [self._pricer.lane(node) for node in self._supplies]
-        grams, units = self._pricer.weigh(self._lines)
-        per_unit = min((lane.node.handling_unit_cents for lane in lanes if lane.node), default=0)
-        return min(lane.least_per_kg_cents for lane in lanes) * grams / 1000 + per_unit * units
+    def _by_content(self, lines: int) -> float:
+        """Return a lower bound of the cents that weight and units of `lines` cost in any plan."""
+        known = self._content.get(lines)
+        if known is None:
+            grams, units = self._pricer.weigh(self._share(lines))
+            known = self._per_kg * grams / 1000 + self._per_unit * units
+            self._content[lines] = known
+        return known
 
     def _whole_lines(self, node: str) -> int:
-        ready = self._supplies[node].ready_ms
-        return int_sum(1 << index for index, ms in enumerate(ready) if ms is not None)
+        return self._lines_of([ms is not None for ms in self._supplies[node].ready_ms])
+
+    def _lines_of(self, has: Sequence[int]) -> int:
+        return int_sum(1 << index for index, units in enumerate(has) if units)
 
     def _can_cover(self, lines: int, legs: int) -> bool:
         """Return whether `legs` nodes together have all of `lines`."""
