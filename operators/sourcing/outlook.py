@@ -24,7 +24,7 @@ _MOST_SLACKS, _SLACKS_APART = 1024, 256
 #: Waits from an order to a pickup, which is made once a day: mid-quartiles of a uniform wait, s.
 _WAITS_S = tuple(DAY_S * eighth // 8 for eighth in (1, 3, 5, 7))
 #: Least changes of a usual lane's transit, as a share of the nominal, and of a usual promise, s.
-_RATIO_STEP, _LEAD_STEP_S = 0.05, 6 * HOUR_S
+_RATIO_STEP, _LEAD_STEP_S = 0.15, 6 * HOUR_S
 
 #: Seconds from a pickup to the promise, at four mid-quartiles.
 Leads = tuple[int, int, int, int]

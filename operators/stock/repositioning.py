@@ -11,7 +11,7 @@ from math import inf
 from msgspec import Struct
 from msgspec.structs import replace
 
-from operators.core.facts import DemandLift, Derived, Draft, NoAction
+from operators.core.facts import DemandLift, Derived, Draft, LaneOutlook, NoAction
 from operators.core.wording import money, span
 from operators.network.context import Context
 from operators.network.desk import Desk, DueHandlers, FactHandlers
@@ -97,9 +97,10 @@ class Repositioning(Desk):
         self._serving = Serving(context)
 
     def facts(self) -> FactHandlers:
-        """Return handlers of signals that lift demand."""
+        """Return handlers of signals that lift demand, and of changes of transit."""
         return {
             DemandLift: lambda f, at, e: self.lifted(f),
+            LaneOutlook: lambda f, at, e: self._learned(f),
         }
 
     def deadlines(self) -> DueHandlers:
@@ -140,6 +141,11 @@ class Repositioning(Desk):
         fastest = sorted(scope, key=lambda sku: (-speed[sku], sku))[: rules.signal_skus]
         for number, sku in enumerate(fastest):
             context.deadlines.set(context.now_ms + number * 1000, Restock(sku))
+        return []
+
+    def _learned(self, outlook: LaneOutlook) -> list[Derived]:
+        """Have usual customers of a lane priced again; the re-evaluation desk took it in."""
+        self._serving.learned(outlook)
         return []
 
     def review(self, sku: str) -> list[Derived]:
