@@ -64,9 +64,10 @@ def find_consolidation(
         old = price(context, placed, legs)
         if old is None:
             return None
-        for home in _homes(context, lines):
-            if old.score - _least_cents(context, home, placed, lines) <= bound:
-                continue
+        homes = _homes(context, lines)
+        for least, home in sorted((_least_cents(context, at, placed, lines), at) for at in homes):
+            if old.score - least <= bound:
+                break
             brought = _brought(context, desk, home, legs)
             if not brought:
                 continue

@@ -105,9 +105,10 @@ class LeastCost:
                 return True
         if rules.max_legs == 1 or len(supplies) == 1:
             return False
-        if len(lines) > 1 and Splits(lines, supplies, pricer, rules, least, 1).search(cents):
+        splits = Splits(lines, supplies, pricer, rules, least, 1)
+        if len(lines) > 1 and splits.search(cents):
             return True
-        if any(pricer.takes(node, lines) for node in nearest):
+        if any(pricer.takes(node, lines) for node in nearest) or splits.can_send():
             return False
         # Where neither one parcel nor whole lines in several can go, lines are divided.
         best = Splits(lines, supplies, pricer, rules, least, 1).search(inf)

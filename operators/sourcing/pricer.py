@@ -18,11 +18,13 @@ from operators.sourcing.outlook import Outlook
 from operators.sourcing.rates import (
     HandOver,
     LaneRates,
+    Lateness,
     Option,
     Parcel,
     Quote,
     Rates,
     carbon_cents,
+    expected_lateness,
     price,
 )
 from state.events import NodeRegistered, OrderPlaced
@@ -41,6 +43,10 @@ _DAYS_AHEAD = 4
 _DISPLACED_UNITS = 5
 #: Above any price, cents.
 NO_LIMIT = 2**62
+
+
+#: Handover of a parcel, and its lateness from there.
+_Time = tuple[HandOver, Lateness]
 
 
 class Supply(Struct):
@@ -74,9 +80,10 @@ class Pricer:
         self._now_ms = now_ms
         self._lanes = rates.lanes_to(order.region)
         self._known_lanes = outlook.lanes
-        self._late_at_half = round(policy.weights.late_fixed_cents * 0.5)
         # (service, day) -> (has room, transit ÷ nominal of lanes not known, weekday's factor)
         self._days: dict[tuple[ServiceId, int], tuple[bool, Ratios, float]] = {}
+        # (node, instant ready) -> handover and lateness by service, None without a pickup
+        self._times: dict[tuple[str, int], dict[ServiceId, _Time | None]] = {}
         self._rooms: dict[tuple[str, int], bool] = {}
         self._goods: dict[Lines, tuple[int, int]] = {}
         self._displaced: dict[tuple[str, str, int], int] = {}
@@ -116,10 +123,11 @@ class Pricer:
             goods = self._goods[lines] = self.weigh(lines)
         weight_g, units = goods
         weights = self._weights
-        parcel = self._parcel(at, weight_g, units)
-        kg, handling = parcel.kg, parcel.handling
+        kg = weight_g / 1000
+        handling = at.handling_fixed_cents + at.handling_unit_cents * units
         least_fixed = to_beat - handling
         ready_ms = displacement = -1
+        times: dict[ServiceId, _Time | None] = {}
         for quote in lane.quotes:
             freight = quote.freight(kg)
             if freight > least_fixed:
@@ -131,27 +139,25 @@ class Pricer:
                 continue
             if ready_ms < 0:
                 ready_ms = self._ready_ms(node, lines) + self._work_ms(at)
+                times = self._times.setdefault((node, ready_ms), {})
             is_light = weight_g <= quote.max_weight_g
-            hand_over = self._hand_over(node, quote, ready_ms) if is_light else None
-            if hand_over is None:
+            time = self._time(node, quote, ready_ms, times) if is_light else None
+            if time is None:
                 if displacement < 0:
                     displacement = self._displacement(at, lines)
                 if sure + displacement <= to_beat:
                     why = NO_ROOM if is_light else TOO_HEAVY
                     self._rule_out(why, [Way(node, quote.service)])
                 continue
-            slack_s = (self._promised_ms - hand_over.at_ms) / 1000
-            if sure + self._late_at_half > to_beat and slack_s <= hand_over.median_s(quote):
-                continue  # it is late more often than not
-            option = price(quote, parcel, hand_over, weights)
-            if option.score > to_beat:
+            hand_over, late = time
+            if sure + late.cents > to_beat:
                 continue
             if displacement < 0:
                 displacement = self._displacement(at, lines)
-            option = option.displacing(displacement)
-            if option.score > to_beat:
+            if sure + late.cents + displacement > to_beat:
                 continue
-            insort(best, option)
+            parcel = Parcel(node, kg, handling, self._promised_ms, displacement)
+            insort(best, price(quote, parcel, hand_over, weights, late))
             if len(best) > keep:
                 best.pop()
             if len(best) == keep:
@@ -261,6 +267,20 @@ class Pricer:
     ) -> Parcel:
         handling = node.handling_fixed_cents + node.handling_unit_cents * units
         return Parcel(node.node, weight_g / 1000, handling, self._promised_ms, displacement)
+
+    def _time(
+        self, node: str, quote: Quote, ready_ms: int, known: dict[ServiceId, _Time | None]
+    ) -> _Time | None:
+        """Return handover and lateness of what is ready at a node; None if there is no room."""
+        service = quote.service
+        if service in known:
+            return known[service]
+        hand_over, time = self._hand_over(node, quote, ready_ms), None
+        if hand_over is not None:
+            late = expected_lateness(quote, self._promised_ms, hand_over, self._weights)
+            time = hand_over, late
+        known[service] = time
+        return time
 
     def _hand_over(self, node: str, quote: Quote, ready_ms: int) -> HandOver | None:
         """Return the first pickup after `ready_ms` on a day when node and service have room."""

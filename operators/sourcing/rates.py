@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from operators.prediction.lane_transit import Ratios
 from operators.prediction.two_piece_normal import lateness
@@ -71,6 +70,14 @@ class HandOver(Struct, frozen=True, gc=False):
         return quote.nominal_s * self.ratios.p50 + self.trouble_s
 
 
+class Lateness(Struct, frozen=True, gc=False):
+    """Expected lateness of a parcel: P(late), expected s late, and their price in cents."""
+
+    p_late: float
+    late_s: float
+    cents: int
+
+
 class LaneRates(Struct, frozen=True, gc=False):
     """All quotes from a node to a region, the cheapest base first.
 
@@ -112,56 +119,58 @@ class Option(Struct, frozen=True, gc=False, order=True):
         """Return the node and service, which identify an option."""
         return Way(self.node, self.service)
 
-    def displacing(self, cents: int) -> "Option":
-        """Return the same parcel, if it displaces later sales worth `cents`."""
-        if not cents:
-            return self
-        score, displacement = self.score + cents, self.displacement + cents
-        return replace(self, score=score, displacement=displacement)
-
     def terms(self) -> dict[str, int]:
         """Return cents by term; they sum to `score`."""
         values = (self.freight, self.handling, self.lateness, self.displacement, self.carbon)
         return dict(zip(TERMS, values, strict=True))
 
 
-def price(quote: Quote, parcel: Parcel, hand_over: HandOver, weights: Weights) -> Option:
+def price(
+    quote: Quote,
+    parcel: Parcel,
+    hand_over: HandOver,
+    weights: Weights,
+    late: Lateness | None = None,
+) -> Option:
     """Return a parcel by a service as an option, priced in every term.
 
     Freight follows the rate card, and carbon the weight. Handling and displacement come with the
-    parcel. Lateness is that of `expected_lateness`.
+    parcel. Lateness is that of `expected_lateness`: `late`, where it is known already.
     """
-    p_late, late_s = expected_lateness(quote, parcel.promised_ms, hand_over)
+    if late is None:
+        late = expected_lateness(quote, parcel.promised_ms, hand_over, weights)
     kg, handling, displacement = parcel.kg, parcel.handling, parcel.displacement
     freight = quote.freight(kg)
     carbon = carbon_cents(quote, kg, weights)
-    late = lateness_cents(p_late, late_s, weights)
     return Option(
-        freight + handling + late + displacement + carbon,
+        freight + handling + late.cents + displacement + carbon,
         parcel.node,
         quote.service,
         freight,
         handling,
-        late,
+        late.cents,
         displacement,
         carbon,
         quote.carbon_kg_per_kg * kg,
-        p_late,
+        late.p_late,
         hand_over.at_ms,
         hand_over.at_ms + round(hand_over.median_s(quote) * 1000),
-        late_s,
+        late.late_s,
     )
 
 
-def expected_lateness(quote: Quote, promised_ms: int, hand_over: HandOver) -> tuple[float, float]:
-    """Return P(late) and expected s late, of a two-piece normal through the transit's quantiles."""
+def expected_lateness(
+    quote: Quote, promised_ms: int, hand_over: HandOver, weights: Weights
+) -> Lateness:
+    """Return the lateness of a two-piece normal through the transit's quantiles."""
     nominal_s, ratios, trouble_s = quote.nominal_s, hand_over.ratios, hand_over.trouble_s
-    return lateness(
+    p_late, late_s = lateness(
         (promised_ms - hand_over.at_ms) / 1000,
         nominal_s * ratios.p10 + trouble_s,
         nominal_s * ratios.p50 + trouble_s,
         nominal_s * ratios.p90 + trouble_s,
     )
+    return Lateness(p_late, late_s, lateness_cents(p_late, late_s, weights))
 
 
 def sure_cents(quote: Quote, kg: float, handling: int, weights: Weights) -> int:

@@ -69,8 +69,7 @@ class Splits:
         at_least = float_sum(two) + more
         if at_least >= to_beat:
             return []
-        covered = {node: int_sum(supply.units) for node, supply in self._supplies.items()}
-        ranked = sorted(self._supplies, key=lambda node: (-covered[node], least[node], node))
+        ranked = self._ranked()
         near, far = ranked[: rules.split_nodes], ranked[rules.split_nodes :]
         self._nodes = sorted(near, key=lambda node: (least[node], node))
         self._has = {node: self._whole_lines(node) for node in near}
@@ -89,6 +88,27 @@ class Splits:
                 other = min(least[node] for node in far)
                 self.proven = min(self.proven, two[0] + max(other, two[1]) + more)
         return self._found
+
+    def can_send(self) -> bool:
+        """Return whether lines can surely go whole, in several parcels, at some price.
+
+        Tries only the largest shares of each node; False says nothing.
+        """
+        open_lines = (1 << len(self._lines)) - 1
+        legs = 0
+        for node in self._ranked()[: self._rules.split_nodes]:
+            share = self._whole_lines(node) & open_lines
+            if share and self._pricer.takes(node, self._share(share)):
+                open_lines ^= share
+                legs += 1
+            if not open_lines:
+                return legs <= self._rules.max_legs
+        return False
+
+    def _ranked(self) -> list[str]:
+        """Return the nodes, those that have most units first."""
+        covered = {node: int_sum(supply.units) for node, supply in self._supplies.items()}
+        return sorted(self._supplies, key=lambda node: (-covered[node], self._least[node], node))
 
     def _branch(self, open_lines: int, legs: tuple[tuple[str, int], ...], cents: float) -> None:
         """Assign the first open line to each node in turn, with every subset of its other lines."""
