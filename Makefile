@@ -45,7 +45,7 @@ format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## Measure throughput, latency and memory (some minutes)
+bench: setup  ## Measure speed, hold costs to their budgets (a quarter of an hour)
 	$(BIN)/python -m benchmarks.spine
 
 bench-live: setup  ## Measure the live engine on a real Kafka and Redis (a quarter of an hour)

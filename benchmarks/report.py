@@ -9,6 +9,7 @@ from rich.table import Table
 from benchmarks.figures import Target
 
 _MOST_KINDS = 20
+_OCCASIONS = ("facts", "deadlines", "messages", "all")
 
 
 def show_machine(console: Console, machine: dict[str, Any]) -> None:
@@ -50,9 +51,20 @@ def show_throughput(console: Console, document: dict[str, Any]) -> None:
 
 def show_cost(console: Console, document: dict[str, Any]) -> None:
     """Show cost by feed and by kind of event, the dearest in all first."""
-    table = _table("Cost in the bare fold, µs per event")
+    decode_us = document["all"]["decode_us"]["mean"]
+    table = _table(f"Cost in the bare fold; a step in multiples of decoding, {decode_us:.1f} µs")
     table.add_column("kind")
-    for title in ("events", "share", "decode", "step mean", "p50", "p99", "max", "encode"):
+    for title in (
+        "events",
+        "share",
+        "step, µs",
+        "mean",
+        "p50",
+        "p99",
+        "p99.9",
+        "max",
+        "encode, µs",
+    ):
         table.add_column(title, justify="right")
     groups = (
         {"all": document["all"]},
@@ -62,16 +74,29 @@ def show_cost(console: Console, document: dict[str, Any]) -> None:
     for group in groups:
         for kind, found in group.items():
             step = found["step_us"]
+            figures = ("mean", "p50", "p99", "p99_9", "max")
             table.add_row(
                 kind.removeprefix("crossdock."),
                 f"{found['count']:,}",
                 f"{found['share']:.1%}",
-                f"{found['decode_us']['mean']:.1f}",
-                *(f"{step[name]:,.1f}" for name in ("mean", "p50", "p99")),
-                f"{step['max']:,.0f}",
+                f"{step['mean']:,.1f}",
+                *(_three_digits(step[name] / decode_us) for name in figures),
                 f"{found['encode_us']['mean']:.1f}",
             )
         table.add_section()
+    console.print(table, "")
+
+
+def show_desks(console: Console, document: dict[str, Any]) -> None:
+    """Show the cost of each operator, and of each desk by what occasioned it."""
+    table = _table("Cost per event of the log, in multiples of decoding; each its own time")
+    for title in ("", "facts", "deadlines", "messages", "all"):
+        table.add_column(title, justify="right" if title else "left")
+    for name, cost in document["operators"].items():
+        table.add_row(name, "", "", "", f"{cost:.2f}")
+    table.add_section()
+    for name, found in document["desks"].items():
+        table.add_row(name, *(f"{found[title]:.2f}" for title in _OCCASIONS))
     console.print(table, "")
 
 
@@ -109,15 +134,17 @@ def show_latency(console: Console, document: dict[str, Any]) -> None:
     console.print()
 
 
-def show_targets(console: Console, targets: Sequence[Target]) -> None:
+def show_targets(console: Console, title: str, targets: Sequence[Target]) -> None:
     """Show each target, and the margin of those missed."""
-    table = _table("Targets (DESIGN §8)")
-    for title in ("target", "measured", "bound", "met"):
-        table.add_column(title, justify="left" if title == "target" else "right")
+    if not targets:
+        return
+    table = _table(title)
+    for column in ("", "measured", "bound", "met"):
+        table.add_column(column, justify="right" if column else "left")
     for target in targets:
         table.add_row(
             target.name,
-            f"{target.measured:,.3g} {target.unit}",
+            f"{_three_digits(target.measured)} {target.unit}",
             f"{target.sense} {target.bound:,g} {target.unit}",
             "[green]yes[/]" if target.is_met else f"[red]no, by {target.missed_by:.0%}[/]",
         )
@@ -130,6 +157,10 @@ def _table(title: str) -> Table:
 
 def _spread(found: dict[str, float], shape: str) -> str:
     return f"{found['median']:{shape}} ({found['min']:{shape}} to {found['max']:{shape}})"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
 def _seconds(value: float | None) -> str:
