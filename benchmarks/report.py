@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.against import OLDER, OURS
 from benchmarks.figures import Target
 
 _MOST_KINDS = 20
@@ -97,6 +98,35 @@ def show_desks(console: Console, document: dict[str, Any]) -> None:
     table.add_section()
     for name, found in document["desks"].items():
         table.add_row(name, *(f"{found[title]:.2f}" for title in _OCCASIONS))
+    console.print(table, "")
+
+
+def show_against(console: Console, document: dict[str, Any]) -> None:
+    """Show how many times as fast this tree is as the older one, in all and by kind of event."""
+    commit = document["commit"]
+    rates = document["events_per_s"]
+    console.print(
+        f"Against {commit}, {document['pairs']} pairs over the same log: "
+        f"{_spread(document['seconds_ratio'], '.2f')} × as fast, by CPU "
+        f"{_spread(document['cpu_ratio'], '.2f')}; "
+        + " and ".join(
+            f"{_spread(found, ',.0f')} events/s ({name})" for name, found in rates.items()
+        )
+        + f"; {'equal' if document['equal_actions'] else 'different'} actions."
+    )
+    for name, count in document["undecodable"].items():
+        if count:
+            console.print(f"[red]{count:,} events of the log cannot be decoded: {name}[/]")
+    table = _table(f"Mean step, µs, and {commit} ÷ this tree")
+    table.add_column("kind")
+    for title in (commit, "this tree", "ratio"):
+        table.add_column(title, justify="right")
+    for kind, found in document["kinds"].items():
+        table.add_row(
+            kind.removeprefix("crossdock."),
+            *(f"{found['us'][name]:,.1f}" for name in (OLDER, OURS)),
+            _spread(found["ratio"], ".2f"),
+        )
     console.print(table, "")
 
 

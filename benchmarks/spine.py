@@ -5,6 +5,7 @@
 """
 
 import tempfile
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import report
+from benchmarks.against import NotFoldable, measure_against, older_tree
 from benchmarks.budgets import REPORT, conclude, costs_of, held, load, targets_of
 from benchmarks.cost import measure_cost
 from benchmarks.desks import measure_desks
@@ -33,6 +35,7 @@ class Part(StrEnum):
     cost = "cost"
     desks = "desks"
     latency = "latency"
+    against = "against"
 
 
 def spine(
@@ -46,6 +49,13 @@ def spine(
     seconds: Annotated[float, typer.Option(min=1, help="Paced part of the latency run.")] = 60.0,
     rate: Annotated[float, typer.Option(min=1, help="Events per second of the paced part.")] = 1e3,
     only: Annotated[list[Part] | None, typer.Option(help="Measure these parts only.")] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="REV", help="Older commit that folds the log in turns.")
+    ] = None,
+    against_python: Annotated[
+        str | None, typer.Option(metavar="PYTHON", help="Interpreter with that commit's packages.")
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=1, help="Turns with the older commit.")] = 3,
     quick: Annotated[bool, typer.Option("--quick", help="A short run, to try it out.")] = False,
     no_fail: Annotated[bool, typer.Option("--no-fail", help="Exit with 0 all the same.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -55,6 +65,8 @@ def spine(
     if quick:
         events, repeats, seconds = min(events, _QUICK_EVENTS), 1, min(seconds, _QUICK_SECONDS)
     parts = set(only or Part)
+    if only and Part.against in parts and against is None:
+        raise typer.BadParameter("expected --against REV with --only against")
     console = Console(highlight=False, soft_wrap=False, quiet=as_json)
     progress = Console(stderr=True, highlight=False)
 
@@ -63,8 +75,15 @@ def spine(
 
     document: dict[str, Any] = {"machine": machine(), "quick": quick}
     report.show_machine(console, document["machine"])
-    with tempfile.TemporaryDirectory(prefix="crossdock-bench-") as name:
-        folder = Path(name)
+    with ExitStack() as stack:
+        older = None
+        if against is not None and Part.against in parts:
+            try:
+                older = stack.enter_context(older_tree(against, against_python))
+            except NotFoldable as error:
+                progress.print(str(error), style="red")
+                raise typer.Exit(2) from error
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crossdock-bench-")))
         tell(f"simulating {events:,} events" if log is None else f"reading {log}")
         workload = write_workload(folder, events, seed) if log is None else read_workload(log)
         document |= {"seed": seed if log is None else None, "events": workload.events}
@@ -85,6 +104,9 @@ def spine(
             document["latency"], found = measure_latency(workload, folder, seconds, rate, tell)
             targets += found
             report.show_latency(console, document["latency"])
+        if older is not None:
+            document["against"] = measure_against(workload, older, pairs, tell)
+            report.show_against(console, document["against"])
     costs = costs_of(document)
     targets += targets_of(costs)
     budgets = held(costs, load())
