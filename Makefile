@@ -45,8 +45,10 @@ format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## Measure throughput, latency and memory (some minutes)
-	$(BIN)/python -m benchmarks.spine
+AGAINST ?=
+
+bench: setup  ## Measure speed, hold costs to their budgets; AGAINST=REV: a commit to compare (a quarter of an hour)
+	$(BIN)/python -m benchmarks.spine $(if $(AGAINST),--against $(AGAINST))
 
 bench-live: setup  ## Measure the live engine on a real Kafka and Redis (a quarter of an hour)
 	$(BIN)/python -m benchmarks.live

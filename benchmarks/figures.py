@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from statistics import fmean, median
 from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A bound from DESIGN §8 and what was measured against it."""
+    """A bound and what was measured against it."""
 
     name: str
     measured: float
@@ -26,7 +27,9 @@ class Target:
     @property
     def missed_by(self) -> float:
         """Return the distance on the wrong side of the bound, as a share of it; 0 if met."""
-        return 0.0 if self.is_met else abs(self.measured - self.bound) / self.bound
+        if self.is_met:
+            return 0.0
+        return abs(self.measured - self.bound) / self.bound if self.bound else inf
 
     def document(self) -> dict[str, Any]:
         """Return the target as plain values for the JSON report."""

@@ -1,5 +1,6 @@
 """Child processes of a measurement: started by us, bounded in time, ended by their own ids."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,14 +20,22 @@ class ChildFailed(RuntimeError):
     """A child process ended otherwise than it should; the message has its last words."""
 
 
-def run_module(module: str, arguments: Sequence[object], timeout_s: float) -> Any:
-    """Run ``python -m module`` to its end; returns the JSON object that it prints.
+def run_module(
+    module: str,
+    arguments: Sequence[object],
+    timeout_s: float,
+    *,
+    tree: Path = ROOT,
+    python: str = sys.executable,
+) -> Any:
+    """Run ``python -m module`` of a source tree to its end; returns the JSON object that it prints.
 
     Raises ChildFailed if it fails, subprocess.TimeoutExpired if it takes longer than `timeout_s`.
     """
     done = subprocess.run(  # noqa: S603 - our own modules, no shell
-        [sys.executable, "-m", module, *map(str, arguments)],
-        cwd=ROOT,
+        [python, "-m", module, *map(str, arguments)],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
         capture_output=True,
         timeout=timeout_s,
         check=False,

@@ -6,9 +6,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.against import OLDER, OURS
 from benchmarks.figures import Target
 
 _MOST_KINDS = 20
+_OCCASIONS = ("facts", "deadlines", "messages", "all")
 
 
 def show_machine(console: Console, machine: dict[str, Any]) -> None:
@@ -50,9 +52,20 @@ def show_throughput(console: Console, document: dict[str, Any]) -> None:
 
 def show_cost(console: Console, document: dict[str, Any]) -> None:
     """Show cost by feed and by kind of event, the dearest in all first."""
-    table = _table("Cost in the bare fold, µs per event")
+    decode_us = document["all"]["decode_us"]["mean"]
+    table = _table(f"Cost in the bare fold; a step in multiples of decoding, {decode_us:.1f} µs")
     table.add_column("kind")
-    for title in ("events", "share", "decode", "step mean", "p50", "p99", "max", "encode"):
+    for title in (
+        "events",
+        "share",
+        "step, µs",
+        "mean",
+        "p50",
+        "p99",
+        "p99.9",
+        "max",
+        "encode, µs",
+    ):
         table.add_column(title, justify="right")
     groups = (
         {"all": document["all"]},
@@ -62,16 +75,58 @@ def show_cost(console: Console, document: dict[str, Any]) -> None:
     for group in groups:
         for kind, found in group.items():
             step = found["step_us"]
+            figures = ("mean", "p50", "p99", "p99_9", "max")
             table.add_row(
                 kind.removeprefix("crossdock."),
                 f"{found['count']:,}",
                 f"{found['share']:.1%}",
-                f"{found['decode_us']['mean']:.1f}",
-                *(f"{step[name]:,.1f}" for name in ("mean", "p50", "p99")),
-                f"{step['max']:,.0f}",
+                f"{step['mean']:,.1f}",
+                *(_three_digits(step[name] / decode_us) for name in figures),
                 f"{found['encode_us']['mean']:.1f}",
             )
         table.add_section()
+    console.print(table, "")
+
+
+def show_desks(console: Console, document: dict[str, Any]) -> None:
+    """Show the cost of each operator, and of each desk by what occasioned it."""
+    table = _table("Cost per event of the log, in multiples of decoding; each its own time")
+    for title in ("", "facts", "deadlines", "messages", "all"):
+        table.add_column(title, justify="right" if title else "left")
+    for name, cost in document["operators"].items():
+        table.add_row(name, "", "", "", f"{cost:.2f}")
+    table.add_section()
+    for name, found in document["desks"].items():
+        table.add_row(name, *(f"{found[title]:.2f}" for title in _OCCASIONS))
+    console.print(table, "")
+
+
+def show_against(console: Console, document: dict[str, Any]) -> None:
+    """Show how many times as fast this tree is as the older one, in all and by kind of event."""
+    commit = document["commit"]
+    rates = document["events_per_s"]
+    console.print(
+        f"Against {commit}, {document['pairs']} pairs over the same log: "
+        f"{_spread(document['seconds_ratio'], '.2f')} × as fast, by CPU "
+        f"{_spread(document['cpu_ratio'], '.2f')}; "
+        + " and ".join(
+            f"{_spread(found, ',.0f')} events/s ({name})" for name, found in rates.items()
+        )
+        + f"; {'equal' if document['equal_actions'] else 'different'} actions."
+    )
+    for name, count in document["undecodable"].items():
+        if count:
+            console.print(f"[red]{count:,} events of the log cannot be decoded: {name}[/]")
+    table = _table(f"Mean step, µs, and {commit} ÷ this tree")
+    table.add_column("kind")
+    for title in (commit, "this tree", "ratio"):
+        table.add_column(title, justify="right")
+    for kind, found in document["kinds"].items():
+        table.add_row(
+            kind.removeprefix("crossdock."),
+            *(f"{found['us'][name]:,.1f}" for name in (OLDER, OURS)),
+            _spread(found["ratio"], ".2f"),
+        )
     console.print(table, "")
 
 
@@ -109,15 +164,17 @@ def show_latency(console: Console, document: dict[str, Any]) -> None:
     console.print()
 
 
-def show_targets(console: Console, targets: Sequence[Target]) -> None:
+def show_targets(console: Console, title: str, targets: Sequence[Target]) -> None:
     """Show each target, and the margin of those missed."""
-    table = _table("Targets (DESIGN §8)")
-    for title in ("target", "measured", "bound", "met"):
-        table.add_column(title, justify="left" if title == "target" else "right")
+    if not targets:
+        return
+    table = _table(title)
+    for column in ("", "measured", "bound", "met"):
+        table.add_column(column, justify="right" if column else "left")
     for target in targets:
         table.add_row(
             target.name,
-            f"{target.measured:,.3g} {target.unit}",
+            f"{_three_digits(target.measured)} {target.unit}",
             f"{target.sense} {target.bound:,g} {target.unit}",
             "[green]yes[/]" if target.is_met else f"[red]no, by {target.missed_by:.0%}[/]",
         )
@@ -130,6 +187,10 @@ def _table(title: str) -> Table:
 
 def _spread(found: dict[str, float], shape: str) -> str:
     return f"{found['median']:{shape}} ({found['min']:{shape}} to {found['max']:{shape}})"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
 def _seconds(value: float | None) -> str:

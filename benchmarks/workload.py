@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from flows.simulation import simulate
+from state.codec import decode
+from state.events import Event
+from state.journal import JournalReader
 from state.journal_writer import JournalWriter
+
+_BATCH = 1_000
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,6 @@ class Workload:
 
     log: Path
     events: int
-    seed: int
     initial: int
 
 
@@ -32,7 +36,19 @@ def write_workload(folder: Path, events: int, seed: int) -> Workload:
             writer.write(event)
             if event.type.endswith(".registered"):
                 initial = number
-    return Workload(log, number, seed, initial)
+    return Workload(log, number, initial)
+
+
+def read_workload(log: Path) -> Workload:
+    """Return what is to be known of a log that there is already."""
+    initial = number = 0
+    with JournalReader([log]) as reader:
+        while lines := reader.read(_BATCH):
+            for line in lines:
+                number, event = line.seq, decode(line)
+                if isinstance(event, Event) and event.type.endswith(".registered"):
+                    initial = number
+    return Workload(log.resolve(), number, initial)
 
 
 def machine() -> dict[str, Any]:
