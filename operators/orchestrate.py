@@ -106,6 +106,11 @@ class Orchestrate(Operator, Desk):
         return self._context.outlook
 
     @property
+    def late_ms(self) -> int:
+        """Return for how long the next chore has been due, ms; 0 if none is."""
+        return self._context.deadlines.late_ms(self._context.now_ms)
+
+    @property
     def pickups(self) -> Pickups:
         """Return the orders that may still move, by pickup, only to be read."""
         return self._context.state.pickups
@@ -122,7 +127,7 @@ class Orchestrate(Operator, Desk):
         context = self._context
         context.turn_to(record)
         out: list[Record] = []
-        if context.deadlines.heap and context.deadlines.heap[0][0] <= record.now_ms:
+        if context.deadlines.is_due(record.now_ms):
             out += (record.derive(each) for each in self._note(self._fire()))
         out.append(record)
         derived = self._handle(record)
@@ -198,9 +203,9 @@ class Orchestrate(Operator, Desk):
         return self._rejections.refused(refused)
 
     def _fire(self) -> list[Derived]:
-        """Fire what falls due by now, in order of its time."""
+        """Fire what falls due by now, see `Agenda`."""
         out: list[Derived] = []
-        for due, _ in self._context.deadlines.due(self._context.now_ms):
+        for due in self._context.deadlines.due(self._context.now_ms):
             for handler in self._deadlines[type(due)]:
                 out += handler(due)
         return out

@@ -6,6 +6,7 @@ from flows.live.monitor import Health
 from flows.wiring.dataflow import Flow
 from flows.wiring.outlets import RedisOutlet
 from operators.hygiene.hygiene import Hygiene
+from operators.orchestrate import Orchestrate
 from operators.reporting.rollups import Rollups
 from state.stores.kafka_journal import KafkaJournal
 
@@ -57,7 +58,10 @@ class Gauges:
         self._looks += 1
         network = networks[self._looks % len(networks)]
         hygiene, rollups = flow.operator(network, "hygiene"), flow.operator(network, "rollups")
+        orchestrate = flow.operator(network, "orchestrate")
         assert isinstance(hygiene, Hygiene) and isinstance(rollups, Rollups)
+        assert isinstance(orchestrate, Orchestrate)
+        metrics.chores_late.labels(network).set(orchestrate.late_ms / 1_000)
         self._feeds(network, hygiene)
         self._quality(network, rollups)
 

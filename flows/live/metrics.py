@@ -176,6 +176,12 @@ class RunMetrics(StreamMetrics):
             ["network", "state"],
             registry=registry,
         )
+        self.chores_late = Gauge(
+            "crossdock_chores_late_seconds",
+            "For how long the next review, look or queue has been due.",
+            ["network"],
+            registry=registry,
+        )
         self._of_redis(registry)
 
     def _of_redis(self, registry: CollectorRegistry) -> None:

@@ -5,6 +5,7 @@ first, and those due at the same instant in the order they were set.
 """
 
 from heapq import heappop, heappush
+from math import inf
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -28,11 +29,19 @@ class Deadlines(Struct, Generic[W]):
         self.count += 1
         heappush(self.heap, (due_ms, self.count, what))
 
-    def due(self, now_ms: int) -> list[tuple[W, int]]:
-        """Take out what is due at `now_ms`, and when it was, the earliest first."""
-        fired = []
+    def is_due(self, now_ms: int) -> bool:
+        """Return whether anything is due at `now_ms`."""
+        return bool(self.heap) and self.heap[0][0] <= now_ms
+
+    def due(self, now_ms: int, most: float = inf) -> list[tuple[W, int]]:
+        """Take out what is due at `now_ms`, and when it was, the earliest first.
+
+        At most `most` are taken out, which bounds the work of a record; the next record finds the
+        rest due.
+        """
+        fired: list[tuple[W, int]] = []
         heap = self.heap
-        while heap and heap[0][0] <= now_ms:
+        while heap and heap[0][0] <= now_ms and len(fired) < most:
             due_ms, _, what = heappop(heap)
             fired.append((what, due_ms))
         return fired

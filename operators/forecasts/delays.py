@@ -33,6 +33,8 @@ from state.policy import Policy
 from state.quantities import to_ms
 
 _VERSION = "delays/5"
+#: Deadlines taken per event: of many promises that pass at once, the next events take the rest.
+_MOST_DUE = 8
 
 
 class _Ended(Struct, array_like=True):
@@ -183,7 +185,7 @@ class Delays(Operator):
         """Learn of, and publish, shipments whose promise passed without a delivery."""
         out: list[Record] = []
         state = self._state
-        for due, due_ms in state.deadlines.due(record.now_ms):
+        for due, due_ms in state.deadlines.due(record.now_ms, _MOST_DUE):
             what, name = due.what, due.shipment
             shipment = state.open.get(name)
             if what == "overdue":

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from operators.core.contract import Record
-from operators.core.deadlines import Deadlines
+from operators.network.agenda import Agenda
 from operators.network.case_book import CaseBook, CaseBookState
-from operators.network.due import Due, Unfillable
+from operators.network.due import Unfillable
 from operators.network.messages import Messages, SupplyFreed
 from operators.network.pickups import Pickups
 from operators.prediction.price_elasticity import PriceState
@@ -29,7 +29,7 @@ class ContextState(Struct):
     policy: Policy
     twin: Twin = field(default_factory=Twin)
     outlook: Outlook = field(default_factory=Outlook)
-    deadlines: Deadlines[Due] = field(default_factory=Deadlines[Due])
+    deadlines: Agenda = field(default_factory=Agenda)
     # Trouble that carriers reported -> (extra transit in s, until in ms)
     disruptions: dict[TroubleKey, tuple[int, int]] = field(default_factory=dict)
     # Shelf -> until when stock that transfers moved out of it, or in, must not be moved back, ms.

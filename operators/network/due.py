@@ -46,9 +46,10 @@ class PlanRestocks(_Due, frozen=True, tag=True):
 
 
 class Restock(_Due, frozen=True, tag=True):
-    """Stock of a SKU is reviewed."""
+    """Stock of a SKU is reviewed, but at the nodes that were looked at before."""
 
     sku: str
+    done: tuple[str, ...] = ()
 
 
 class TransferLapses(_Due, frozen=True, tag=True):
@@ -67,6 +68,13 @@ class Look(_Due, frozen=True, tag=True):
     """Orders that wait for a pickup are looked at again, from behind the order `after`."""
 
     pickup: Pickup
+    after: str = ""
+
+
+class LookSplit(_Due, frozen=True, tag=True):
+    """Split orders with a SKU, of which more is there, are looked at, from behind `after`."""
+
+    sku: str
     after: str = ""
 
 
@@ -122,6 +130,7 @@ Due = (
     | TransferLapses
     | Yield
     | Look
+    | LookSplit
     | Freeze
     | HoldEnds
     | PriceEnds

@@ -21,8 +21,8 @@ from state.sums import int_sum
 from state.twin import OpenOrder
 from state.twin.orders import LineProgress, OrderStatus
 
-#: Waiting orders tried per fact that brings stock: bounds the work of one event.
-_MOST_SERVED = 25
+#: Waiting orders tried at once: bounds the work of one record.
+_MOST_SERVED = 8
 
 #: Returns facts that send an order's committed legs together; None to leave them split.
 Unite = Callable[[OpenOrder], list[Derived] | None]
@@ -120,8 +120,17 @@ class OrderDesk(Desk):
         return moved + together
 
     def serve_waiting(self, skus: dict[str, None]) -> list[Derived]:
-        """Try orders that wait for any of `skus`, the oldest first."""
-        return [derived for sku in skus for derived in self.serve(sku, "")]
+        """Try orders that wait for any of `skus`, the oldest first.
+
+        Once some have been tried, the next record continues with the other SKUs.
+        """
+        out: list[Derived] = []
+        for sku in skus:
+            if len(out) < _MOST_SERVED:
+                out += self.serve(sku, "")
+            elif sku in self._context.twin.waiting:
+                self._context.deadlines.set(self._context.now_ms, Serve(sku, ""))
+        return out
 
     def serve(self, sku: str, after: str) -> list[Derived]:
         """Try orders that wait for `sku`, the oldest first, from behind the order `after`.

@@ -5,11 +5,13 @@ well, and does not return to a plan that the order gave up. A split order may al
 another order (`operators.reallocation.swap`).
 """
 
+from collections.abc import Callable
+
 from operators.core.facts import Derived, LaneOutlook
 from operators.core.wording import money
 from operators.network.context import Context
 from operators.network.desk import Desk, DueHandlers, FactHandlers
-from operators.network.due import Freeze, Look
+from operators.network.due import Freeze, Look, LookSplit
 from operators.network.legs import commit, leave, lifted
 from operators.network.movable import may_take, movable, moves_alone
 from operators.network.replan import (
@@ -52,35 +54,30 @@ class ReevaluationDesk(Desk):
         """Return handlers of looks before a pick."""
         return {
             Look: lambda due: self.look(due.pickup, due.after),
+            LookSplit: lambda due: self.look_split(due.sku, due.after),
             Freeze: lambda due: self.freeze(due.pickup),
         }
 
     def look(self, pickup: Pickup, after: str) -> list[Derived]:
-        """Re-evaluate the orders of a pickup, from behind the order `after`.
-
-        The work of one record is bounded: the next record continues where this one stopped.
-        """
-        if not self._is_on:
-            return []
-        queue = list(self._context.state.pickups.orders.get(pickup, ()))
-        begin = queue.index(after) + 1 if after in queue else 0
-        most = self._context.policy.reevaluation.most_looked
-        out: list[Derived] = []
-        for name in queue[begin : begin + most]:
-            out += self._look_at(name)
-        if len(queue) > begin + most:
-            last = queue[begin + most - 1]
-            self._context.deadlines.set(self._context.now_ms, Look(pickup, last))
-        return out
+        """Re-evaluate the orders of a pickup, from behind the order `after`."""
+        names = list(self._context.state.pickups.orders.get(pickup, ()))
+        return self._look_on(names, after, lambda last: Look(pickup, last))
 
     def supplied(self, skus: dict[str, None]) -> list[Derived]:
-        """Re-evaluate split orders with any of `skus`, of which there is more now."""
-        split = self._context.state.pickups.split
-        if not split or not self._is_on:
-            return []
-        names = dict.fromkeys(name for sku in skus for name in split.get(sku, ()))
-        most = self._context.policy.reevaluation.most_looked
-        return [each for name in list(names)[:most] for each in self._look_at(name)]
+        """Re-evaluate split orders with any of `skus`, of which there is more now.
+
+        The next record continues with the second SKU.
+        """
+        context, split = self._context, self._context.state.pickups.split
+        first, *others = [sku for sku in skus if sku in split] or [""]
+        for sku in others:
+            context.deadlines.set(context.now_ms, LookSplit(sku))
+        return self.look_split(first, "") if first else []
+
+    def look_split(self, sku: str, after: str) -> list[Derived]:
+        """Re-evaluate split orders with a SKU, from behind the order `after`."""
+        names = list(self._context.state.pickups.split.get(sku, ()))
+        return self._look_on(names, after, lambda last: LookSplit(sku, last))
 
     def unite(self, order: OpenOrder) -> list[Derived] | None:
         """Allocate a new order by a swap or a consolidation if one is cheaper than its split.
@@ -124,6 +121,22 @@ class ReevaluationDesk(Desk):
     def _is_on(self) -> bool:
         """Return whether orders are re-evaluated."""
         return self._context.policy.reevaluation.enabled and moves_alone(self._context.policy)
+
+    def _look_on(
+        self, names: list[str], after: str, rest: Callable[[str], Look | LookSplit]
+    ) -> list[Derived]:
+        """Look at the orders `names` behind the order `after`, as many as one record may.
+
+        The next record continues where this one stopped.
+        """
+        if not self._is_on:
+            return []
+        begin = names.index(after) + 1 if after in names else 0
+        end = begin + self._context.policy.reevaluation.most_looked
+        out = [each for name in names[begin:end] for each in self._look_at(name)]
+        if len(names) > end:
+            self._context.deadlines.set(self._context.now_ms, rest(names[end - 1]))
+        return out
 
     def _look_at(self, name: str) -> list[Derived]:
         order = self._context.twin.orders.get(name)

@@ -21,7 +21,7 @@ from state.quantities import to_ms
 from state.twin import OpenOrder, PlannedLeg
 
 #: Orders weighed per record: bounds the work of one event.
-_MOST_WEIGHED = 25
+_MOST_WEIGHED = 8
 #: Key in the trouble of a node.
 _NO_CARRIER = TroubleKey("", "", "")
 

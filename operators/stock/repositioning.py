@@ -30,6 +30,8 @@ _RESTS_ON = ("inventory", "demand")
 STAYING = "leaving it where it is"
 #: Regions priced for a node, the most demand first: bounds the work of a review.
 _MOST_REGIONS = 12
+#: Nodes restocked at once, the most urgent first: bounds the work of a record.
+_MOST_NEEDS = 2
 #: Supply due within this time counts as there.
 _SOON_MS = DAY_MS // 2
 #: Inbound from another node, rather than from outside.
@@ -106,7 +108,7 @@ class Repositioning(Desk):
     def deadlines(self) -> DueHandlers:
         """Return handlers of reviews of stock."""
         return {
-            Restock: lambda due: self.review(due.sku),
+            Restock: lambda due: self.review(due.sku, due.done),
             PlanRestocks: lambda due: self.plan(),
         }
 
@@ -120,9 +122,11 @@ class Repositioning(Desk):
         for series, demand in context.outlook.demand.items():
             speed[series.sku] = speed.get(series.sku, 0.0) + demand.units_per_day
         fastest = sorted(speed, key=lambda sku: (-speed[sku], sku))[: rules.most_skus]
+        waiting = context.deadlines.reviews()
         for number, sku in enumerate(fastest):
-            at_ms = context.now_ms + rules.review_s * 1000 * number // len(fastest)
-            context.deadlines.set(at_ms, Restock(sku))
+            if sku not in waiting:
+                at_ms = context.now_ms + rules.review_s * 1000 * number // len(fastest)
+                context.deadlines.set(at_ms, Restock(sku))
         return []
 
     def lifted(self, lift: DemandLift) -> list[Derived]:
@@ -148,8 +152,11 @@ class Repositioning(Desk):
         self._serving.learned(outlook)
         return []
 
-    def review(self, sku: str) -> list[Derived]:
-        """Move stock of `sku` to the nodes that are likely to run short, where it pays."""
+    def review(self, sku: str, done: tuple[str, ...] = ()) -> list[Derived]:
+        """Move stock of `sku` to the nodes that are likely to run short, where it pays.
+
+        The nodes `done` are left out. The work of one record is bounded: another takes the rest.
+        """
         context, rules = self._context, self._context.policy.repositioning
         stock = context.twin.stock.get(sku, {})
         if not rules.enabled or len(stock) < 2 or sku not in context.twin.skus:
@@ -161,12 +168,17 @@ class Repositioning(Desk):
             need
             for need in needs.values()
             if need.mean > 0.0
+            and need.node not in done
             and need.chance(need.free) > rules.least_risk
             and Ref("node", need.node) not in context.twin.holds
         ]
+        short.sort(key=lambda need: (-need.chance(need.free) * need.mean, need.node))
         out: list[Derived] = []
-        for need in sorted(short, key=lambda n: (-n.chance(n.free) * n.mean, n.node)):
+        for need in short[:_MOST_NEEDS]:
             out += self._restock(sku, need, needs)
+        if len(short) > _MOST_NEEDS:
+            looked_at = (*done, *(need.node for need in short[:_MOST_NEEDS]))
+            context.deadlines.set(context.now_ms, Restock(sku, looked_at))
         return out
 
     def _restock(self, sku: str, need: _Need, needs: dict[str, _Need]) -> list[Derived]:

@@ -105,8 +105,10 @@ class Reevaluation(Section, frozen=True, kw_only=True):
         doc("orders asked to make room for one that is split; bounds the work"),
     ] = 8
     most_looked: Annotated[
-        int, Meta(ge=1, le=10_000), doc("orders looked at again per record; bounds its work")
-    ] = 20
+        int,
+        Meta(ge=1, le=10_000),
+        doc("orders looked at again at once: bounds a record's work"),
+    ] = 4
     slower_by: Annotated[
         NonNegative,
         doc("share by which a lane must have become slower at once for its orders to be looked at"),

@@ -233,7 +233,7 @@ def test_an_order_is_retried_by_one_deadline() -> None:
     log.add(order("O-1", {"SOFA": 1}))  # too heavy for any service
     for _ in range(50):
         log.add(StockReceived(node="N-NORTH", sku="SOFA", quantity=1))
-    heap = fold(log).operator("orchestrate")._context.deadlines.heap
+    heap = fold(log).operator("orchestrate")._context.deadlines.deadlines.heap
     assert sum(isinstance(due, Retry) for _, _, due in heap) == 1
 
 
