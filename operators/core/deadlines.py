@@ -28,6 +28,11 @@ class Deadlines(Struct, Generic[W]):
         self.count += 1
         heappush(self.heap, (due_ms, self.count, what))
 
+    def is_due(self, now_ms: int) -> bool:
+        """Return whether anything is due at `now_ms`."""
+        heap = self.heap
+        return bool(heap) and heap[0][0] <= now_ms
+
     def due(self, now_ms: int) -> list[tuple[W, int]]:
         """Take out what is due at `now_ms`, and when it was, the earliest first."""
         fired = []
