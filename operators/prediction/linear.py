@@ -6,7 +6,7 @@ nothing else: what a name contributed is still exact.
 """
 
 from collections import defaultdict
-from math import sqrt
+from math import exp, sqrt
 from typing import Any
 from zlib import crc32
 
@@ -21,6 +21,9 @@ SLOTS = 1 << 16
 #: Names whose slots are remembered, rather than hashed again.
 _MOST_NAMES = 200_000
 
+#: Log-odds beyond which River takes an outcome for certain.
+_CERTAIN = 30.0
+
 #: Name of a feature: its kind, where it holds, and details.
 Name = tuple[str | ServiceId, ...]
 #: Values by slot; finite.
@@ -28,7 +31,10 @@ Features = dict[int, float]
 
 
 class Slots(dict[Name, int]):
-    """The slot of each name, hashed when it is first asked for."""
+    """The slot of each name, hashed when it is first asked for; `features` has both together."""
+
+    def __init__(self) -> None:
+        self.features = Feature((), 0, self)
 
     def __missing__(self, name: Name) -> int:
         if len(self) >= _MOST_NAMES:
@@ -38,6 +44,24 @@ class Slots(dict[Name, int]):
             digest = crc32(_bytes_of(part), crc32(b"\n", digest) if place else 0)
         slot = self[name] = digest % SLOTS
         return slot
+
+
+class Feature(dict[str | ServiceId, "Feature"]):
+    """A name with its slot, and by a further part the features whose names go on from it.
+
+    So ``slots.features["lane"]["underway"][service][region]`` is found without a name being made
+    and hashed again.
+    """
+
+    __slots__ = ("_slots", "name", "slot")
+
+    def __init__(self, name: Name, slot: int, slots: Slots) -> None:
+        self.name, self.slot, self._slots = name, slot, slots
+
+    def __missing__(self, part: str | ServiceId) -> "Feature":
+        name = (*self.name, part)
+        feature = self[part] = Feature(name, self._slots[name], self._slots)
+        return feature
 
 
 def _bytes_of(part: str | ServiceId) -> bytes:
@@ -84,6 +108,19 @@ def median(step: float, state: LinearState) -> linear_model.LinearRegression:
     model = linear_model.LinearRegression(optimizer=AdaGrad(step), loss=loss, intercept_lr=0.0)
     _begin(model, state)
     return model
+
+
+def score(model: Any, features: Features) -> float:
+    """Return the sum of weights × values, without River's checks around it."""
+    return float(model._weights.dot(features))
+
+
+def probability(model: Any, features: Features) -> float:
+    """Return the probability by a logistic regression, as River has it."""
+    log_odds = score(model, features)
+    if abs(log_odds) > _CERTAIN:
+        return 1.0 if log_odds > 0.0 else 0.0
+    return 1.0 / (1.0 + exp(-log_odds))
 
 
 def state_of(model: Any) -> LinearState:
