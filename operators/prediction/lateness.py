@@ -15,6 +15,7 @@ from operators.prediction.linear import (
     LinearState,
     Name,
     Slots,
+    learn,
     logistic,
     probability,
     state_of,
@@ -79,9 +80,9 @@ class LateModel:
         """Return the probability of delivery after the promise."""
         return probability(self._regression, features)
 
-    def learn(self, features: Features, late: bool, weight: float = 1.0) -> None:
+    def learn(self, features: Features, late: bool) -> None:
         """Learn one label; call it once per prediction that is to be learned from."""
-        self._regression.learn_one(features, late, weight)
+        learn(self._regression, features, late)
 
     def note(self, service: ServiceId, node: str, region: str, hour: str, late: bool) -> None:
         """Update the recent late rates with one shipment's label."""

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from operators.prediction.bands import Bands, BandsState
 from operators.prediction.levels import Level
-from operators.prediction.linear import Features, LinearState, median, score, state_of
+from operators.prediction.linear import Features, LinearState, learn, median, score, state_of
 from state.keys import ServiceId
 from state.quantities import weekday
 
@@ -244,7 +244,7 @@ class Transit:
         residual = (took_s - usual.base_s) / usual.off_s
         if isfinite(residual):
             bounded = max(-_LARGEST_RESIDUAL, min(_LARGEST_RESIDUAL, residual))
-            self._median.learn_one(features, bounded)
+            learn(self._median, features, bounded)
 
     def state(self) -> TransitState:
         """Return the plain values that restore it; all but the median's are shared with it."""
