@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -124,7 +123,10 @@ _READERS: dict[str, tuple[Callable[[msgspec.Raw], Fact], tuple[str, ...]]] = {
 _BACKSLASH, _DEL = 0x5C, 0x7F
 _EARLIEST_MS, _LATEST_MS = to_ms(EARLIEST), to_ms(LATEST)
 _read_envelope = msgspec.json.Decoder(_Canonical).decode
-_is_network = re.compile(NETWORK_PATTERN).search
+_matches_network = re.compile(NETWORK_PATTERN).search
+#: Networks whose names were found right: a pattern takes as long as all else in an envelope.
+_networks: set[str] = set()
+_MOST_NETWORKS = 1_024
 _convert = msgspec.convert
 
 
@@ -136,7 +138,7 @@ def decode(line: JournalLine) -> Event | DeadLetter:
     `decode_carefully`, which gives the same event wherever this gives one.
     """
     raw = line.raw
-    if line.problem is not None or line.size > MAX_LINE_BYTES or _may_hold_control_character(raw):
+    if line.problem is not None or line.size > MAX_LINE_BYTES or _BACKSLASH in raw or _DEL in raw:
         return decode_carefully(line)
     try:
         envelope = _read_envelope(raw)
@@ -146,7 +148,8 @@ def decode(line: JournalLine) -> Event | DeadLetter:
     except (msgspec.MsgspecError, KeyError, ValueError, OverflowError):
         return decode_carefully(line)
     is_sane = _EARLIEST_MS < time_ms < _LATEST_MS and _EARLIEST_MS < recorded_ms < _LATEST_MS
-    if not is_sane or not _is_network_id(envelope.partitionkey):
+    network = envelope.partitionkey
+    if not is_sane or (network not in _networks and not _is_network_id(network)):
         return decode_carefully(line)
     if instants and _absurd_in(fact, instants) is not None:
         return decode_carefully(line)
@@ -182,7 +185,10 @@ def decode_carefully(line: JournalLine) -> Event | DeadLetter:
             was=f"{excerpt(line.raw)} ({error})",
             line=line,
         )
-    if _may_hold_control_character(line.raw) and (bad := control_character(document)) is not None:
+    # JSON can hold a control character only as an escape (DEL also as it is): few lines have any.
+    if (_BACKSLASH in line.raw or _DEL in line.raw) and (
+        bad := control_character(document)
+    ) is not None:
         return DeadLetter(
             reason="not_an_event",
             expected="text without control characters",
@@ -366,11 +372,10 @@ def _absurd_in(fact: Fact, instants: tuple[str, ...]) -> tuple[str, datetime] | 
     return None
 
 
-def _may_hold_control_character(raw: bytes) -> bool:
-    """Return whether JSON may hold one: only as an escape, or DEL as it is; few lines have any."""
-    return _BACKSLASH in raw or _DEL in raw
-
-
-@lru_cache(maxsize=1_024)
 def _is_network_id(name: str) -> bool:
-    return len(name) <= MOST_NETWORK_LETTERS and _is_network(name) is not None
+    if len(name) > MOST_NETWORK_LETTERS or _matches_network(name) is None:
+        return False
+    if len(_networks) >= _MOST_NETWORKS:
+        _networks.clear()
+    _networks.add(name)
+    return True
