@@ -127,8 +127,8 @@ def features_of(now: Situation, rates: LateRates, of: Stage) -> tuple[Valued, Va
         (of.tours[service][day][length], 1.0),
         (of.mood[mood][part], 1.0),
     ]
-    of_rates = list(zip(of.rates, rates, strict=True))
-    _, network_quick, _, _, node_quick, *_ = of_rates
+    of_rates = [*zip(of.rates, rates, strict=True)]
+    network_quick, node_quick = of_rates[1], of_rates[4]
     reported: Valued = []
     if now.handover_late_s is not None:
         edge = bisect_right(_HANDOVER_EDGES, now.handover_late_s / 3600)
