@@ -134,7 +134,8 @@ class Govern(Operator):
 
     def _moved(self, record: Record, moved: OrderMoved) -> list[Record]:
         """Withdraw what an order that ended does not need any more."""
-        proposals, ended = self._state.proposals, list[Action]()
+        proposals = self._state.proposals
+        ended: list[Action] = []
         if moved.after == "cancelled":
             ended = proposals.take_about(moved.order)
         elif moved.after in _ENDED:
