@@ -145,7 +145,7 @@ def decode(line: JournalLine) -> Event | DeadLetter:
         read, instants = _READERS[envelope.type]
         fact = read(envelope.data)
         time_ms, recorded_ms = to_ms(envelope.time), to_ms(envelope.recordedtime)
-    except (msgspec.MsgspecError, KeyError, ValueError, OverflowError):
+    except (msgspec.MsgspecError, KeyError, ValueError, OverflowError, RecursionError):
         return decode_carefully(line)
     is_sane = _EARLIEST_MS < time_ms < _LATEST_MS and _EARLIEST_MS < recorded_ms < _LATEST_MS
     network = envelope.partitionkey

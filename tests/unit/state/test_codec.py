@@ -215,6 +215,14 @@ _PARTS = [
 ]
 
 
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1, 2_000, 40_000])
+def test_data_of_any_depth_is_a_dead_letter_both_ways(opening: bytes, depth: int) -> None:
+    raw = encode(Log().add(order("O-1"))).replace(b'"data":{', b'"data":' + opening * depth)
+    assert isinstance(decode(line(raw)), DeadLetter)
+    assert repr(decode(line(raw))) == repr(decode_carefully(line(raw)))
+
+
 @settings(max_examples=500, deadline=None)
 @given(
     st.sampled_from(_lines()),
