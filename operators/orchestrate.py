@@ -128,18 +128,21 @@ class Orchestrate(Operator, Desk):
         context.turn_to(record)
         out: list[Record] = []
         if context.deadlines.is_due(record.now_ms):
-            out += (record.derive(each) for each in self._note(self._fire()))
+            out += map(record.derive, self._note(self._fire()))
         out.append(record)
         derived = self._handle(record)
         if context.messages.waiting:
             derived += self._handle_messages()
         if derived or context.messages.waiting:
-            out += (record.derive(each) for each in self._note(derived))
+            out += map(record.derive, self._note(derived))
         return out
 
     def _handle(self, record: Record) -> list[Derived]:
-        handlers = self._facts.get(type(record.fact), ())
-        event, derived = record.event, list[Derived]()
+        derived: list[Derived] = []
+        handlers = self._facts.get(type(record.fact))
+        if handlers is None:
+            return derived
+        event = record.event
         time_ms, name = (record.now_ms, "") if event is None else (event.time_ms, event.id)
         for handler in handlers:
             derived += handler(record.fact, time_ms, name)

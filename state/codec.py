@@ -7,6 +7,7 @@ compact JSON with the fields in the order of the types, so equal actions are equ
 
 import hashlib
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -15,8 +16,19 @@ import orjson
 from msgspec import Meta, Struct, field
 
 from state.actions import ACTION_TYPES, Action, ActionData
-from state.events import EVENT_TYPES, WIRE_TYPE, Event, Fact
-from state.quantities import EARLIEST, LATEST, Id, Instant, NetworkId, rfc3339, to_ms
+from state.events import EVENT_TYPES, WIRE_TYPE, Event, Fact, PolicyChanged
+from state.faults import control_character, excerpt, explain, known, short
+from state.quantities import (
+    EARLIEST,
+    LATEST,
+    MOST_NETWORK_LETTERS,
+    NETWORK_PATTERN,
+    Id,
+    Instant,
+    NetworkId,
+    rfc3339,
+    to_ms,
+)
 from state.untrusted import MAX_DEPTH, MAX_LINE_BYTES, TooDeep, kept, parse
 
 Reason = Literal[
@@ -91,17 +103,61 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
     sequence: Annotated[str, Meta(max_length=64)] | None = None
 
 
+class _Canonical(Envelope, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """An envelope as `encode` writes it, its data not read yet and its network not checked."""
+
+    partitionkey: str
+    data: msgspec.Raw  # type: ignore[assignment] # read once its type is known
+
+
 _INSTANT_FIELDS: dict[type[Fact], tuple[str, ...]] = {
     cls: tuple(f.name for f in msgspec.structs.fields(cls) if "datetime" in str(f.type))
     for cls in WIRE_TYPE
 }
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_PATH = re.compile(r" - at `\$(.*)`$")
+#: Reader of an event's data, and the instants in it, by wire type. A policy may hold any document.
+_READERS: dict[str, tuple[Callable[[msgspec.Raw], Fact], tuple[str, ...]]] = {
+    name: (msgspec.json.Decoder(kind).decode, _INSTANT_FIELDS[kind])
+    for name, kind in EVENT_TYPES.items()
+    if kind is not PolicyChanged
+}
+_BACKSLASH, _DEL = 0x5C, 0x7F
+_EARLIEST_MS, _LATEST_MS = to_ms(EARLIEST), to_ms(LATEST)
+_read_envelope = msgspec.json.Decoder(_Canonical).decode
+_matches_network = re.compile(NETWORK_PATTERN).search
+#: Networks whose names were found right: a pattern takes as long as all else in an envelope.
+_networks: set[str] = set()
+_MOST_NETWORKS = 1_024
 _convert = msgspec.convert
 
 
 def decode(line: JournalLine) -> Event | DeadLetter:
-    """Decode one journal line; never raises on account of the bytes."""
+    """Decode one journal line; never raises on account of the bytes.
+
+    Nearly all lines are as `encode` writes them. Every byte of those belongs to a field of a known
+    type, so they are read straight into the types. All others, and all that is wrong, is left to
+    `decode_carefully`, which gives the same event wherever this gives one.
+    """
+    raw = line.raw
+    if line.problem is not None or line.size > MAX_LINE_BYTES or _BACKSLASH in raw or _DEL in raw:
+        return decode_carefully(line)
+    try:
+        envelope = _read_envelope(raw)
+        read, instants = _READERS[envelope.type]
+        fact = read(envelope.data)
+        time_ms, recorded_ms = to_ms(envelope.time), to_ms(envelope.recordedtime)
+    except (msgspec.MsgspecError, KeyError, ValueError, OverflowError, RecursionError):
+        return decode_carefully(line)
+    is_sane = _EARLIEST_MS < time_ms < _LATEST_MS and _EARLIEST_MS < recorded_ms < _LATEST_MS
+    network = envelope.partitionkey
+    if not is_sane or (network not in _networks and not _is_network_id(network)):
+        return decode_carefully(line)
+    if instants and _absurd_in(fact, instants) is not None:
+        return decode_carefully(line)
+    return _event(envelope, fact, time_ms, recorded_ms)
+
+
+def decode_carefully(line: JournalLine) -> Event | DeadLetter:
+    """Decode one journal line by way of its JSON document; says what is wrong with it, if so."""
     if line.problem is not None:
         return DeadLetter(
             reason="unreadable", expected="a log readable to its end", was=line.problem, line=line
@@ -126,40 +182,40 @@ def decode(line: JournalLine) -> Event | DeadLetter:
         return DeadLetter(
             reason="not_json",
             expected="one JSON object in UTF-8",
-            was=f"{_excerpt(line.raw)} ({error})",
+            was=f"{excerpt(line.raw)} ({error})",
             line=line,
         )
     # JSON can hold a control character only as an escape (DEL also as it is): few lines have any.
-    if (b"\\" in line.raw or b"\x7f" in line.raw) and (
-        bad := _control_character(document)
+    if (_BACKSLASH in line.raw or _DEL in line.raw) and (
+        bad := control_character(document)
     ) is not None:
         return DeadLetter(
             reason="not_an_event",
             expected="text without control characters",
-            was=_short(bad),
+            was=short(bad),
             line=line,
-            **_known(document),
+            **known(document),
         )
     try:
         envelope = _convert(document, Envelope)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
-        expected, was = _explain(error, document)
+        expected, was = explain(error, document)
         return DeadLetter(
-            reason="not_an_event", expected=expected, was=was, line=line, **_known(document)
+            reason="not_an_event", expected=expected, was=was, line=line, **known(document)
         )
     kind = EVENT_TYPES.get(envelope.type)
     if kind is None:
         return DeadLetter(
             reason="unknown_type",
             expected="an event type of `crossdock schema`",
-            was=_short(envelope.type),
+            was=short(envelope.type),
             line=line,
             network=envelope.partitionkey,
         )
     try:
         fact = _convert(envelope.data, kind)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
-        expected, was = _explain(error, envelope.data)
+        expected, was = explain(error, envelope.data)
         return DeadLetter(
             reason="invalid_data",
             expected=expected,
@@ -179,13 +235,17 @@ def decode(line: JournalLine) -> Event | DeadLetter:
             network=envelope.partitionkey,
             type=envelope.type,
         )
+    return _event(envelope, fact, to_ms(envelope.time), to_ms(envelope.recordedtime))
+
+
+def _event(envelope: Envelope, fact: Fact, time_ms: int, recorded_ms: int) -> Event:
     return Event(
         id=envelope.id,
         source=envelope.source,
         type=envelope.type,
         network=envelope.partitionkey,
-        time_ms=to_ms(envelope.time),
-        recorded_ms=to_ms(envelope.recordedtime),
+        time_ms=time_ms,
+        recorded_ms=recorded_ms,
         fact=fact,
         subject=envelope.subject,
         correlation=envelope.correlationid,
@@ -301,72 +361,21 @@ def _absurd(envelope: Envelope, fact: Fact) -> tuple[str, datetime] | None:
     for name, instant in (("time", envelope.time), ("recordedtime", envelope.recordedtime)):
         if not EARLIEST <= instant < LATEST:
             return name, instant
-    for name in _INSTANT_FIELDS[type(fact)]:
+    return _absurd_in(fact, _INSTANT_FIELDS[type(fact)])
+
+
+def _absurd_in(fact: Fact, instants: tuple[str, ...]) -> tuple[str, datetime] | None:
+    for name in instants:
         instant = getattr(fact, name)
         if instant is not None and not EARLIEST <= instant < LATEST:
             return f"data.{name}", instant
     return None
 
 
-def _explain(error: Exception, document: object) -> tuple[str, str]:
-    """Return expected and actual value, from msgspec's message and the parsed document."""
-    message = str(error)
-    found = _PATH.search(message)
-    expected = _PATH.sub("", message).removeprefix("Expected ")
-    expected = expected.replace("Object missing required field", "the required field")
-    if expected.startswith("Invalid enum value"):
-        expected = "one of the values that `crossdock schema` lists"
-    if found is None:
-        if message.startswith("Object missing"):
-            return expected, "an object without it"
-        return expected, _short(document)
-    path = found.group(1)
-    value = document
-    for part in re.findall(r"\.([^.\[\]]+)|\[(\d*|\.\.\.)\]", path):
-        key, index = part
-        if key and isinstance(value, dict):
-            value = value.get(key)
-        elif index.isdigit() and isinstance(value, list) and int(index) < len(value):
-            value = value[int(index)]
-        else:
-            break
-    return f"{expected} at {path.lstrip('.')}", _short(value)
-
-
-def _control_character(document: object) -> str | None:
-    """Return the first string of the document, names included, that holds a control character."""
-    waiting = [document]
-    while waiting:
-        match waiting.pop():
-            case str() as text:
-                if _CONTROL.search(text):
-                    return text
-            case dict() as inner:
-                waiting += [*inner, *inner.values()]
-            case list() as items:
-                waiting += items
-            case _:
-                pass
-    return None
-
-
-def _known(document: object) -> dict[str, str]:
-    """Return network and type of a document that failed as an envelope, where they can be read."""
-    if not isinstance(document, dict):
-        return {}
-    found = {}
-    for name, attribute in (("network", "partitionkey"), ("type", "type")):
-        value = document.get(attribute)
-        if isinstance(value, str):
-            found[name] = value[:128]
-    return found
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
-
-
-def _excerpt(raw: bytes) -> str:
-    text = repr(raw[:60])[1:]
-    return text if len(raw) <= 60 else f"{text}..."
+def _is_network_id(name: str) -> bool:
+    if len(name) > MOST_NETWORK_LETTERS or _matches_network(name) is None:
+        return False
+    if len(_networks) >= _MOST_NETWORKS:
+        _networks.clear()
+    _networks.add(name)
+    return True

@@ -22,6 +22,10 @@ _EARTH_RADIUS_KM = 6371.0088
 DETOUR = 1.3
 
 
+#: Facts that say where places are and what services offer.
+GEOGRAPHIC = (NodeRegistered, RegionRegistered, CarrierRegistered)
+
+
 class Geography(Struct):
     """Registered places and services.
 

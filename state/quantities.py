@@ -29,9 +29,11 @@ def doc(text: str) -> Meta:
 # Control characters are refused by the codec, for all strings at once: a pattern on every id costs
 # more than the rest of the decoding.
 Id = Annotated[str, Meta(min_length=1, max_length=128), doc("a name, no control characters")]
+MOST_NETWORK_LETTERS = 64
+NETWORK_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)"
 NetworkId = Annotated[
     str,
-    Meta(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)"),
+    Meta(max_length=MOST_NETWORK_LETTERS, pattern=NETWORK_PATTERN),
     doc("the fulfilment network: everything that shares stock; also the partition key"),
 ]
 Text = Annotated[str, Meta(max_length=1_000)]

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from time import perf_counter
 
-from msgspec.structs import astuple
-
 from benchmarks.prediction.forecasts import Codes, Forecasts, Naive, Row, collect
 from operators.core.contract import Record
 from operators.core.facts import DelayOutcome, DelayRisk
@@ -152,7 +150,7 @@ class _Watched:
             float(len(shipped.lines)),
             *(hindrances.get(name, 0.0) for name in _CONDITIONS),
             self._naive.lane(lane),
-            *astuple(self._rates.rates(service, node, region, hour)),
+            *self._rates.rates(service, node, region, hour),
         ]
 
     def _ended(self, name: str, time_ms: int) -> None:

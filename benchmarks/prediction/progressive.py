@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from time import perf_counter
 
-from msgspec.structs import astuple
-
 from benchmarks.prediction.data.cases import Case, Moment
 from benchmarks.prediction.forecasts import Codes, Forecasts, Naive, Row, collect
 from operators.prediction.lateness import LateModel
@@ -171,7 +169,7 @@ def _row(
         moment.late_by_s or 0.0,
         now.forecast,
         naive.lane(f"{case.service}/{case.node}/{case.region}"),
-        *astuple(rates),
+        *rates,
         *moment.further,
     ]
 

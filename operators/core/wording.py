@@ -1,5 +1,7 @@
 """Amounts, lengths of time and instants, as people read them."""
 
+from functools import lru_cache
+
 from state.quantities import from_ms
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -19,6 +21,7 @@ def span(seconds: float) -> str:
     return f"{seconds / 86_400:.1f} days"
 
 
+@lru_cache(maxsize=10_000)
 def day(ms: int) -> str:
     """Return an instant as ``12 Jan 14:05`` UTC."""
     at = from_ms(ms)

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from state.events import CarrierDisrupted, Fact, TrafficObserved, WeatherObserved
-from state.geography import Geography
+from state.geography import GEOGRAPHIC, Geography
 from state.keys import ServiceId, TroubleKey
 from state.quantities import HOUR_MS, to_ms
 
@@ -55,6 +55,9 @@ _BY_REPORT = {
 }
 
 
+_LEARNED = frozenset({CarrierDisrupted, *_BY_REPORT, *GEOGRAPHIC})
+
+
 class Conditions(Struct):
     """Reports by condition and region, disruptions by scope. Part of an operator's state."""
 
@@ -65,11 +68,14 @@ class Conditions(Struct):
 
     def learn(self, fact: Fact, time_ms: int) -> None:
         """Take in a report or a registration; other facts are ignored."""
+        kind = type(fact)
+        if kind not in _LEARNED:
+            return
         if isinstance(fact, CarrierDisrupted):
             key = TroubleKey.of(fact.carrier, fact.service, fact.region)
             self.disruptions[key] = to_ms(fact.until) if fact.delay_s else 0
             return
-        reported = _BY_REPORT.get(type(fact), ())
+        reported = _BY_REPORT.get(kind, ())
         for each in reported:
             region: str = fact.region  # type: ignore[attr-defined] # every report names one
             self.reports.setdefault(each.name, {})[region] = Report(each.value(fact), time_ms)
@@ -82,9 +88,11 @@ class Conditions(Struct):
         """Return the conditions in force on a way, each with its value, in a fixed order."""
         found = []
         for each in CONDITIONS:
-            place = self._region_of(node) if each.at_origin else region
-            report = self.reports.get(each.name, {}).get(place)
-            if report is not None and time_ms - report.time_ms <= _REPORT_MS and report.value > 0:
+            reports = self.reports.get(each.name)
+            if reports is None:
+                continue
+            report = reports.get(self._region_of(node) if each.at_origin else region)
+            if report is not None and report.value > 0 and time_ms - report.time_ms <= _REPORT_MS:
                 found.append((each.name, report.value))
         if self._is_disrupted(service, region, time_ms):
             found.append((DISRUPTED, 1.0))
@@ -95,8 +103,10 @@ class Conditions(Struct):
         return registered.region if registered else ""
 
     def _is_disrupted(self, service: ServiceId, region: str, time_ms: int) -> bool:
-        if not self.disruptions:
+        disruptions = self.disruptions
+        if not disruptions:
             return False
-        return any(
-            self.disruptions.get(key, 0) > time_ms for key in TroubleKey.meeting(service, region)
-        )
+        for key in TroubleKey.meeting(service, region):
+            if key in disruptions and disruptions[key] > time_ms:
+                return True
+        return False

@@ -46,6 +46,7 @@ class Forecaster:
         self._lateness = state.lateness if state else Level()
         # End of the alarm on each scope: as many as there are services, nodes, regions.
         self._alarmed: dict[Ref, int] = state.alarmed if state else {}
+        self._alarmed_until_ms = max(self._alarmed.values(), default=0)
 
     @property
     def learned(self) -> int:
@@ -81,7 +82,7 @@ class Forecaster:
         )
         features, of_transit = self._late.features(now)
         p_late = shipment.p_latest = self._late.p_late(features)
-        alarmed = bool(self._alarmed) and self._is_alarmed(way, time_ms)
+        alarmed = time_ms < self._alarmed_until_ms and self._is_alarmed(way, time_ms)
         remaining = self._transit.remaining(of_transit, usual, p_late, shipment.stage, alarmed)
         return now, Guess(time_ms, shipment.progress, features, of_transit, usual, remaining)
 
@@ -166,7 +167,7 @@ class Forecaster:
             service = ServiceId(alarm.carrier, alarm.service)
             self._late.hurry(service, alarm.node, alarm.region)
             for scope in _scopes(service, alarm.node, alarm.region):
-                self._alarmed[scope] = now_ms + _ALARMED_MS
+                self._alarmed[scope] = self._alarmed_until_ms = now_ms + _ALARMED_MS
         return alarms
 
     def _is_alarmed(self, way: Way, time_ms: int) -> bool:

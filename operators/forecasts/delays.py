@@ -7,7 +7,8 @@ those that were in time. Taken as they end, the quick of a day would be learned 
 the models would swing with the clock.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -32,7 +33,7 @@ from state.policy import Delays as DelayRules
 from state.policy import Policy
 from state.quantities import to_ms
 
-_VERSION = "delays/5"
+_VERSION = "delays/6"
 #: Deadlines taken per event: of many promises that pass at once, the next events take the rest.
 _MOST_DUE = 8
 
@@ -90,23 +91,14 @@ class Delays(Operator):
                 self._forecaster.use_step(self._state.rules.learning_rate)
                 self._state.lateness_ms = record.fact.policy.hygiene.lateness_s * 1000
             return [record]
-        out = self._fall_due(record)
+        state = self._state
+        out = self._fall_due(record) if state.deadlines.is_due(record.now_ms) else []
         out.append(record)
-        state, time_ms = self._state, record.event.time_ms
-        match record.fact:
-            case ShipmentDispatched() as dispatched:
-                out += self._dispatched(record, dispatched, time_ms)
-            case ShipmentScanned() as scanned:
-                out += self._scanned(record, scanned, time_ms)
-            case ShipmentDelivered() as delivered:
-                out += self._delivered(record, delivered.shipment, time_ms)
-            case ShipmentFailed() as failed:
-                shipment = state.open.pop(failed.shipment, None)
-                if shipment is not None and not shipment.labelled and not record.suspect:
-                    self._keep(shipment, failed.shipment, late=True, ended_ms=None)
-            case _:
-                if not record.suspect:
-                    state.conditions.learn(record.event.fact, time_ms)
+        follow = _FOLLOW.get(type(record.fact))
+        if follow is not None:
+            out += follow(self, record, record.fact, record.event.time_ms)
+        elif not record.suspect:
+            state.conditions.learn(record.event.fact, record.event.time_ms)
         return out
 
     def _dispatched(
@@ -152,21 +144,32 @@ class Delays(Operator):
         expected_ms = time_ms + round(guess.remaining.p50_s * 1000)
         if scan.carrier_eta is not None:
             shipment.eta_beside_ms = expected_ms
-        before, after = shipment.p_published, shipment.p_latest
-        rules = self._state.rules
-        crossed = any(
-            (before >= bound) != (after >= bound) for bound in (rules.act_above, rules.notify_above)
-        )
-        moved_ms = abs(self._forecaster.expected_ms(shipment, expected_ms) - shipment.expected_ms)
-        if (
-            abs(after - before) < rules.publish_step
-            and moved_ms < rules.eta_step_s * 1000
-            and not crossed
-        ):
+        if not self._has_moved(shipment, expected_ms):
             return []
         return [self._publish(record, scan.shipment, shipment, now, guess)]
 
-    def _delivered(self, record: Record, name: str, time_ms: int) -> list[Record]:
+    def _has_moved(self, shipment: OpenShipment, median_ms: int) -> bool:
+        """Return whether a shipment's risk differs materially from what was published."""
+        before, after = shipment.p_published, shipment.p_latest
+        rules = self._state.rules
+        return (
+            abs(after - before) >= rules.publish_step
+            or abs(self._forecaster.expected_ms(shipment, median_ms) - shipment.expected_ms)
+            >= rules.eta_step_s * 1000
+            or (before >= rules.act_above) != (after >= rules.act_above)
+            or (before >= rules.notify_above) != (after >= rules.notify_above)
+        )
+
+    def _failed(self, record: Record, failed: ShipmentFailed, time_ms: int) -> list[Record]:
+        shipment = self._state.open.pop(failed.shipment, None)
+        if shipment is not None and not shipment.labelled and not record.suspect:
+            self._keep(shipment, failed.shipment, late=True, ended_ms=None)
+        return []
+
+    def _delivered(
+        self, record: Record, delivered: ShipmentDelivered, time_ms: int
+    ) -> list[Record]:
+        name = delivered.shipment
         shipment = self._state.open.pop(name, None)
         if shipment is None:
             return []
@@ -228,10 +231,10 @@ class Delays(Operator):
     def _publish(
         self, record: Record, name: str, shipment: OpenShipment, now: Situation, guess: Guess
     ) -> Record:
-        low_ms, mid_ms, high_ms = (
-            guess.time_ms + round(s * 1000)
-            for s in (guess.remaining.p10_s, guess.remaining.p50_s, guess.remaining.p90_s)
-        )
+        time_ms, remaining = guess.time_ms, guess.remaining
+        low_ms = time_ms + round(remaining.p10_s * 1000)
+        mid_ms = time_ms + round(remaining.p50_s * 1000)
+        high_ms = time_ms + round(remaining.p90_s * 1000)
         # Only what may lead to an action is explained: that takes longer than the prediction.
         rules = self._state.rules
         explained = shipment.p_latest >= min(rules.act_above, rules.notify_above)
@@ -288,6 +291,15 @@ class Delays(Operator):
     def restore(self, data: bytes) -> None:
         """Rebuild the River models from plain values."""
         self._open(unpack(_VERSION, data, _State))
+
+
+#: Facts of shipments under way. A table, not a match: it is read at every event.
+_FOLLOW: dict[type, Callable[[Delays, Record, Any, int], list[Record]]] = {
+    ShipmentDispatched: Delays._dispatched,
+    ShipmentScanned: Delays._scanned,
+    ShipmentDelivered: Delays._delivered,
+    ShipmentFailed: Delays._failed,
+}
 
 
 def _outcome(name: str, shipment: OpenShipment, handover: Guess, time_ms: int) -> DelayOutcome:

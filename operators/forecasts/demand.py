@@ -9,12 +9,14 @@ Orders are demand whether or not there is stock for them, so nothing here is cen
 what the hygiene of the chain finds suspect is not learned from.
 """
 
+from collections.abc import Callable
 from math import log
+from typing import Any
 
 from msgspec import Struct, field
 
 from operators.core.contract import Operator, Record, pack, unpack
-from operators.core.facts import DemandLift, DemandOutlook, PolicyInForce
+from operators.core.facts import DemandLift, DemandOutlook, Derived, PolicyInForce
 from operators.forecasts.demand_watch import DemandWatch, DemandWatchState
 from operators.prediction.demand_buckets import in_buckets_of
 from operators.prediction.demand_model import DemandModel, DemandState, Expectation
@@ -50,48 +52,40 @@ class Demand(Operator):
         self._rules = policy.demand
         self._model = _model(policy.demand)
         self._watch = DemandWatch()
+        self._closes_ms = self._watch.closes_ms
         self._categories: dict[str, str] = {}
 
     def step(self, record: Record) -> list[Record]:
         """Fold in orders and signals; everything is passed on."""
-        if record.now_ms >= self._watch.closes_ms:
-            alarms = self._watch.close(record.now_ms)
-            if alarms:
-                return [*(record.derive(alarm) for alarm in alarms), *self._step(record)]
-        return self._step(record)
+        out: list[Record] = []
+        if record.now_ms >= self._closes_ms:
+            out += map(record.derive, self._watch.close(record.now_ms))
+            self._closes_ms = self._watch.closes_ms
+        out.append(record)
+        take_in = _TAKE_IN.get(type(record.fact))
+        if take_in is not None and not record.suspect:
+            out += map(record.derive, take_in(self, record.fact, record.now_ms))
+        return out
 
-    def _step(self, record: Record) -> list[Record]:
-        if record.suspect:
-            return [record]
-        match record.fact:
-            case OrderPlaced() as order:
-                out = [record]
-                for line in order.lines:
-                    category = self._categories.get(line.sku, _UNKNOWN)
-                    self._watch.ordered(order.region, category, line.quantity)
-                    outlook = self._ordered(order.region, line.sku, line.quantity, record.now_ms)
-                    if outlook is not None:
-                        out.append(record.derive(outlook))
-                return out
-            case SignalObserved() as signal:
-                return [record, record.derive(self._signalled(signal, record.now_ms))]
-            case SkuRegistered() as sku:
-                self._categories[sku.sku] = sku.category
-                self._model.register(sku.sku, record.now_ms)
-            case PolicyInForce() as changed:
-                self._adopt(changed.policy.demand)
-            case _:
-                pass
-        return [record]
+    def _placed(self, order: OrderPlaced, now_ms: int) -> list[Derived]:
+        found: list[Derived] = []
+        for line in order.lines:
+            category = self._categories.get(line.sku, _UNKNOWN)
+            self._watch.ordered(order.region, category, line.quantity)
+            expected = self._model.ordered(
+                order.region, line.sku, category, float(line.quantity), now_ms
+            )
+            if expected is not None:
+                bucket_s = self._rules.bucket_s
+                found.append(_outlook(order.region, line.sku, expected, now_ms, bucket_s))
+        return found
 
-    def _ordered(self, region: str, sku: str, units: int, now_ms: int) -> DemandOutlook | None:
-        category = self._categories.get(sku, _UNKNOWN)
-        expected = self._model.ordered(region, sku, category, float(units), now_ms)
-        if expected is None:
-            return None
-        return _outlook(region, sku, expected, now_ms, self._rules.bucket_s)
+    def _registered(self, sku: SkuRegistered, now_ms: int) -> list[Derived]:
+        self._categories[sku.sku] = sku.category
+        self._model.register(sku.sku, now_ms)
+        return []
 
-    def _signalled(self, signal: SignalObserved, now_ms: int) -> DemandLift:
+    def _signalled(self, signal: SignalObserved, now_ms: int) -> list[Derived]:
         region = signal.region or EVERYWHERE
         scope = ALL_GOODS
         if signal.sku:
@@ -101,17 +95,19 @@ class Demand(Operator):
         ratio = min(max(log(signal.ratio + 1e-3), -_LARGEST_LOG_RATIO), _LARGEST_LOG_RATIO)
         factor = self._model.signalled(region, scope, signal.kind, ratio, now_ms)
         until_ms = now_ms + self._rules.signal_memory_s * 1000
-        return DemandLift(region=region, scope=scope, factor=factor, until_ms=until_ms)
+        return [DemandLift(region=region, scope=scope, factor=factor, until_ms=until_ms)]
 
-    def _adopt(self, rules: DemandRules) -> None:
+    def _adopt(self, changed: PolicyInForce, now_ms: int) -> list[Derived]:
         """Go on under other rules; in buckets of another length, series keep their levels."""
+        rules = changed.policy.demand
         before, self._rules = self._rules, rules
         if before == rules:
-            return
+            return []
         state = self._model.state()
         if before.bucket_s != rules.bucket_s:
             state = in_buckets_of(state, before.bucket_s, rules.bucket_s)
         self._model = _model(rules, state)
+        return []
 
     def snapshot(self) -> bytes:
         """Return rules, categories and the model as plain values."""
@@ -126,6 +122,16 @@ class Demand(Operator):
         self._rules, self._categories = state.rules, state.categories
         self._model = _model(state.rules, state.model)
         self._watch = DemandWatch(state.watch)
+        self._closes_ms = self._watch.closes_ms
+
+
+#: Facts that demand is learned from. A table, not a match: it is read at every record.
+_TAKE_IN: dict[type, Callable[[Demand, Any, int], list[Derived]]] = {
+    OrderPlaced: Demand._placed,
+    SignalObserved: Demand._signalled,
+    SkuRegistered: Demand._registered,
+    PolicyInForce: Demand._adopt,
+}
 
 
 def explain(outlook: DemandOutlook) -> str:

@@ -4,6 +4,9 @@ Transit is learned as a ratio to the service's nominal time, so that an unused l
 from its service.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from msgspec import Struct, field
 
 from operators.core.contract import Operator, Record, pack, unpack
@@ -11,14 +14,12 @@ from operators.core.facts import LaneOutlook
 from operators.prediction.lane_transit import LaneTransit, LaneTransitState
 from operators.prediction.levels import Level, Levels
 from state.events import (
-    CarrierRegistered,
-    NodeRegistered,
-    RegionRegistered,
+    Fact,
     ShipmentDelivered,
     ShipmentDispatched,
     ShipmentFailed,
 )
-from state.geography import Geography, nominal_transit_s
+from state.geography import GEOGRAPHIC, Geography, nominal_transit_s
 from state.keys import Lane, ServiceId
 from state.policy import Policy
 from state.quantities import DAY_MS, to_ms, weekday
@@ -61,32 +62,27 @@ class Lanes(Operator):
 
     def step(self, record: Record) -> list[Record]:
         """Fold in dispatches and deliveries; everything is passed on."""
-        match record.fact:
-            case ShipmentDispatched() as dispatched:
-                assert record.event is not None
-                self._dispatched(dispatched, record.event.time_ms, record.now_ms)
-            case ShipmentDelivered() as delivered:
-                assert record.event is not None
-                if record.suspect:
-                    self._state.open.pop(delivered.shipment, None)
-                    return [record]
-                outlooks = self._delivered(delivered.shipment, record.event.time_ms)
-                return [record, *(record.derive(outlook) for outlook in outlooks)]
-            case ShipmentFailed() as failed:
-                self._state.open.pop(failed.shipment, None)
-            case NodeRegistered() | RegionRegistered() | CarrierRegistered():
-                self._state.geography.learn(record.fact)
-            case _:
-                pass
-        return [record]
+        take_in = _TAKE_IN.get(type(record.fact))
+        if take_in is None:
+            return [record]
+        return [record, *map(record.derive, take_in(self, record, record.fact))]
 
-    def _dispatched(self, shipped: ShipmentDispatched, time_ms: int, now_ms: int) -> None:
-        state = self._state
+    def _registered(self, record: Record, registered: Fact) -> Sequence[LaneOutlook]:
+        self._state.geography.learn(registered)
+        return ()
+
+    def _failed(self, record: Record, failed: ShipmentFailed) -> Sequence[LaneOutlook]:
+        self._state.open.pop(failed.shipment, None)
+        return ()
+
+    def _dispatched(self, record: Record, shipped: ShipmentDispatched) -> Sequence[LaneOutlook]:
+        assert record.event is not None
+        state, time_ms = self._state, record.event.time_ms
         lane = Lane(ServiceId(shipped.carrier, shipped.service), shipped.node, shipped.region)
         service = state.geography.services.get(lane.service)
         distance = state.geography.distance_km(shipped.node, shipped.region)
         if service is None or distance is None or shipped.shipment in state.open:
-            return
+            return ()
         state.open[shipped.shipment] = _Open(
             lane,
             time_ms,
@@ -95,14 +91,16 @@ class Lanes(Operator):
         )
         while state.open:
             oldest = next(iter(state.open))
-            if state.open[oldest].dispatched_ms >= now_ms - _OPEN_MS:
+            if state.open[oldest].dispatched_ms >= record.now_ms - _OPEN_MS:
                 break
             del state.open[oldest]
+        return ()
 
-    def _delivered(self, shipment: str, time_ms: int) -> list[LaneOutlook]:
-        shipped = self._state.open.pop(shipment, None)
-        if shipped is None:
-            return []
+    def _delivered(self, record: Record, delivered: ShipmentDelivered) -> Sequence[LaneOutlook]:
+        assert record.event is not None
+        shipped, time_ms = self._state.open.pop(delivered.shipment, None), record.event.time_ms
+        if shipped is None or record.suspect:
+            return ()
         ratio = max(0.0, (time_ms - shipped.dispatched_ms) / 1000) / max(shipped.nominal_s, 1.0)
         lane = shipped.lane
         whole = Lane(lane.service)
@@ -143,3 +141,12 @@ class Lanes(Operator):
     def restore(self, data: bytes) -> None:
         """Rebuild the models from plain values."""
         self._open(unpack(_VERSION, data, _State))
+
+
+#: Facts that concern lanes. A table, not a match: it is read at every record.
+_TAKE_IN: dict[type, Callable[[Lanes, Record, Any], Sequence[LaneOutlook]]] = {
+    ShipmentDispatched: Lanes._dispatched,
+    ShipmentDelivered: Lanes._delivered,
+    ShipmentFailed: Lanes._failed,
+    **dict.fromkeys(GEOGRAPHIC, Lanes._registered),
+}

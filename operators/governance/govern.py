@@ -6,7 +6,8 @@ kinds together have gone as far as they may, everything is proposed and a person
 kind that the policy switches off is left out, and that is counted.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -102,41 +103,52 @@ class Govern(Operator):
         waiting = state.proposals.deadlines.heap
         if waiting and waiting[0][0] < record.now_ms:  # asked here: it is asked at every record
             out = self._expire(record)
-        match record.fact:
-            case Draft() as draft:
-                if state.proposals.open and draft.correlation:
-                    out += self._overtake(record, draft.correlation, draft.decision)
-                return out + self._gate(record, draft)
-            case FeedHealth() as health:
-                state.health[health.family] = health.score
-            case PolicyInForce() as changed:
-                self._adopt(changed.policy)
-            case NetworkHalted() as halted:
-                state.halted = halted.reason or f"halted by {halted.by}"
-            case NetworkResumed():
-                state.halted = state.tripped = ""
-                state.limits.forget_window()
-            case ActionApproved() as approved:
-                return [*out, record, *self._approve(record, approved)]
-            case ActionRejected() | ActionFailed() as refused:
-                out.append(self._refuse(record, refused))
-            case OrderMoved(after="cancelled") as moved:
-                for proposal in state.proposals.take_about(moved.order):
-                    out.append(self._close(record, proposal, "withdrawn"))
-            case OrderMoved() as moved if moved.after in _ENDED:
-                for proposal in state.proposals.take_sending(moved.order):
-                    out.append(self._close(record, proposal, "withdrawn"))
-            case _:
-                pass
-        out.append(record)
+        take_in = _TAKE_IN.get(type(record.fact))
+        if take_in is None:
+            out.append(record)
+        else:
+            out += take_in(self, record, record.fact)
         return out
 
-    def _adopt(self, policy: Policy) -> None:
+    # What a fact gives, the record itself included where it goes on.
+
+    def _drafted(self, record: Record, draft: Draft) -> list[Record]:
+        out: list[Record] = []
+        if self._state.proposals.open and draft.correlation:
+            out += self._overtake(record, draft.correlation, draft.decision)
+        return out + self._gate(record, draft)
+
+    def _feed(self, record: Record, health: FeedHealth) -> list[Record]:
+        self._state.health[health.family] = health.score
+        return [record]
+
+    def _halt(self, record: Record, halted: NetworkHalted) -> list[Record]:
+        self._state.halted = halted.reason or f"halted by {halted.by}"
+        return [record]
+
+    def _resume(self, record: Record, resumed: NetworkResumed) -> list[Record]:
         state = self._state
+        state.halted = state.tripped = ""
+        state.limits.forget_window()
+        return [record]
+
+    def _moved(self, record: Record, moved: OrderMoved) -> list[Record]:
+        """Withdraw what an order that ended does not need any more."""
+        proposals = self._state.proposals
+        ended: list[Action] = []
+        if moved.after == "cancelled":
+            ended = proposals.take_about(moved.order)
+        elif moved.after in _ENDED:
+            ended = proposals.take_sending(moved.order)
+        return [*(self._close(record, each, "withdrawn") for each in ended), record]
+
+    def _adopt(self, record: Record, changed: PolicyInForce) -> list[Record]:
+        state, policy = self._state, changed.policy
         before = state.policy.governance.blast_radius.window_s
         state.policy, state.fingerprint = policy, policy.fingerprint()
         if policy.governance.blast_radius.window_s != before:
             state.limits.forget_window()
+        return [record]
 
     def _gate(self, record: Record, draft: Draft) -> list[Record]:
         kind = draft.decision.verb
@@ -251,16 +263,16 @@ class Govern(Operator):
         overtaken = self._state.proposals.take_overtaken(order, decision)
         return [self._close(record, proposal, outcome) for proposal, outcome in overtaken]
 
-    def _refuse(self, record: Record, refused: ActionFailed | ActionRejected) -> Record:
+    def _refuse(self, record: Record, refused: ActionFailed | ActionRejected) -> list[Record]:
         """Close a refused proposal; a refusal of other actions goes to the desk that decided."""
         proposal = self._state.proposals.take(refused.action)
         if proposal is None:
             of = ActionId.parse(refused.action)
             is_ours = of is not None and of.network == self._state.network
             proposed = self._state.proposals.of_record(of.seq) if of and is_ours else ()
-            return record.derive(Refused(refusal=refused, proposed=proposed))
+            return [record.derive(Refused(refusal=refused, proposed=proposed)), record]
         by = refused.by if isinstance(refused, ActionRejected) else ""
-        return self._close(record, proposal, "rejected", by, refused.reason)
+        return [self._close(record, proposal, "rejected", by, refused.reason), record]
 
     def _close(
         self, record: Record, proposal: Action, outcome: _Outcome, by: str = "", why: str = ""
@@ -283,7 +295,8 @@ class Govern(Operator):
         proposal = self._state.proposals.take(approved.action)
         if proposal is None:
             reason = "no such proposal is open"
-            return [record.derive(NoAction(kind="approve", about=approved.action, reason=reason))]
+            inert = NoAction(kind="approve", about=approved.action, reason=reason)
+            return [record, record.derive(inert)]
         closed = self._close(record, proposal, "approved", approved.by, approved.reason)
         self._state.numbered += 1
         reason = f": {approved.reason}" if approved.reason else ""
@@ -302,7 +315,7 @@ class Govern(Operator):
             causationid=self._state.cause,
             data=data,
         )
-        return [closed, record.derive(action)]
+        return [record, closed, record.derive(action)]
 
     def _action(
         self,
@@ -358,3 +371,17 @@ class Govern(Operator):
     def restore(self, data: bytes) -> None:
         """Restore the state of a snapshot."""
         self._state = unpack(_VERSION, data, _State)
+
+
+#: Facts that the gate heeds. A table, not a match: it is read at every record.
+_TAKE_IN: dict[type, Callable[[Govern, Record, Any], list[Record]]] = {
+    Draft: Govern._drafted,
+    FeedHealth: Govern._feed,
+    PolicyInForce: Govern._adopt,
+    NetworkHalted: Govern._halt,
+    NetworkResumed: Govern._resume,
+    ActionApproved: Govern._approve,
+    ActionRejected: Govern._refuse,
+    ActionFailed: Govern._refuse,
+    OrderMoved: Govern._moved,
+}

@@ -84,21 +84,24 @@ class Feeds(Struct):
 
         What is `doubted`, because it is not believable, speaks against its feed as lateness does.
         """
-        feed = self._feed(event)
-        late = event.time_ms < now_ms - rules.lateness_s * 1000
+        feed, time_ms = self._feed(event), event.time_ms
+        is_late = time_ms < now_ms - rules.lateness_s * 1000
+        is_bad = is_late or doubted
         if feed.received:
-            gap = float(max(0, now_ms - feed.last_ms))
-            feed.gap_ms = _mean(feed.gap_ms, gap)
+            gap_ms = now_ms - feed.last_ms
+            feed.gap_ms = _mean(feed.gap_ms, gap_ms if gap_ms > 0 else 0.0)
         feed.received += 1
-        feed.late += late
-        feed.doubted += doubted
-        feed.bad = _mean(feed.bad, 1.0 if late or doubted else 0.0)
+        feed.bad = _mean(feed.bad, 1.0 if is_bad else 0.0)
         feed.last_ms = now_ms
-        feed.latest_time_ms = max(feed.latest_time_ms, event.time_ms)
+        if time_ms > feed.latest_time_ms:
+            feed.latest_time_ms = time_ms
+        if is_bad:
+            feed.late += is_late
+            feed.doubted += doubted
         if feed.silent:
             feed.silent = False
             return self._publish(feed.family, rules, f"{event.source} is heard again")
-        if late or doubted:
+        if is_bad:
             reason = "is not believable" if doubted else "delivers late"
             return self._publish(feed.family, rules, f"{event.source} {reason}")
         if self.published.get(feed.family, 1.0) < rules.trusted_above:

@@ -6,6 +6,8 @@ it may be a duplicate and cannot be checked, becomes one at once; one that is no
 goes on as suspect. Hygiene also owns the journal's now and the policy in force.
 """
 
+from collections.abc import Sequence
+
 from msgspec import Struct, field
 
 from operators.core.contract import Operator, Record, dead_letter, pack, unpack
@@ -99,21 +101,22 @@ class Hygiene(Operator):
         refused = self._impossible(record, event)
         if refused is not None:
             return [*self._advance(record), refused]
-        state.now_ms = max(state.now_ms, event.recorded_ms)
-        least = rules.remembered_ids
-        state.seen.add(event.source, event.id, event.time_ms, state.now_ms, least)
-        if record.now_ms != state.now_ms:
-            record = Record(
-                record.network, record.seq, state.now_ms, record.fact, event, record.line
-            )
+        now_ms = state.now_ms
+        if event.recorded_ms > now_ms:
+            now_ms = state.now_ms = event.recorded_ms
+        state.seen.add(event.source, event.id, event.time_ms, now_ms, rules.remembered_ids)
+        if record.now_ms != now_ms:
+            record = Record(record.network, record.seq, now_ms, record.fact, event, record.line)
         out = self._advance(record)
         missing = state.references.missing(event.fact)
         entering = self._look(record) if missing is None else [record]
         doubted = len(entering) > 1
-        changed = state.feeds.received(event, state.now_ms, rules, doubted)
-        out += (record.derive(health) for health in changed)
-        out += self._admit(entering) if missing is None else [self._park(record, missing)]
-        return out
+        for health in state.feeds.received(event, now_ms, rules, doubted):
+            out.append(record.derive(health))
+        if missing is not None:
+            out.append(self._park(record, missing))
+            return out
+        return out + self._admit(entering)
 
     def _impossible(self, record: Record, event: Event) -> Record | None:
         """Return a dead letter for a fact whose times are impossible or unknown; else None."""
@@ -132,19 +135,20 @@ class Hygiene(Operator):
                     rfc3339(event.recorded_ms),
                 )
         state.jumps = 0
-        now_ms = max(state.now_ms, event.recorded_ms)
-        if event.time_ms > now_ms + rules.clock_skew_s * 1000:
+        now_ms = state.now_ms if ahead < 0 else event.recorded_ms
+        fact, time_ms = event.fact, event.time_ms
+        if time_ms > now_ms + rules.clock_skew_s * 1000:
             reason, expected = "absurd_time", f"time up to {rules.clock_skew_s} s past recordedtime"
-        elif event.time_ms <= state.seen.forgotten_ms(event.source) and not (
-            state.references.is_news(event.fact, event.time_ms)
+        elif time_ms <= state.seen.forgotten_ms(event.source) and not (
+            state.references.is_news(fact, time_ms)
         ):
             return self._perhaps_redelivered(record, event)
-        elif type(event.fact) is StockCounted and event.time_ms < now_ms - rules.lateness_s * 1000:
+        elif type(fact) is StockCounted and time_ms < now_ms - rules.lateness_s * 1000:
             # The ledger before the bound is settled; sales since then are unknown.
             reason, expected = "too_late", f"a count at most {rules.lateness_s} s old"
-        elif type(event.fact) is PolicyChanged:
+        elif type(fact) is PolicyChanged:
             try:
-                parse_policy(event.fact.policy, "policy.changed")
+                parse_policy(fact.policy, "policy.changed")
                 return None
             except PolicyError as error:
                 reason, expected = "invalid_data", f"a valid policy: {error}"
@@ -192,7 +196,8 @@ class Hygiene(Operator):
         if type(fact) is PolicyChanged:
             state.policy = parse_policy(fact.policy, "policy.changed")
             out.append(record.derive(PolicyInForce(policy=state.policy)))
-        for known in self._known_now(record.event):
+        known_now = state.references.learn(fact, record.event.time_ms, state.now_ms)
+        for known in self._named_by(known_now) if state.parked else ():
             for line in state.parked.pop(known, ()):
                 state.parked_count -= 1
                 event = decode(line)
@@ -202,16 +207,15 @@ class Hygiene(Operator):
                 )
         return out
 
-    def _known_now(self, event: Event) -> list[Ref]:
-        """Return the references known from this event on: its own, and names now resolved by it."""
+    def _named_by(self, learned: Sequence[Ref]) -> list[Ref]:
+        """Return what waiting facts may name from now on: what was learned, and what it tells."""
+        if not learned:
+            return []
         state = self._state
-        learned = state.references.learn(event.fact, event.time_ms, state.now_ms)
-        if not learned or not state.parked:
-            return learned
         named = (
             each for each in state.parked if each.kind in ("service", "lane") and not each.part
         )
-        return learned + [each for each in named if state.references.is_known(each)]
+        return [*learned, *(each for each in named if state.references.is_known(each))]
 
     def _retry(self, record: Record) -> list[Record]:
         assert record.event is not None
@@ -242,6 +246,8 @@ class Hygiene(Operator):
         """Return the records due as now moves on: parked facts given up, feeds gone silent."""
         state = self._state
         out: list[Record] = []
+        if state.now_ms < state.next_forget_ms and not state.deadlines.is_due(state.now_ms):
+            return out
         for due, _ in state.deadlines.due(state.now_ms):
             missing = due.missing
             waiting = state.parked.get(missing, [])

@@ -1,6 +1,6 @@
 """Targets of references in facts: the registered world, and whatever is under way in it."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct, field
@@ -26,6 +26,8 @@ from state.spoken import lanes_named, services_named
 
 K = TypeVar("K", bound=Hashable)
 
+_Registered = NodeRegistered | RegionRegistered | SkuRegistered | CarrierRegistered
+
 #: A shipment or transfer is forgotten this long after its last word: longer than any transit.
 _FORGET_MS = 400 * DAY_MS
 
@@ -48,35 +50,10 @@ class References(Struct):
         find = _MISSING.get(type(fact))
         return None if find is None else find(self, fact)
 
-    def learn(self, fact: Fact, time_ms: int, now_ms: int) -> list[Ref]:
+    def learn(self, fact: Fact, time_ms: int, now_ms: int) -> Sequence[Ref]:
         """Note what `fact` introduces or ends; returns what is known from now on."""
-        match fact:
-            case NodeRegistered():
-                return [_register(self.nodes, fact.node, time_ms, Ref("node", fact.node))]
-            case RegionRegistered():
-                return [_register(self.regions, fact.region, time_ms, Ref("region", fact.region))]
-            case SkuRegistered():
-                return [_register(self.skus, fact.sku, time_ms, Ref("sku", fact.sku))]
-            case CarrierRegistered():
-                carrier = Ref("carrier", fact.carrier)
-                offered = [ServiceId(fact.carrier, each.service) for each in fact.services]
-                return [
-                    _register(self.carriers, fact.carrier, time_ms, carrier),
-                    *(_register(self.services, s, time_ms, Ref.service(s)) for s in offered),
-                ]
-            case ShipmentDispatched():
-                return self._start(Ref("shipment", fact.shipment), now_ms)
-            case TransferDeparted():
-                return self._start(Ref("transfer", fact.transfer), now_ms)
-            case ShipmentScanned():
-                self._start(Ref("shipment", fact.shipment), now_ms)
-            case ShipmentDelivered() | ShipmentFailed():
-                self._end(Ref("shipment", fact.shipment), now_ms)
-            case TransferArrived():
-                self._end(Ref("transfer", fact.transfer), now_ms)
-            case _:
-                pass
-        return []
+        learn = _LEARN.get(type(fact))
+        return () if learn is None else learn(self, fact, time_ms, now_ms)
 
     def is_news(self, fact: Fact, time_ms: int) -> bool:
         """Return whether `fact`, of `time_ms`, cannot have taken effect before, however old it is.
@@ -111,17 +88,36 @@ class References(Struct):
         _drop_older(self.ended, now_ms - lateness_ms)
         _drop_older(self.under_way, now_ms - _FORGET_MS)
 
-    def _start(self, of: Ref, now_ms: int) -> list[Ref]:
-        if of in self.ended:
-            return []
-        known = self.under_way.pop(of, None) is not None
-        self.under_way[of] = now_ms
-        return [] if known else [of]
+    # What a fact introduces, by kind of fact.
 
-    def _end(self, of: Ref, now_ms: int) -> None:
+    def _registered(self, fact: _Registered, time_ms: int, _: int) -> Sequence[Ref]:
+        match fact:
+            case NodeRegistered():
+                return (_register(self.nodes, fact.node, time_ms, Ref("node", fact.node)),)
+            case RegionRegistered():
+                return (_register(self.regions, fact.region, time_ms, Ref("region", fact.region)),)
+            case SkuRegistered():
+                return (_register(self.skus, fact.sku, time_ms, Ref("sku", fact.sku)),)
+            case CarrierRegistered():
+                carrier = Ref("carrier", fact.carrier)
+                offered = [ServiceId(fact.carrier, each.service) for each in fact.services]
+                return (
+                    _register(self.carriers, fact.carrier, time_ms, carrier),
+                    *(_register(self.services, s, time_ms, Ref.service(s)) for s in offered),
+                )
+
+    def _start(self, of: Ref, now_ms: int) -> Sequence[Ref]:
+        if of in self.ended:
+            return ()
+        is_known = self.under_way.pop(of, None) is not None
+        self.under_way[of] = now_ms
+        return () if is_known else (of,)
+
+    def _end(self, of: Ref, now_ms: int) -> Sequence[Ref]:
         self.under_way.pop(of, None)
         self.ended.pop(of, None)
         self.ended[of] = now_ms
+        return ()
 
     # The unknown reference of a fact, by kind of fact.
 
@@ -206,7 +202,30 @@ def _first_of(first: _Find, *others: _Find) -> _Find:
     return lambda known, fact: first(known, fact) or then(known, fact)
 
 
-# A table, not a match: this is asked of every event.
+_Learn = Callable[[References, Any, int, int], Sequence[Ref]]
+
+
+def _underway(known: References, fact: Any, _: int, now_ms: int) -> Sequence[Ref]:
+    return known._start(Ref("shipment", fact.shipment), now_ms)
+
+
+def _over(known: References, fact: Any, _: int, now_ms: int) -> Sequence[Ref]:
+    return known._end(Ref("shipment", fact.shipment), now_ms)
+
+
+# Tables, not matches: these are asked of every event.
+_LEARN: dict[type[Fact], _Learn] = {
+    NodeRegistered: References._registered,
+    RegionRegistered: References._registered,
+    SkuRegistered: References._registered,
+    CarrierRegistered: References._registered,
+    ShipmentDispatched: _underway,
+    ShipmentScanned: _underway,
+    ShipmentDelivered: _over,
+    ShipmentFailed: _over,
+    TransferDeparted: lambda known, f, _, now_ms: known._start(Ref("transfer", f.transfer), now_ms),
+    TransferArrived: lambda known, f, _, now_ms: known._end(Ref("transfer", f.transfer), now_ms),
+}
 _MISSING: dict[type[Fact], _Find] = {
     **{
         kind: _first_of(*(_FIELDS[field] for field in kind.refers_to))

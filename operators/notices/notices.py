@@ -5,7 +5,8 @@ that passes is not notified, and a reroute after a delay is sent with its new da
 customer gets another message only if the date slips materially.
 """
 
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -88,58 +89,63 @@ class Notices(Operator):
     def step(self, record: Record) -> list[Record]:
         """Take in risks and actions; pass every record on."""
         state = self._state
-        out: list[Record] = []
-        if state.deadlines.heap and state.deadlines.heap[0][0] <= record.now_ms:
-            out = self._fire(record)
-        match record.fact:
-            case DelayRisk() as risk:
-                self._risk(record, risk)
-            case OrderPlaced() as placed:
-                self._placed(record, placed)
-            case Draft():
-                out.append(record)
-                return out + self._action(record, record.fact)
-            case DelayOutcome() as arrived if arrived.order in state.orders:
-                state.orders[arrived.order].odds.pop(arrived.shipment, None)
-            case OrderMoved() as moved if moved.after in _ENDED:
-                state.orders.pop(moved.order, None)
-            case OrderMoved(after="shipped") as moved if moved.order in state.orders:
-                state.orders[moved.order].is_shipped = True
-            case OrderMoved() as moved if moved.before in _WAITING and moved.after not in _WAITING:
-                customer = state.orders.get(moved.order)
-                if customer is not None and customer.pending is not None:
-                    customer.pending = None  # served before any notice
-            case PolicyInForce() as changed:
-                state.rules = changed.policy.notices
-                state.notify_above = changed.policy.delays.notify_above
-                state.currency = changed.policy.currency
-            case _:
-                pass
+        out = self._fire(record) if state.deadlines.is_due(record.now_ms) else []
         out.append(record)
+        take_in = _TAKE_IN.get(type(record.fact))
+        if take_in is not None:
+            out += take_in(self, record, record.fact)
         return out
 
-    def _placed(self, record: Record, placed: OrderPlaced) -> None:
+    def _arrived(self, record: Record, arrived: DelayOutcome) -> Sequence[Record]:
+        customer = self._state.orders.get(arrived.order)
+        if customer is not None:
+            customer.odds.pop(arrived.shipment, None)
+        return ()
+
+    def _moved(self, record: Record, moved: OrderMoved) -> Sequence[Record]:
+        orders = self._state.orders
+        if moved.after in _ENDED:
+            orders.pop(moved.order, None)
+            return ()
+        customer = orders.get(moved.order)
+        if customer is None:
+            return ()
+        if moved.after == "shipped":
+            customer.is_shipped = True
+        elif moved.before in _WAITING and moved.after not in _WAITING:
+            customer.pending = None  # served before any notice
+        return ()
+
+    def _adopt(self, record: Record, changed: PolicyInForce) -> Sequence[Record]:
+        state, policy = self._state, changed.policy
+        state.rules, state.currency = policy.notices, policy.currency
+        state.notify_above = policy.delays.notify_above
+        return ()
+
+    def _placed(self, record: Record, placed: OrderPlaced) -> Sequence[Record]:
         state, promised_ms = self._state, to_ms(placed.promised)
         if placed.order in state.orders:
-            return
+            return ()
         state.orders[placed.order] = _Customer(placed.customer, promised_ms, record.seq)
         if state.rules.last_call_s:
             call_ms = promised_ms - state.rules.last_call_s * 1000
             # After planning, which this record does further up the chain.
             state.deadlines.set(max(call_ms, record.now_ms + 1), _Due("last call", placed.order))
+        return ()
 
-    def _risk(self, record: Record, risk: DelayRisk) -> None:
+    def _risk(self, record: Record, risk: DelayRisk) -> Sequence[Record]:
         customer = self._state.orders.get(risk.order)
         if customer is None:
-            return
+            return ()
         customer.odds[risk.shipment] = Odds.of(risk, record.now_ms)
         if not is_reached(risk.p_late, self._state.notify_above):
             if customer.pending is not None and customer.pending.topic == "delayed":
                 customer.pending = None
-            return
+            return ()
         self._await(record, risk.order, "delayed", risk.expected_ms, risk.confidence)
+        return ()
 
-    def _action(self, record: Record, draft: Draft) -> list[Record]:
+    def _action(self, record: Record, draft: Draft) -> Sequence[Record]:
         state, decision = self._state, draft.decision
         match decision:
             case Allocate() if decision.order in state.orders:
@@ -150,7 +156,7 @@ class Notices(Operator):
                 return [record.derive(self._refunded(decision, draft, record.seq))]
             case _:
                 self._changed(record, draft)
-        return []
+        return ()
 
     def _changed(self, record: Record, draft: Draft) -> None:
         """Open a notice of a decision's news, and forget a parcel that it gives up."""
@@ -308,3 +314,14 @@ class Notices(Operator):
     def restore(self, data: bytes) -> None:
         """Restore the state of a snapshot."""
         self._state = unpack(_VERSION, data, _State)
+
+
+#: Facts that concern customers. A table, not a match: it is read at every record.
+_TAKE_IN: dict[type, Callable[[Notices, Record, Any], Sequence[Record]]] = {
+    OrderPlaced: Notices._placed,
+    OrderMoved: Notices._moved,
+    Draft: Notices._action,
+    DelayRisk: Notices._risk,
+    DelayOutcome: Notices._arrived,
+    PolicyInForce: Notices._adopt,
+}

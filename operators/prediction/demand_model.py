@@ -212,7 +212,7 @@ class DemandModel:
             series.pass_over()
             return
         if level > 0.0:
-            self._learn(series, place, series.units, series.expected, 1)
+            self._learn(series, place, self._lags(series), series.units, series.expected, 1)
         self._observe(series, level)
 
     def _observe(self, series: Series, level: float) -> None:
@@ -228,14 +228,16 @@ class DemandModel:
         series.observe_none(picked, self._fading)
         level = series.level()
         if level > 0.0:
-            expected = self._mean(level, self._lags(series))
-            self._learn(series, place, 0.0, expected, min(buckets, _MOST_EMPTY))
+            lags = self._lags(series)
+            expected = self._mean(level, lags)
+            self._learn(series, place, lags, 0.0, expected, min(buckets, _MOST_EMPTY))
         series.observe_none(buckets - picked, self._fading)
 
     def _learn(
         self,
         series: Series,
         place: tuple[SeriesKey, str],
+        features: dict[str, float],
         units: float,
         expected: float,
         times: int,
@@ -245,7 +247,6 @@ class DemandModel:
         spread = self._spread(series, level)
         self._closed += 1
         if self._closed < _ALL or (self._closed * _MIXED >> 8) % _ONE_IN == 0:
-            features = self._lags(series)
             start_ms = series.bucket * self._bucket_ms
             end_ms = start_ms + self._bucket_ms
             features.update(self._signals.of_series(key, category, start_ms, end_ms))

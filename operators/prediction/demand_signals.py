@@ -40,7 +40,9 @@ class Signals:
     def of_scope(self, region: str, scope: Goods, now_ms: int) -> dict[str, float]:
         """Return log ratios in force now in exactly this scope, by kind."""
         found: dict[str, float] = {}
-        self._collect(found, region, scope, now_ms, now_ms + 1)
+        kinds = self._state.by_region.get(region, {}).get(scope)
+        if kinds:
+            self._collect(found, kinds, now_ms, now_ms + 1)
         return found
 
     def of_series(
@@ -48,10 +50,14 @@ class Signals:
     ) -> dict[str, float]:
         """Return log ratios, by kind, that were in force at some time in [start_ms, end_ms)."""
         found: dict[str, float] = {}
-        if self._state.by_region:
+        by_region = self._state.by_region
+        places = [by_region[each] for each in (EVERYWHERE, series.region) if each in by_region]
+        if places:
             for scope in (ALL_GOODS, Goods("category", category), Goods("sku", series.sku)):
-                for place in (EVERYWHERE, series.region):
-                    self._collect(found, place, scope, start_ms, end_ms)
+                for by_scope in places:
+                    kinds = by_scope.get(scope)
+                    if kinds:
+                        self._collect(found, kinds, start_ms, end_ms)
         return found
 
     def state(self) -> SignalsState:
@@ -59,11 +65,12 @@ class Signals:
         return self._state
 
     def _collect(
-        self, found: dict[str, float], region: str, scope: Goods, start_ms: int, end_ms: int
+        self,
+        found: dict[str, float],
+        kinds: dict[str, list[tuple[int, float]]],
+        start_ms: int,
+        end_ms: int,
     ) -> None:
-        kinds = self._state.by_region.get(region, {}).get(scope)
-        if kinds is None:
-            return
         for kind, observed in kinds.items():
             last = bisect_left(observed, (end_ms,)) - 1
             if last >= 0 and observed[last][0] + self.memory_ms > start_ms:

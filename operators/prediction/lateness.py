@@ -10,12 +10,21 @@ from typing import Any
 from msgspec import Struct, field
 
 from operators.prediction.late_rates import LateRateBook, LateRates, RatesState
-from operators.prediction.linear import Features, LinearState, Name, Slots, logistic, state_of
+from operators.prediction.linear import (
+    Features,
+    LinearState,
+    Name,
+    Slots,
+    learn,
+    logistic,
+    probability,
+    state_of,
+)
 from operators.prediction.situation import (
     FIRST_STAGE,
-    OF_TRANSIT,
-    Named,
     Situation,
+    Stage,
+    Valued,
     features_of,
     in_words,
 )
@@ -30,7 +39,7 @@ class LateState(Struct):
     """The model as plain values."""
 
     regression: LinearState = field(default_factory=LinearState)
-    rates: RatesState = field(default_factory=dict)
+    rates: RatesState = field(default_factory=RatesState)
 
 
 class LateModel:
@@ -38,6 +47,7 @@ class LateModel:
 
     def __init__(self, step: float, state: LateState | None = None) -> None:
         self._slots = Slots()
+        self._stages: dict[str, Stage] = {}
         if state is None:
             # The transit forecast alone counts until labels come: its weight starts at one.
             names: list[Name] = [("forecast", phase) for phase in (FIRST_STAGE, "underway")]
@@ -57,33 +67,22 @@ class LateModel:
 
     def features(self, now: Situation) -> tuple[Features, Features]:
         """Return the active features by slot: all of them, and those that transit rests on."""
-        slots = self._slots
-        features: Features = {}
-        of_transit: Features = {}
-        named = self._named(now)
-        kinds = OF_TRANSIT
-        if now.conditions:
-            kinds = kinds.union(kind for kind, _ in now.conditions)
-        for name, value in named:
-            slot = slots[name]
-            features[slot] = value
-            if name[0] in kinds:
-                of_transit[slot] = value
-        if len(features) < len(named):
+        found, of_transit = self._valued(now)
+        features = _by_slot(found)
+        if len(features) < len(found):
             # Two names in one slot add up, so that contributions stay exact.
             features = dict.fromkeys(features, 0.0)
-            for name, value in named:
-                features[slots[name]] += value
-        return features, of_transit
+            for feature, value in found:
+                features[feature.slot] += value
+        return features, _by_slot(of_transit)
 
     def p_late(self, features: Features) -> float:
         """Return the probability of delivery after the promise."""
-        proba: dict[bool, float] = self._regression.predict_proba_one(features)  # type: ignore[no-untyped-call]
-        return float(proba[True])
+        return probability(self._regression, features)
 
-    def learn(self, features: Features, late: bool, weight: float = 1.0) -> None:
+    def learn(self, features: Features, late: bool) -> None:
         """Learn one label; call it once per prediction that is to be learned from."""
-        self._regression.learn_one(features, late, weight)
+        learn(self._regression, features, late)
 
     def note(self, service: ServiceId, node: str, region: str, hour: str, late: bool) -> None:
         """Update the recent late rates with one shipment's label."""
@@ -99,9 +98,11 @@ class LateModel:
         They sum to the log-odds of `p_late`, to within its rounding (four decimals).
         """
         weights: Any = self._regression._weights
-        weigh, slots = weights.get, self._slots
+        found, _ = self._valued(now)
         moved = [
-            (weigh(slots[name], 0.0) * value, name) for name, value in self._named(now) if value
+            (weights.get(feature.slot, 0.0) * value, feature.name)
+            for feature, value in found
+            if value
         ]
         # Ties compare names: of one kind and stage, parts are of like types; else these two differ
         # first.
@@ -122,5 +123,12 @@ class LateModel:
         """Return the plain values that restore it."""
         return LateState(regression=state_of(self._regression), rates=self._rates.state())
 
-    def _named(self, now: Situation) -> Named:
-        return features_of(now, self.rates(now))
+    def _valued(self, now: Situation) -> tuple[Valued, Valued]:
+        of = self._stages.get(now.stage)
+        if of is None:
+            of = self._stages[now.stage] = Stage(self._slots.features, now.stage)
+        return features_of(now, self.rates(now), of)
+
+
+def _by_slot(valued: Valued) -> Features:
+    return {feature.slot: value for feature, value in valued}

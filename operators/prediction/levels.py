@@ -43,6 +43,11 @@ class Level(Struct, array_like=True, gc=False):
         """Return the weight of the mean against what is usual: 0 without values, towards 1."""
         return self.seen / (self.seen + _SHRINKAGE)
 
+    def shrunk_to(self, usual: float) -> float:
+        """Return the mean, drawn the closer to what is usual the fewer values it is of."""
+        seen = self.seen
+        return usual + seen / (seen + _SHRINKAGE) * (self.mean - usual)
+
     def hurry(self) -> None:
         """Learn faster for a while: let past values count no more than a few."""
         self.seen = min(self.seen, _HURRIED)

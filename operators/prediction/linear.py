@@ -6,7 +6,7 @@ nothing else: what a name contributed is still exact.
 """
 
 from collections import defaultdict
-from math import sqrt
+from math import exp, sqrt
 from typing import Any
 from zlib import crc32
 
@@ -21,6 +21,9 @@ SLOTS = 1 << 16
 #: Names whose slots are remembered, rather than hashed again.
 _MOST_NAMES = 200_000
 
+#: Log-odds beyond which River takes an outcome for certain.
+_CERTAIN = 30.0
+
 #: Name of a feature: its kind, where it holds, and details.
 Name = tuple[str | ServiceId, ...]
 #: Values by slot; finite.
@@ -28,16 +31,38 @@ Features = dict[int, float]
 
 
 class Slots(dict[Name, int]):
-    """The slot of each name, hashed when it is first asked for."""
+    """The slot of each name, hashed when it is first asked for; `features` has both together."""
+
+    def __init__(self) -> None:
+        self.features = Feature((), 0, self)
 
     def __missing__(self, name: Name) -> int:
         if len(self) >= _MOST_NAMES:
             self.clear()
+            self.features.clear()
         digest = 0
         for place, part in enumerate(name):
             digest = crc32(_bytes_of(part), crc32(b"\n", digest) if place else 0)
         slot = self[name] = digest % SLOTS
         return slot
+
+
+class Feature(dict[str | ServiceId, "Feature"]):
+    """A name with its slot, and by a further part the features whose names go on from it.
+
+    So ``slots.features["lane"]["underway"][service][region]`` is found without a name being made
+    and hashed again.
+    """
+
+    __slots__ = ("_slots", "name", "slot")
+
+    def __init__(self, name: Name, slot: int, slots: Slots) -> None:
+        self.name, self.slot, self._slots = name, slot, slots
+
+    def __missing__(self, part: str | ServiceId) -> "Feature":
+        name = (*self.name, part)
+        feature = self[part] = Feature(name, self._slots[name], self._slots)
+        return feature
 
 
 def _bytes_of(part: str | ServiceId) -> bytes:
@@ -59,21 +84,9 @@ class LinearState(Struct):
     learned: int = 0
 
 
-class AdaGrad(optim.AdaGrad):
-    """River's AdaGrad with its step read once per example, not once per feature."""
-
-    def _step_with_dict(self, w: Any, g: Any) -> Any:
-        step, squares, eps = self.learning_rate, self.g2, self.eps
-        for slot, gradient in g.items():
-            square = squares[slot] + gradient * gradient
-            squares[slot] = square
-            w[slot] -= step * gradient / sqrt(square + eps)
-        return w
-
-
 def logistic(step: float, state: LinearState) -> linear_model.LogisticRegression:
     """Return a logistic regression that goes on from `state`."""
-    model = linear_model.LogisticRegression(optimizer=AdaGrad(step), intercept_lr=0.0)
+    model = linear_model.LogisticRegression(optimizer=optim.AdaGrad(step), intercept_lr=0.0)
     _begin(model, state)
     return model
 
@@ -81,9 +94,40 @@ def logistic(step: float, state: LinearState) -> linear_model.LogisticRegression
 def median(step: float, state: LinearState) -> linear_model.LinearRegression:
     """Return a linear regression to the median (pinball loss) that goes on from `state`."""
     loss = optim.losses.Quantile(0.5)
-    model = linear_model.LinearRegression(optimizer=AdaGrad(step), loss=loss, intercept_lr=0.0)
+    model = linear_model.LinearRegression(
+        optimizer=optim.AdaGrad(step), loss=loss, intercept_lr=0.0
+    )
     _begin(model, state)
     return model
+
+
+def score(model: Any, features: Features) -> float:
+    """Return the sum of weights × values, without River's checks around it."""
+    return float(model._weights.dot(features))
+
+
+def probability(model: Any, features: Features) -> float:
+    """Return the probability by a logistic regression, as River has it."""
+    log_odds = score(model, features)
+    if abs(log_odds) > _CERTAIN:
+        return 1.0 if log_odds > 0.0 else 0.0
+    return 1.0 / (1.0 + exp(-log_odds))
+
+
+def learn(model: Any, features: Features, target: bool | float) -> None:
+    """Learn one target by River's loss and AdaGrad.
+
+    River's own `learn_one` copies weights and gradients first, and takes several times as long.
+    """
+    gradient = model.loss.gradient(y_true=target, y_pred=score(model, features))
+    optimizer, weights = model.optimizer, model._weights
+    step, squares, eps = optimizer.learning_rate, optimizer.g2, optimizer.eps
+    weigh = weights.get
+    for slot, value in features.items():
+        slope = gradient * value
+        squares[slot] = square = squares[slot] + slope * slope
+        weights[slot] = weigh(slot, 0.0) - step * slope / sqrt(square + eps)
+    optimizer.n_iterations += 1
 
 
 def state_of(model: Any) -> LinearState:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from msgspec import Struct
 
 from operators.prediction.late_rates import LateRates
-from operators.prediction.linear import Name
+from operators.prediction.linear import Feature, Name
 from state.keys import ServiceId
 from state.quantities import DAY_MS, HOUR_MS, weekday
 
@@ -32,24 +32,13 @@ FIRST_STAGE = "dispatched"
 #: Names are made of numbers very often; text of small numbers is kept.
 _TEXT = tuple(str(number) for number in range(64))
 
-Named = list[tuple[Name, float]]
-
-#: Kinds of features, beside all conditions, that the median of what remains rests on. What all
-#: shipments of a day have in common is left to P(late): they are learned together, and would all
-#: push it.
-OF_TRANSIT = frozenset(
-    {
-        "tours",
-        "lane",
-        "hour of node",
-        "hour of service",
-        "mood",
-        "network quick rate",
-        "node rate",
-        "handover",
-        "carrier's estimate",
-    }
+#: Kinds of late rates, in the order of the fields of LateRates.
+_RATES = (
+    *("network rate", "network quick rate", "service rate", "service quick rate"),
+    *("node rate", "hour rate", "lane rate", "region rate"),
 )
+#: Features with their values.
+Valued = list[tuple[Feature, float]]
 
 
 def hour_of(time_ms: int) -> str:
@@ -86,50 +75,84 @@ class Situation(Struct, frozen=True, gc=False):
         return hour_of(self.time_ms)
 
 
-def features_of(now: Situation, rates: LateRates) -> Named:
-    """Return the active features with their values, which are finite."""
-    stage, service, node, region = now.stage, now.service, now.node, now.region
-    phase = stage if stage == FIRST_STAGE else "underway"
-    slack_s = (now.promised_ms - now.time_ms) / 1000
-    slack = bisect_right(_RATIO_EDGES, slack_s / max(now.remaining_s, _LEAST_REMAINING_S))
-    days = _TEXT[bisect_right(_DAY_EDGES, now.promised_ms // DAY_MS - now.time_ms // DAY_MS)]
-    day = _TEXT[weekday(now.time_ms)]
-    hour = now.hour
+class Stage:
+    """The features of a stage, or of its phase, by what else their names depend on."""
+
+    def __init__(self, named: Feature, stage: str) -> None:
+        phase = stage if stage == FIRST_STAGE else "underway"
+        self.usual = named["usual"][stage]
+        self.slack = named["slack"][stage]
+        self.due = named["due"][stage]
+        self.length = named["length"][stage]
+        self.service = named["service"][stage]
+        self.tours = named["tours"][stage]
+        self.estimate = named["carrier's estimate"][stage]
+        self.forecast = named["forecast"][phase]
+        self.weekday = named["weekday"][phase]
+        self.node = named["node"][phase]
+        self.region = named["region"][phase]
+        self.lane = named["lane"][phase]
+        self.node_hour = named["hour of node"][phase]
+        self.service_hour = named["hour of service"][phase]
+        self.mood = named["mood"][phase]
+        self.handover = named["handover"][phase]
+        self.rates = [named[kind][phase] for kind in _RATES]
+        self._named, self._phase = named, phase
+
+    def condition(self, name: str) -> Feature:
+        """Return the feature of a condition in force."""
+        return self._named[name][self._phase]
+
+
+def features_of(now: Situation, rates: LateRates, of: Stage) -> tuple[Valued, Valued]:
+    """Return the active features with their values, which are finite; and those of transit.
+
+    All of them are for P(late), and `of` are those of its stage. On those of transit the median of
+    what remains rests: what all shipments of a day have in common is not among them, since they are
+    learned together, and would all push it.
+    """
+    time_ms, service, node, region = now.time_ms, now.service, now.node, now.region
+    slack_s = (now.promised_ms - time_ms) / 1000
+    slack = _TEXT[bisect_right(_RATIO_EDGES, slack_s / max(now.remaining_s, _LEAST_REMAINING_S))]
+    days = _TEXT[bisect_right(_DAY_EDGES, now.promised_ms // DAY_MS - time_ms // DAY_MS)]
+    day = _TEXT[weekday(time_ms)]
+    hour = hour_of(time_ms)
     length = _TEXT[bisect_right(_LENGTH_EDGES, now.nominal_s / 3600)]
-    part = _TEXT[now.time_ms % DAY_MS // (3 * HOUR_MS)]
+    part = _TEXT[time_ms % DAY_MS // (3 * HOUR_MS)]
     mood = _TEXT[bisect_right(_MOOD_EDGES, rates.network_quick)]
-    features: Named = [
-        (("usual", stage), 1.0),
-        (("forecast", phase), now.forecast),
-        (("slack", stage, _TEXT[slack]), 1.0),
-        (("due", stage, days, day), 1.0),
-        (("weekday", phase, day, part), 1.0),
-        (("length", stage, length), 1.0),
-        (("service", stage, service), 1.0),
-        (("node", phase, node), 1.0),
-        (("region", phase, region), 1.0),
-        (("lane", phase, service, region), 1.0),
-        (("hour of node", phase, node, hour), 1.0),
-        (("hour of service", phase, service, hour), 1.0),
-        (("tours", stage, service, day, length), 1.0),
-        (("mood", phase, mood, part), 1.0),
-        (("network rate", phase), rates.network),
-        (("network quick rate", phase), rates.network_quick),
-        (("service rate", phase), rates.service),
-        (("service quick rate", phase), rates.service_quick),
-        (("node rate", phase), rates.node_quick),
-        (("hour rate", phase), rates.node_hour),
-        (("lane rate", phase), rates.lane),
-        (("region rate", phase), rates.region_quick),
+    of_way: Valued = [
+        (of.lane[service][region], 1.0),
+        (of.node_hour[node][hour], 1.0),
+        (of.service_hour[service][hour], 1.0),
+        (of.tours[service][day][length], 1.0),
+        (of.mood[mood][part], 1.0),
     ]
+    of_rates = [*zip(of.rates, rates, strict=True)]
+    network_quick, node_quick = of_rates[1], of_rates[4]
+    reported: Valued = []
     if now.handover_late_s is not None:
         edge = bisect_right(_HANDOVER_EDGES, now.handover_late_s / 3600)
-        features.append((("handover", phase, _TEXT[edge]), 1.0))
+        reported.append((of.handover[_TEXT[edge]], 1.0))
     if now.eta_slack_s is not None:
         edge = bisect_right(_ETA_EDGES, now.eta_slack_s / 3600)
-        features.append((("carrier's estimate", stage, _TEXT[edge]), 1.0))
-    features += [((name, phase), value) for name, value in now.conditions]
-    return features
+        reported.append((of.estimate[_TEXT[edge]], 1.0))
+    for name, value in now.conditions:
+        reported.append((of.condition(name), value))
+    features: Valued = [
+        (of.usual, 1.0),
+        (of.forecast, now.forecast),
+        (of.slack[slack], 1.0),
+        (of.due[days][day], 1.0),
+        (of.weekday[day][part], 1.0),
+        (of.length[length], 1.0),
+        (of.service[service], 1.0),
+        (of.node[node], 1.0),
+        (of.region[region], 1.0),
+        *of_way,
+        *of_rates,
+        *reported,
+    ]
+    return features, [*of_way, network_quick, node_quick, *reported]
 
 
 #: Kinds whose own names do not read well.

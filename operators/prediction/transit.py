@@ -11,14 +11,13 @@ Three layers, each corrected by the next:
 
 from bisect import bisect_right
 from math import exp, inf, isfinite, log, sqrt
-from typing import Literal
 
 from msgspec import Struct, field
 
 from operators.prediction.bands import Bands, BandsState
-from operators.prediction.levels import Level, Levels
-from operators.prediction.linear import Features, LinearState, median, state_of
-from state.keys import ANY_SERVICE, ServiceId
+from operators.prediction.levels import Level
+from operators.prediction.linear import Features, LinearState, learn, median, score, state_of
+from state.keys import ServiceId
 from state.quantities import weekday
 
 #: Weight of the newest delivery once the plain mean has seen 2,000.
@@ -93,24 +92,32 @@ class Remaining(Struct, frozen=True, gc=False, array_like=True):
         return off_s / max(half_s, 1.0) * Z90
 
 
-class LevelOf(Struct, frozen=True, array_like=True, gc=False):
-    """Subject of a level: a service at a step of progress, on its way to a region, or a node.
+class StepLevels(Struct, array_like=True):
+    """What is usual of a service at a step of progress.
 
-    `tour` numbers the tours that a way may end with (`_tour`).
+    `ratio` is the log of what remains over nominal, `longer_s` the excess over what is published,
+    `tours_s` what the tours that a way may end with add to it (`_tour`), and `off_s` the error.
     """
 
-    kind: Literal["step", "longer", "off", "tour", "lane", "node"]
-    service: ServiceId
-    name: str
-    tour: int = 0
+    ratio: Level = field(default_factory=Level)
+    longer_s: Level = field(default_factory=Level)
+    off_s: Level = field(default_factory=Level)
+    tours_s: dict[int, Level] = field(default_factory=dict)
 
 
 class TransitState(Struct):
-    """The model as plain values."""
+    """The model as plain values: steps by service and progress, lanes by service and region."""
 
-    levels: dict[LevelOf, Level] = field(default_factory=dict)
+    steps: dict[ServiceId, dict[str, StepLevels]] = field(default_factory=dict)
+    lanes: dict[ServiceId, dict[str, Level]] = field(default_factory=dict)
+    nodes: dict[str, Level] = field(default_factory=dict)
     median: LinearState = field(default_factory=LinearState)
     bands: BandsState[str] | None = None
+
+
+#: Stand for what has not been delivered yet; read only.
+_NEW, _NONE = StepLevels(), dict[str, StepLevels]()
+_NO_LANES = dict[str, Level]()
 
 
 class Transit:
@@ -118,7 +125,7 @@ class Transit:
 
     def __init__(self, state: TransitState | None = None) -> None:
         state = state or TransitState()
-        self._levels = Levels(_FADING, state.levels)
+        self._steps, self._lanes, self._nodes = state.steps, state.lanes, state.nodes
         self._median = median(_STEP, state.median)
         # By class of risk.
         self._bands: Bands[str] = Bands(_LEVELS, _START, state.bands, step=_BAND_STEP, kept=1.0)
@@ -133,34 +140,18 @@ class Transit:
         time_ms: int,
     ) -> UsualRemaining:
         """Return the usual remaining time of a shipment that made `progress` at `time_ms`."""
-        share = _share(progress)
-        mean, variance = log(share), _USUAL_VARIANCE
-        level = self._levels.get(LevelOf("step", service, progress))
-        trust = level.trust
-        mean += trust * (level.mean - mean)
-        variance += trust * (level.square - variance)
-        for key in (LevelOf("lane", service, region), LevelOf("node", ANY_SERVICE, node)):
-            level = self._levels.get(key)
-            mean += share * level.trust * level.mean
+        share, levels = _share(progress), self._steps.get(service, _NONE).get(progress, _NEW)
+        ratio = levels.ratio
+        mean = ratio.shrunk_to(log(share))
+        variance = _USUAL_VARIANCE + ratio.trust * (ratio.square - _USUAL_VARIANCE)
+        for level in (self._lanes.get(service, _NO_LANES).get(region), self._nodes.get(node)):
+            if level is not None:
+                mean += share * level.trust * level.mean
         usual_s = max(nominal_s, _LEAST_S) * min(exp(mean), _LARGEST_RATIO)
         sd = max(sqrt(variance), _LEAST_SD)
-        base_s, off_s = self._base(service, progress, nominal_s, time_ms, usual_s * sd)
+        base_s = _base_s(levels, nominal_s * share, _tour(nominal_s, time_ms))
+        off_s = max(levels.off_s.shrunk_to(usual_s * sd), _LEAST_OFF_S)
         return UsualRemaining(usual_s, sd, base_s, off_s)
-
-    def _base(
-        self, service: ServiceId, progress: str, nominal_s: float, time_ms: int, off_s: float
-    ) -> tuple[float, float]:
-        """Return the published remaining time plus the usual excess, and its usual error."""
-        base_s = nominal_s * _share(progress)
-        for key in (
-            LevelOf("longer", service, progress),
-            _tour(service, progress, nominal_s, time_ms),
-        ):
-            level = self._levels.get(key)
-            base_s += level.trust * level.mean
-        off = self._levels.get(LevelOf("off", service, progress))
-        off_s += off.trust * (off.mean - off_s)
-        return max(base_s, 0.0), max(off_s, _LEAST_OFF_S)
 
     def remaining(
         self,
@@ -201,23 +192,27 @@ class Transit:
         logs = {step: _log_ratio(left_s, nominal_s) for step, left_s in took_s.items()}
         whole = logs.get("dispatched")
         if whole is not None:
-            usual = self._levels.get(LevelOf("step", service, "dispatched"))
+            usual = self._steps.get(service, _NONE).get("dispatched", _NEW).ratio
             surprise = whole - (usual.mean if usual.seen else whole)
-            for key in (LevelOf("lane", service, region), LevelOf("node", ANY_SERVICE, node)):
-                level = self._levels.update(key, surprise)
+            for levels, name in (
+                (self._lanes.setdefault(service, {}), region),
+                (self._nodes, node),
+            ):
+                level = levels.setdefault(name, Level())
+                level.update(surprise, _FADING)
                 surprise -= level.trust * level.mean
+        steps = self._steps.setdefault(service, {})
         for step, value in logs.items():
-            self._levels.update(LevelOf("step", service, step), value)
-            left_s = took_s[step]
-            seen_ms = ended_ms - round(left_s * 1000)
-            base_s, _ = self._base(service, step, nominal_s, seen_ms, 0.0)
-            self._levels.update(LevelOf("off", service, step), abs(left_s - base_s))
-            longer_s = left_s - nominal_s * _share(step)
-            of_step = LevelOf("longer", service, step)
-            longer = self._levels.get(of_step)
-            beyond_s = longer_s - longer.trust * longer.mean
-            self._levels.update(of_step, longer_s)
-            self._levels.update(_tour(service, step, nominal_s, seen_ms), beyond_s)
+            of_step = steps.setdefault(step, StepLevels())
+            of_step.ratio.update(value, _FADING)
+            left_s, published_s = took_s[step], nominal_s * _share(step)
+            tour = _tour(nominal_s, ended_ms - round(left_s * 1000))
+            base_s = _base_s(of_step, published_s, tour)
+            of_step.off_s.update(abs(left_s - base_s), _FADING)
+            longer_s = left_s - published_s
+            beyond_s = longer_s - of_step.longer_s.trust * of_step.longer_s.mean
+            of_step.longer_s.update(longer_s, _FADING)
+            of_step.tours_s.setdefault(tour, Level()).update(beyond_s, _FADING)
 
     def learn(
         self,
@@ -249,18 +244,20 @@ class Transit:
         residual = (took_s - usual.base_s) / usual.off_s
         if isfinite(residual):
             bounded = max(-_LARGEST_RESIDUAL, min(_LARGEST_RESIDUAL, residual))
-            self._median.learn_one(features, bounded)
+            learn(self._median, features, bounded)
 
     def state(self) -> TransitState:
         """Return the plain values that restore it; all but the median's are shared with it."""
         return TransitState(
-            levels=self._levels.by_name,
+            steps=self._steps,
+            lanes=self._lanes,
+            nodes=self._nodes,
             median=state_of(self._median),
             bands=self._bands.state(),
         )
 
     def _median_of(self, features: Features) -> float:
-        return float(self._median.predict_one(features))  # type: ignore[no-untyped-call]
+        return score(self._median, features)
 
 
 def _log_ratio(remaining_s: float, nominal_s: float) -> float:
@@ -273,8 +270,16 @@ def _share(progress: str) -> float:
     return _USUAL_REMAINING.get(progress.partition(" ")[0], _USUAL_OTHERWISE)
 
 
-def _tour(service: ServiceId, progress: str, nominal_s: float, time_ms: int) -> LevelOf:
-    """Return the level of a tour: tours run by day, not every day, so the end of a way counts."""
+def _base_s(levels: StepLevels, published_s: float, tour: int) -> float:
+    """Return the published remaining time plus the usual excess over it."""
+    longer, of_tour = levels.longer_s, levels.tours_s.get(tour)
+    base_s = published_s + longer.trust * longer.mean
+    if of_tour is not None:
+        base_s += of_tour.trust * of_tour.mean
+    return max(base_s, 0.0)
+
+
+def _tour(nominal_s: float, time_ms: int) -> int:
+    """Return the number of a tour: they run by day, not every day, so the end of a way counts."""
     length = bisect_right(_LENGTH_EDGES, nominal_s / 3600)
-    tour = weekday(time_ms) * (len(_LENGTH_EDGES) + 1) + length
-    return LevelOf("tour", service, progress, tour)
+    return weekday(time_ms) * (len(_LENGTH_EDGES) + 1) + length

@@ -12,7 +12,8 @@ from operators.forecasts.delay_conditions import CONDITIONS, DISRUPTED
 from operators.forecasts.delays import Delays
 from operators.prediction.late_rates import LateRates
 from operators.prediction.lateness import LateModel
-from operators.prediction.situation import Situation, features_of, in_words
+from operators.prediction.linear import Slots
+from operators.prediction.situation import Situation, Stage, features_of, in_words
 from operators.prediction.transit import Remaining, Transit
 from state.codec import make_event
 from state.events import (
@@ -247,9 +248,12 @@ def test_every_feature_has_words_and_a_finite_value(stage: str) -> None:
     hours = (-2_000, -1, 0, 1, 20, 30, 50, 200, 2_000)
     rates = LateRates(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
     for slack_h, due_h, day in product(hours, (None, *hours), range(7)):
-        for name, value in features_of(situation(stage, slack_h, due_h, day), rates):
+        now = situation(stage, slack_h, due_h, day)
+        features, of_transit = features_of(now, rates, Stage(Slots().features, stage))
+        assert 0 < len(of_transit) < len(features)
+        for feature, value in features:
             assert abs(value) < 10
-            words = in_words(name)
+            words = in_words(feature.name)
             assert words and "_" not in words
 
 

@@ -13,6 +13,7 @@ from state.codec import (
     JournalLine,
     decode,
     decode_action,
+    decode_carefully,
     encode,
     encode_action,
 )
@@ -186,6 +187,55 @@ def test_any_values_in_the_envelope_are_decoded_without_raising(
 ) -> None:
     raw = json.dumps(wire(type=kind) | changes).encode("utf-8", "surrogatepass")
     assert isinstance(decode(line(raw)), Event | DeadLetter)
+
+
+def _lines() -> list[bytes]:
+    log = Log().network_of({("N-NORTH", "BOOK"): 5})
+    log.add(order("O-1"))
+    return [encode(event) for event in log.events]
+
+
+_PARTS = [
+    *(b'"', b"{", b"}", b"[", b"]", b",", b":", b" ", b"\n", b"\\", b"\\u0041", b"\x7f", b"\x00"),
+    *("ä".encode(), b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"Z", b"+01:00", b"a", b"A" * 200),
+    *(
+        b"0",
+        b"1.0",
+        b"1e1",
+        b"-0",
+        b"1e400",
+        b"NaN",
+        b"12345678901234567890",
+        b"null",
+        b"[]",
+        b"{}",
+    ),
+    *(b'"traceparent":"00",', b'"partitionkey":"net",', b'"partitionkey":"-",', b'"id":"other",'),
+    *(b"1999-12-31T23:59:59.9999Z", b"2099-12-31T23:59:59.9999Z", b"2026-01-05T08:00:00.0005Z"),
+]
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1, 2_000, 40_000])
+def test_data_of_any_depth_is_a_dead_letter_both_ways(opening: bytes, depth: int) -> None:
+    raw = encode(Log().add(order("O-1"))).replace(b'"data":{', b'"data":' + opening * depth)
+    assert isinstance(decode(line(raw)), DeadLetter)
+    assert repr(decode(line(raw))) == repr(decode_carefully(line(raw)))
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.sampled_from(_lines()),
+    st.floats(0.0, 1.0),
+    st.sampled_from([0, 0, 1, 2, 24]),
+    st.sampled_from(_PARTS) | st.binary(max_size=2),
+)
+def test_the_quick_and_the_careful_way_read_the_same(
+    raw: bytes, place: float, cut: int, put: bytes
+) -> None:
+    at = round(place * len(raw))
+    changed = line(raw[:at] + put + raw[at + cut :])
+    assert repr(decode(changed)) == repr(decode_carefully(changed))
 
 
 def test_actions_survive_their_own_encoding() -> None:
