@@ -11,6 +11,7 @@ from operators.core.facts import (
     ProposalClosed,
     Refused,
 )
+from operators.network.agenda import MOST_CHORES
 from operators.network.context import Context, ContextState
 from operators.network.desk import Desk, DueHandlers, FactHandlers
 from operators.network.due import (
@@ -58,6 +59,7 @@ class Orchestrate(Operator, Desk):
 
     def _open(self, state: ContextState) -> None:
         self._context = Context(state)
+        self._chores_seq = -1
         self._orders = OrderDesk(self._context)
         self._transfers = TransferDesk(self._context)
         self._stock = StockDesk(self._context, self._orders, self._transfers)
@@ -127,8 +129,11 @@ class Orchestrate(Operator, Desk):
         context = self._context
         context.turn_to(record)
         out: list[Record] = []
-        if context.deadlines.is_due(record.now_ms):
-            out += map(record.derive, self._note(self._fire()))
+        # Of the facts that a journal record gives, the first comes with its chores.
+        most_chores = MOST_CHORES if record.seq != self._chores_seq else 0
+        self._chores_seq = record.seq
+        if context.deadlines.is_due(record.now_ms, most_chores):
+            out += map(record.derive, self._note(self._fire(most_chores)))
         out.append(record)
         derived = self._handle(record)
         if context.messages.waiting:
@@ -205,10 +210,10 @@ class Orchestrate(Operator, Desk):
             return []
         return self._rejections.refused(refused)
 
-    def _fire(self) -> list[Derived]:
+    def _fire(self, most_chores: int) -> list[Derived]:
         """Fire what falls due by now, see `Agenda`."""
         out: list[Derived] = []
-        for due in self._context.deadlines.due(self._context.now_ms):
+        for due in self._context.deadlines.due(self._context.now_ms, most_chores):
             for handler in self._deadlines[type(due)]:
                 out += handler(due)
         return out

@@ -38,18 +38,18 @@ class Agenda(Struct):
         """Let `what` fall due at `due_ms`."""
         (self.chores if isinstance(what, CHORES) else self.deadlines).set(due_ms, what)
 
-    def is_due(self, now_ms: int) -> bool:
-        """Return whether anything is due."""
-        return self.deadlines.is_due(now_ms) or self.chores.is_due(now_ms)
+    def is_due(self, now_ms: int, most_chores: int = MOST_CHORES) -> bool:
+        """Return whether anything is due that `due` would take out."""
+        return self.deadlines.is_due(now_ms) or (most_chores > 0 and self.chores.is_due(now_ms))
 
-    def due(self, now_ms: int) -> Iterator[Due]:
+    def due(self, now_ms: int, most_chores: int = MOST_CHORES) -> Iterator[Due]:
         """Take out what one record carries out, the earliest first: deadlines, then chores.
 
         What a chore sets waits for the next record.
         """
         for due, _ in self.deadlines.due(now_ms):
             yield due
-        for due, _ in self.chores.due(now_ms, MOST_CHORES):
+        for due, _ in self.chores.due(now_ms, most_chores):
             yield due
 
     def late_ms(self, now_ms: int) -> int:
