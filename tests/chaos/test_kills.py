@@ -64,7 +64,8 @@ def has_ticked(rig: Rig) -> bool:
         reader.close()
 
 
-@pytest.mark.parametrize("stamp", [pytest.param("keep", marks=pytest.mark.slow), "now"])
+@pytest.mark.slow
+@pytest.mark.parametrize("stamp", ["keep", "now"])
 def test_killed_anywhere_under_load_nothing_is_lost_and_nothing_comes_twice(
     make_rig: MakeRig, log_of: MakeLog, stamp: Literal["keep", "now"]
 ) -> None:
