@@ -97,9 +97,10 @@ def _demand(outlook: Outlook) -> tuple[dict[str, float], dict[str, float]]:
     """Return units per day by region and by SKU."""
     by_region: dict[str, float] = {}
     by_sku: dict[str, float] = {}
-    for of, demand in outlook.demand.items():
-        by_region[of.region] = by_region.get(of.region, 0.0) + demand.units_per_day
-        by_sku[of.sku] = by_sku.get(of.sku, 0.0) + demand.units_per_day
+    for sku, in_regions in outlook.demand.items():
+        for region, demand in in_regions.items():
+            by_region[region] = by_region.get(region, 0.0) + demand.units_per_day
+            by_sku[sku] = by_sku.get(sku, 0.0) + demand.units_per_day
     return by_region, by_sku
 
 

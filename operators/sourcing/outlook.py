@@ -11,7 +11,7 @@ from operators.core.facts import DemandLift, DemandOutlook, LaneOutlook
 from operators.prediction.demand_counts import exceeds
 from operators.prediction.lane_transit import Ratios
 from operators.prediction.levels import Level
-from state.keys import ALL_GOODS, EVERYWHERE, Goods, Lane, SeriesKey, ServiceId
+from state.keys import ALL_GOODS, EVERYWHERE, Goods, Lane, ServiceId
 from state.quantities import DAY_MS, DAY_S, HOUR_S, weekday
 from state.sums import float_sum
 
@@ -52,7 +52,8 @@ class _Lift(Struct, array_like=True):
 class Outlook(Struct):
     """Latest outlooks by key; that of a whole service is kept under the lane `Lane(service)`."""
 
-    demand: dict[SeriesKey, _Demand] = field(default_factory=dict)
+    # By SKU, then by region.
+    demand: dict[str, dict[str, _Demand]] = field(default_factory=dict)
     # By region, EVERYWHERE among them, and goods.
     lifts: dict[tuple[str, Goods], _Lift] = field(default_factory=dict)
     lanes: dict[Lane, Ratios] = field(default_factory=dict)
@@ -74,7 +75,7 @@ class Outlook(Struct):
         """Take in the outlook of a (region, SKU)."""
         bucket_ms = outlook.bucket_s * 1000
         per_day = DAY_MS / bucket_ms
-        self.demand[SeriesKey(outlook.region, outlook.sku)] = _Demand(
+        self.demand.setdefault(outlook.sku, {})[outlook.region] = _Demand(
             outlook.level * per_day,
             outlook.level * outlook.season * per_day,
             outlook.sd * outlook.sd / outlook.units if outlook.units > 0.0 else 1.0,
@@ -148,7 +149,8 @@ class Outlook(Struct):
         self, region: str, sku: str, category: str, until_ms: int, now_ms: int
     ) -> tuple[float, float]:
         """Return mean and variance of a region's demand from now on, units; (0, 0) if unknown."""
-        demand = self.demand.get(SeriesKey(region, sku))
+        of_sku = self.demand.get(sku)
+        demand = of_sku.get(region) if of_sku is not None else None
         if demand is None:
             return 0.0, 0.0
         horizon_ms = until_ms - now_ms
@@ -164,12 +166,13 @@ class Outlook(Struct):
 
     def regions_of(self, sku: str, regions: Iterable[str]) -> list[str]:
         """Return those of `regions` that have a demand outlook of a SKU."""
-        demand = self.demand
-        return [region for region in regions if SeriesKey(region, sku) in demand]
+        of_sku = self.demand.get(sku, {})
+        return [region for region in regions if region in of_sku]
 
     def speed(self, sku: str, regions: Iterable[str]) -> float:
         """Return the usual demand of `regions` for a SKU, in units per day."""
-        known = (self.demand.get(SeriesKey(region, sku)) for region in regions)
+        of_sku = self.demand.get(sku, {})
+        known = (of_sku.get(region) for region in regions)
         return float_sum(demand.units_per_day for demand in known if demand is not None)
 
     def learn_promise(self, slack_s: int) -> None:

@@ -83,7 +83,7 @@ class PriceDesk(Desk):
                 del state.asked[key]  # people chose another price: the proposal is over
             window_ms = context.policy.pricing.window_s * 1000
             state.quiet[key] = context.now_ms + window_ms
-            demand = context.outlook.demand.get(key)
+            demand = context.outlook.demand.get(fact.sku, {}).get(key.region)
             if demand is None or not before or before == fact.price_cents:
                 continue
             state.trials[key] = Trial(

@@ -22,6 +22,7 @@ from operators.stock.transfer_desk import TransferDesk
 from state.actions import Alternative, Benefit, Confidence, Switch, Transfer
 from state.keys import Ref
 from state.quantities import DAY_MS
+from state.sums import float_sum
 from state.twin import Position
 from state.twin.stock import InboundKind
 
@@ -119,8 +120,8 @@ class Repositioning(Desk):
         if not rules.enabled:
             return []
         speed: dict[str, float] = {}
-        for series, demand in context.outlook.demand.items():
-            speed[series.sku] = speed.get(series.sku, 0.0) + demand.units_per_day
+        for sku, by_region in context.outlook.demand.items():
+            speed[sku] = float_sum(demand.units_per_day for demand in by_region.values())
         fastest = sorted(speed, key=lambda sku: (-speed[sku], sku))[: rules.most_skus]
         waiting = context.deadlines.reviews()
         for number, sku in enumerate(fastest):
