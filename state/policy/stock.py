@@ -28,7 +28,7 @@ class Repositioning(Section, frozen=True, kw_only=True):
     enabled: Annotated[bool, doc("whether stock is moved at all")] = True
     review_s: Annotated[
         int, Meta(ge=600, le=30 * DAY_S), doc("s between two looks at a SKU, signals aside")
-    ] = 6 * HOUR_S
+    ] = DAY_S
     most_skus: Annotated[
         int, Meta(ge=1, le=10**6), doc("SKUs looked at per review, the fastest sellers first")
     ] = 2_000
