@@ -20,6 +20,7 @@ from benchmarks.figures import distribution
 from benchmarks.fold import BATCH
 from benchmarks.processes import run_module
 from benchmarks.workload import Workload
+from flows.cli.collector import spare_the_collector
 from flows.wiring.outcomes import outcomes
 from operators.chain import build_chain, to_record
 from operators.core.contract import Chain
@@ -115,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("log", type=Path)
     parser.add_argument("--cpu", action="store_true", help="count this thread's CPU time only")
+    spare_the_collector()  # as the commands that fold do
     asked = parser.parse_args()
     found = _cost_document(asked.log, thread_time_ns if asked.cpu else perf_counter_ns)
     sys.stdout.write(orjson.dumps(found).decode())

@@ -19,6 +19,7 @@ from benchmarks.fold import BATCH
 from benchmarks.meter import NO_OCCASION, Meter
 from benchmarks.processes import run_module
 from benchmarks.workload import Workload
+from flows.cli.collector import spare_the_collector
 from operators.chain import Chains, build_chain, to_record
 from operators.network.registry import Registry
 from operators.orchestrate import Orchestrate
@@ -124,6 +125,7 @@ def main() -> None:
     """Measure the log that the argument names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("log", type=Path)
+    spare_the_collector()  # as the commands that fold do
     sys.stdout.write(orjson.dumps(_desks_document(parser.parse_args().log)).decode())
 
 
