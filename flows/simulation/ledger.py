@@ -120,11 +120,11 @@ class Ledger:
         term = "handling" if not parcel.is_again else "expedite"
         self._pay(self._open[parcel.order.id], term, cents)
         for sku, quantity in parcel.found:
-            moved = self._moved.get((parcel.node, sku), 0)
-            if moved:
-                sold = min(moved, quantity)
+            moved = self._moved.pop((parcel.node, sku), 0)
+            sold = min(moved, quantity)
+            self.units_moved_sold += sold
+            if moved > sold:
                 self._moved[parcel.node, sku] = moved - sold
-                self.units_moved_sold += sold
 
     def handed_over(self, now_ms: int, parcel: Parcel, km: float) -> None:
         """Note a parcel that a carrier took, over `km` of road."""
