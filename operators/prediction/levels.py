@@ -45,8 +45,7 @@ class Level(Struct, array_like=True, gc=False):
 
     def shrunk_to(self, usual: float) -> float:
         """Return the mean, drawn the closer to what is usual the fewer values it is of."""
-        seen = self.seen
-        return usual + seen / (seen + _SHRINKAGE) * (self.mean - usual)
+        return usual + self.trust * (self.mean - usual)
 
     def hurry(self) -> None:
         """Learn faster for a while: let past values count no more than a few."""

@@ -93,7 +93,7 @@ class Remaining(Struct, frozen=True, gc=False, array_like=True):
 
 
 class StepLevels(Struct, array_like=True):
-    """What is usual of a service at a step of progress.
+    """Usual remaining time of a service at a step of progress.
 
     `ratio` is the log of what remains over nominal, `longer_s` the excess over what is published,
     `tours_s` what the tours that a way may end with add to it (`_tour`), and `off_s` the error.

@@ -18,7 +18,7 @@ from operators.network.legs import lifted
 from operators.network.movable import may_take
 from operators.network.replan import elsewhere, lines_of, price
 from operators.reallocation.swap import Side
-from operators.sourcing.pricer import Lines
+from operators.sourcing.pricer import Lines, weigh
 from operators.stock.transfer_desk import TransferDesk
 from state.actions import Benefit, Switch, Transfer
 from state.events import OrderPlaced
@@ -87,10 +87,8 @@ def find_consolidation(
 
 def _least_cents(context: Context, home: str, placed: OrderPlaced, lines: Lines) -> float:
     """Return a lower bound of the cost of one parcel from `home`."""
-    skus = context.twin.skus
-    kg = int_sum(skus[sku].weight_g * units for sku, units in lines) / 1000
-    units = int_sum(units for _, units in lines)
-    return context.rates.lane(home, placed.region).least(kg, units)
+    grams, units = weigh(context.twin, lines)
+    return context.rates.lane(home, placed.region).least(grams / 1000, units)
 
 
 def bring(context: Context, desk: TransferDesk, found: Consolidation) -> list[Draft]:

@@ -69,10 +69,10 @@ class ReevaluationDesk(Desk):
         The next record continues with the second SKU.
         """
         context, split = self._context, self._context.state.pickups.split
-        first, *others = [sku for sku in skus if sku in split] or [""]
-        for sku in others:
+        in_splits = [sku for sku in skus if sku in split]
+        for sku in in_splits[1:]:
             context.deadlines.set(context.now_ms, LookSplit(sku))
-        return self.look_split(first, "") if first else []
+        return self.look_split(in_splits[0], "") if in_splits else []
 
     def look_split(self, sku: str, after: str) -> list[Derived]:
         """Re-evaluate split orders with a SKU, from behind the order `after`."""

@@ -12,7 +12,7 @@ from operators.sourcing.eliminations import Eliminations, Way
 from operators.sourcing.holds_filter import rule_out_held
 from operators.sourcing.outlook import Outlook
 from operators.sourcing.plan import Choice, Plan, PlanLeg
-from operators.sourcing.pricer import Lines, Pricer
+from operators.sourcing.pricer import Lines, Pricer, Supply
 from operators.sourcing.rates import Option, Rates
 from operators.sourcing.splits import Split, Splits
 from state.events import OrderPlaced
@@ -37,24 +37,15 @@ class LeastCost:
     ) -> Choice:
         """Choose the cheapest way to serve `lines` of `order`, not from any node in `excluded`."""
         eliminated: Eliminations = {}
-        supplies, closed = find_supplies(
-            self._twin, self.policy.sourcing, lines, now_ms, excluded, eliminated
-        )
-        if self._twin.holds:
-            rule_out_held(self._twin, order.region, lines, supplies, closed, eliminated)
-        whole = [node for node, supply in supplies.items() if None not in supply.ready_ms]
-        missing = {} if whole else units_missing(lines, supplies, closed)
+        supplies, missing = self._supplies(order, lines, now_ms, excluded, eliminated)
         if missing:
             return Choice(None, (), eliminated, missing)
-        pricer = Pricer(
-            self._twin, self._outlook, self._rates, self.policy, order, lines, supplies, now_ms
-        )
+        pricer = self._pricer(order, lines, supplies, now_ms)
         pricer.eliminated = eliminated
         keep = self.policy.sourcing.alternatives + 1
         singles: list[Option] = []
-        # The cheapest nodes first: they set a price to beat that rules out most of the others.
         least = {node: pricer.least(node) for node in supplies}
-        for _, node in sorted((least[node], node) for node in whole):
+        for node in _whole(supplies, least):
             pricer.collect(node, lines, singles, keep)
         plans = [Plan(o.score, (PlanLeg(o, lines),), 0) for o in singles]
         proven = inf
@@ -86,20 +77,14 @@ class LeastCost:
         Prices only what could: most decisions made again come out as before.
         """
         rules = self.policy.sourcing
-        eliminated: Eliminations = {}
-        supplies, closed = find_supplies(self._twin, rules, lines, now_ms, excluded, eliminated)
-        if self._twin.holds:
-            rule_out_held(self._twin, order.region, lines, supplies, closed, eliminated)
-        whole = [node for node, supply in supplies.items() if None not in supply.ready_ms]
-        if not whole and units_missing(lines, supplies, closed):
+        supplies, missing = self._supplies(order, lines, now_ms, excluded, {})
+        if missing:
             return False
-        pricer = Pricer(
-            self._twin, self._outlook, self._rates, self.policy, order, lines, supplies, now_ms
-        )
+        pricer = self._pricer(order, lines, supplies, now_ms)
         least = {node: pricer.least(node) for node in supplies}
-        nearest = [node for _, node in sorted((least[node], node) for node in whole)]
+        whole = _whole(supplies, least)
         found: list[Option] = []
-        for node in nearest:
+        for node in whole:
             pricer.collect(node, lines, found, 1, ceil(cents) - 1)
             if found:
                 return True
@@ -108,11 +93,45 @@ class LeastCost:
         splits = Splits(lines, supplies, pricer, rules, least, 1)
         if len(lines) > 1 and splits.search(cents):
             return True
-        if any(pricer.takes(node, lines) for node in nearest) or splits.can_send():
+        if any(pricer.takes(node, lines) for node in whole) or splits.can_send():
             return False
         # Where neither one parcel nor whole lines in several can go, lines are divided.
         best = Splits(lines, supplies, pricer, rules, least, 1).search(inf)
         return bool(best) and best[0].score < cents
+
+    def _supplies(
+        self,
+        order: OrderPlaced,
+        lines: Lines,
+        now_ms: int,
+        excluded: Collection[str],
+        eliminated: Eliminations,
+    ) -> tuple[dict[str, Supply], dict[str, int]]:
+        """Return the supply of each candidate, and the units that none has."""
+        supplies, closed = find_supplies(
+            self._twin, self.policy.sourcing, lines, now_ms, excluded, eliminated
+        )
+        if self._twin.holds:
+            rule_out_held(self._twin, order.region, lines, supplies, closed, eliminated)
+        if any(None not in supply.ready_ms for supply in supplies.values()):
+            return supplies, {}
+        return supplies, units_missing(lines, supplies, closed)
+
+    def _pricer(
+        self, order: OrderPlaced, lines: Lines, supplies: dict[str, Supply], now_ms: int
+    ) -> Pricer:
+        return Pricer(
+            self._twin, self._outlook, self._rates, self.policy, order, lines, supplies, now_ms
+        )
+
+
+def _whole(supplies: dict[str, Supply], least: dict[str, float]) -> list[str]:
+    """Return the nodes that can promise all lines, the lowest bound of cost first.
+
+    These set a price to beat that rules out most of the others.
+    """
+    whole = (node for node, supply in supplies.items() if None not in supply.ready_ms)
+    return sorted(whole, key=lambda node: (least[node], node))
 
 
 def _joined(split: Split) -> Plan:

@@ -25,6 +25,7 @@ from operators.sourcing.rates import (
     Rates,
     carbon_cents,
     expected_lateness,
+    handling_cents,
     price,
 )
 from state.events import NodeRegistered, OrderPlaced
@@ -42,11 +43,17 @@ _DAYS_AHEAD = 4
 #: Units of a line whose displacement is priced; further units add little.
 _DISPLACED_UNITS = 5
 #: Above any price, cents.
-NO_LIMIT = 2**62
+_NO_LIMIT = 2**62
 
 
 #: Handover of a parcel, and its lateness from there.
 _Time = tuple[HandOver, Lateness]
+
+
+def weigh(twin: Twin, lines: Lines) -> tuple[int, int]:
+    """Return grams and units of `lines`."""
+    grams = int_sum(twin.skus[sku].weight_g * quantity for sku, quantity in lines)
+    return grams, int_sum(quantity for _, quantity in lines)
 
 
 class Supply(Struct):
@@ -101,7 +108,7 @@ class Pricer:
         return self._cheapest[key]
 
     def collect(
-        self, node: str, lines: Lines, best: list[Option], keep: int, most: int = NO_LIMIT
+        self, node: str, lines: Lines, best: list[Option], keep: int, most: int = _NO_LIMIT
     ) -> None:
         """Add the node's services to `best`, which stays sorted and at most `keep` long.
 
@@ -124,7 +131,7 @@ class Pricer:
         weight_g, units = goods
         weights = self._weights
         kg = weight_g / 1000
-        handling = at.handling_fixed_cents + at.handling_unit_cents * units
+        handling = handling_cents(at, units)
         least_fixed = to_beat - handling
         ready_ms = displacement = -1
         times: dict[ServiceId, _Time | None] = {}
@@ -199,7 +206,9 @@ class Pricer:
             if later is None:
                 return None
             at_ms = later.at_ms
-        parcel = self._parcel(lane.node, weight_g, units, self._displacement(lane.node, lines))
+        handling = handling_cents(lane.node, units)
+        displacement = self._displacement(lane.node, lines)
+        parcel = Parcel(node, weight_g / 1000, handling, self._promised_ms, displacement)
         ratios = self._outlook.transit_ratios(quote.lane, at_ms)
         trouble_s = self._rates.disrupted_s(quote.service, self._region)
         return price(quote, parcel, HandOver(at_ms, ratios, trouble_s), self._weights)
@@ -210,9 +219,7 @@ class Pricer:
 
     def weigh(self, lines: Lines) -> tuple[int, int]:
         """Return grams and units of `lines`."""
-        skus = self._twin.skus
-        grams = int_sum(skus[sku].weight_g * quantity for sku, quantity in lines)
-        return grams, int_sum(quantity for _, quantity in lines)
+        return weigh(self._twin, lines)
 
     def _ready_ms(self, node: str, lines: Lines) -> int:
         """Return when the node can promise all of `lines`."""
@@ -261,12 +268,6 @@ class Pricer:
             self._now_ms,
         )
         return round(self._weights.displacement_unit_cents * risk)
-
-    def _parcel(
-        self, node: NodeRegistered, weight_g: int, units: int, displacement: int = 0
-    ) -> Parcel:
-        handling = node.handling_fixed_cents + node.handling_unit_cents * units
-        return Parcel(node.node, weight_g / 1000, handling, self._promised_ms, displacement)
 
     def _time(
         self, node: str, quote: Quote, ready_ms: int, known: dict[ServiceId, _Time | None]

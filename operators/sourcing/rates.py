@@ -173,6 +173,11 @@ def expected_lateness(
     return Lateness(p_late, late_s, lateness_cents(p_late, late_s, weights))
 
 
+def handling_cents(node: NodeRegistered, units: int) -> int:
+    """Return the price of handling a parcel of `units` at a node, cents."""
+    return node.handling_fixed_cents + node.handling_unit_cents * units
+
+
 def sure_cents(quote: Quote, kg: float, handling: int, weights: Weights) -> int:
     """Return the part of a parcel's price that is certain: freight, carbon and handling, cents."""
     return quote.freight(kg) + carbon_cents(quote, kg, weights) + handling

@@ -14,6 +14,7 @@ from operators.sourcing.rates import (
     LaneRates,
     Quote,
     expected_lateness,
+    handling_cents,
     sure_cents,
 )
 from state.keys import Lane, ServiceId
@@ -111,7 +112,7 @@ class Serving:
         lane, weights = served.lane, self._context.policy.weights
         if lane.node is None:
             return inf
-        handling = lane.node.handling_fixed_cents + lane.node.handling_unit_cents
+        handling = handling_cents(lane.node, 1)
         first = second = third = fourth = worst = inf
         for number, quote in enumerate(lane.quotes):
             if kg * 1000 > quote.max_weight_g:
